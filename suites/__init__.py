@@ -1,0 +1,1 @@
+"""The suites that ship with iibench, as package data."""
