@@ -1,0 +1,1 @@
+"""The `iibench` program: one file per verb."""

@@ -1,0 +1,86 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from iibench.assets import LocalResources
+    from iibench.plugins import Plugins
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def plugin_options(function: F) -> F:
+    """`-p` and `--plugins-dir`."""
+    for option in (
+        click.option(
+            "--plugins-dir",
+            "plugins_dirs",
+            multiple=True,
+            metavar="DIR",
+            help="Load every .py directly in DIR as a plugin (repeatable).",
+        ),
+        click.option(
+            "-p",
+            "--plugin",
+            "plugin_names",
+            multiple=True,
+            metavar="NAME",
+            help="Load the module NAME as a plugin, or block a plugin with no:NAME (repeatable).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def folder_options(function: F) -> F:
+    """`--data-dir`, `--cache-dir`, `--offline`."""
+    for option in (
+        click.option("--offline", is_flag=True, help="Never download anything."),
+        click.option(
+            "--cache-dir",
+            type=click.Path(path_type=Path),
+            envvar="IIBENCH_CACHE",
+            help="Where computed values are kept. [env: IIBENCH_CACHE]",
+        ),
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path),
+            envvar="IIBENCH_DATA",
+            help="Your folder of datasets and weights. [env: IIBENCH_DATA]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugins:
+    """The plugins, with a warning on standard error for each that cannot be used."""
+    from iibench.plugins import load_plugins
+
+    plugins = load_plugins(plugin_names, plugins_dirs)
+    for record in plugins.broken():
+        click.echo(f"iibench: warning: plugin {record.name}: {record.reason}", err=True)
+    return plugins
+
+
+def folders(data_dir: Path | None, cache_dir: Path | None) -> tuple[Path, Path]:
+    """(data folder, cache folder): as given, else from the environment, else the user's defaults."""
+    from iibench.assets import default_cache_dir, default_data_dir
+
+    return data_dir or default_data_dir(), cache_dir or default_cache_dir()
+
+
+def resources(data_dir: Path | None, cache_dir: Path | None, offline: bool) -> LocalResources:
+    """Resources for verbs that handle files and compute nothing."""
+    from iibench.assets import LocalResources
+
+    data, cache = folders(data_dir, cache_dir)
+    return LocalResources(
+        data_dir=data, cache_dir=cache, device="cpu", base_dir=Path.cwd(), offline=offline
+    )

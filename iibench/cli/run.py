@@ -1,0 +1,143 @@
+"""`iibench run`: run a suite and write its page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
+from iibench.cli.options import folder_options, folders, load, plugin_options
+
+
+@click.command(
+    "run", epilog="Examples:  iibench run quickstart  |  iibench run my.yaml -k 'kmeans and lpips'"
+)
+@click.argument("suite")
+@click.option(
+    "-k",
+    "keyword",
+    default="",
+    metavar="EXPR",
+    help="Only cases whose id matches, e.g. 'kmeans and not label'.",
+)
+@click.option(
+    "--collect-only", is_flag=True, help="Show the cases and the work they need; run nothing."
+)
+@click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
+@click.option(
+    "--lf",
+    "--last-failed",
+    "last_failed",
+    is_flag=True,
+    help="Only cases that failed when they last ran.",
+)
+@click.option("-v", "--verbose", count=True, help="More detail: reasons and tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="No line per case.")
+@click.option(
+    "--device",
+    default="auto",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use N images of each split (a seeded choice).",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the suite's seed.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the suite (repeatable).",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Images per forward pass. [default: what suits the device]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run folder. [default: reports/SUITE-TIME]",
+)
+@folder_options
+@plugin_options
+def command(
+    suite: str,
+    keyword: str,
+    collect_only: bool,
+    exitfirst: bool,
+    last_failed: bool,
+    verbose: int,
+    quiet: bool,
+    device: str,
+    limit: int | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    batch_size: int | None,
+    output: Path | None,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
+) -> int:
+    """Run SUITE (a YAML file, or the name of one that ships with iibench) and write its page.
+
+    Finished cases are kept: after Ctrl-C or a crash, the same command continues.
+    """
+    from iibench.terminal import TerminalReporter, make_console, print_plan, print_summary
+
+    plugins = load(plugin_names, plugins_dirs)
+    from iibench.runner import RunConfig, execute, prepare
+
+    data, cache = folders(data_dir, cache_dir)
+    config = RunConfig(
+        suite=suite,
+        data_dir=data,
+        cache_dir=cache,
+        device=device,
+        output=output,
+        limit=limit,
+        seed=seed,
+        keyword=keyword,
+        overrides=overrides,
+        exit_first=exitfirst,
+        last_failed=last_failed,
+        offline=offline,
+        batch_size=batch_size,
+        verbosity=-1 if quiet else verbose,
+        command=shlex.join(["iibench", *sys.argv[1:]]),
+    )
+    console = make_console()
+    reporter = TerminalReporter(console, plugins, config.verbosity)
+    plugins.manager.register(reporter, "terminal")
+    try:
+        session = prepare(config, plugins)
+        if not session.cases:
+            console.print(f"no case selected ({session.deselected} deselected)")
+            return EXIT_NOTHING
+        if collect_only:
+            from iibench.plan import estimate, read_rates
+
+            rates = read_rates(cache, session.bench.resources.device)
+            print_plan(console, session.cases, estimate(session.bench, session.cases, rates))
+            for note in session.notes:
+                console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)
+            return EXIT_OK
+        result = execute(session)
+    finally:
+        reporter.stop()
+    print_summary(console, result, result.folder)
+    if result.meta["interrupted"]:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if result.failed else EXIT_OK

@@ -1,0 +1,42 @@
+"""`iibench show`: a suite, resolved."""
+
+from __future__ import annotations
+
+import click
+
+from iibench.cli.options import load, plugin_options
+
+
+@click.command("show")
+@click.argument("suite")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@plugin_options
+def command(
+    suite: str,
+    overrides: tuple[str, ...],
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
+) -> None:
+    """Show what SUITE would run: datasets, layers, finders, metrics, evaluations, expectations."""
+    plugins = load(plugin_names, plugins_dirs)
+    from iibench.suite.cases import collect
+    from iibench.suite.load import load_suite
+
+    loaded = load_suite(suite, plugins.registry, overrides)
+    cases = collect(loaded, plugins.registry)
+    click.echo(f"{loaded.name}: {loaded.description}".rstrip(": "))
+    data = loaded.dataset
+    click.echo(f"dataset: {data.label} (fit on {data.fit}, evaluated on {data.evaluate})")
+    if loaded.fallback is not None:
+        back = loaded.fallback
+        click.echo(f"fallback: {back.label} (fit on {back.fit}, evaluated on {back.evaluate})")
+    for model, layers in loaded.models:
+        click.echo(f"model: {model.label}: {', '.join(layer.label for layer in layers)}")
+    click.echo(f"finders: {', '.join(choice.label for choice in loaded.finders)}")
+    click.echo(f"metrics: {', '.join(choice.label for choice in loaded.metrics)}")
+    for evaluation, metrics in loaded.evaluations:
+        only = f" (only {', '.join(sorted(metrics))})" if metrics is not None else ""
+        click.echo(f"evaluation: {evaluation.label}{only}")
+    for expectation in loaded.expectations:
+        click.echo(f"expects: {expectation.text}")
+    click.echo(f"{len(cases)} cases, seed {loaded.seed}")

@@ -1,0 +1,32 @@
+"""`iibench validate`: check suites without running them."""
+
+from __future__ import annotations
+
+import click
+
+from iibench.cli.main import EXIT_OK, EXIT_USAGE
+from iibench.cli.options import load, plugin_options
+from iibench.errors import UsageError
+
+
+@click.command("validate")
+@click.argument("suites", nargs=-1, required=True)
+@plugin_options
+def command(
+    suites: tuple[str, ...], plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
+) -> int:
+    """Check each of SUITES: syntax, keys, names, parameters, and that its cases can be collected."""
+    plugins = load(plugin_names, plugins_dirs)
+    from iibench.suite.cases import collect
+    from iibench.suite.load import load_suite
+
+    code = EXIT_OK
+    for suite in suites:
+        try:
+            cases = collect(load_suite(suite, plugins.registry), plugins.registry)
+        except UsageError as error:
+            click.echo(str(error), err=True)
+            code = EXIT_USAGE
+        else:
+            click.echo(f"{suite}: valid, {len(cases)} cases")
+    return code

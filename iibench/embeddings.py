@@ -1,0 +1,99 @@
+"""Embeddings of a dataset's images under one metric: each image once, kept in the cache's row store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.errors import CaseError, PluginError
+from iibench.images import to_unit_range
+
+if TYPE_CHECKING:
+    import torch
+
+    from iibench.cache import Cache, RowStore
+    from iibench.specs import EmbeddingMetric, FloatArray, ImageDataset, IntArray, MetricSpec
+
+#: Pixels (n * h * w) embedded at once: large enough to keep two cores busy, small enough for caches.
+BATCH_PIXELS = 64 * 64 * 64
+
+
+class EmbeddingTable:
+    """Rows e_i = embed(image i), computed on demand for the images that are asked for."""
+
+    def __init__(
+        self,
+        metric: EmbeddingMetric,
+        spec: MetricSpec,
+        size: int | None,
+        dataset: ImageDataset,
+        cache: Cache,
+        key: str,
+        description: Mapping[str, Any],
+        device: str,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._metric = metric
+        self._spec = spec
+        self._size = size
+        self._dataset = dataset
+        self._cache = cache
+        self._key = key
+        self._description = description
+        self._device = device
+        self._progress = progress
+        self._store: RowStore | None = cache.existing_rows("embeddings", key)
+        height, width = (size, size) if size is not None else dataset.image_size
+        self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+
+    def rows(self, indices: IntArray) -> FloatArray:
+        """Makes sure that the rows of `indices` are there; returns the whole (n, d) array.
+
+        Raises `CaseError` where an embedding is not finite, `PluginError` where its shape is wrong.
+        """
+        if self._spec.input == "labels":
+            return self._labels()
+        indices = np.unique(np.asarray(indices, np.int64))
+        if self._store is None:
+            first = self._embed(indices[: self._batch])
+            self._store = self._cache.rows(
+                "embeddings", self._key, self._description, len(self._dataset), first.shape[1]
+            )
+            self._store.put(indices[: self._batch], first)
+        store = self._store
+        if store.missing(indices).size:
+            with store.filling():
+                missing = store.missing(indices)
+                for start in range(0, len(missing), self._batch):
+                    chosen = missing[start : start + self._batch]
+                    store.put(chosen, self._embed(chosen))
+                    self._progress(min(start + self._batch, len(missing)), len(missing))
+        return store.array()
+
+    def _labels(self) -> FloatArray:
+        labels = self._dataset.labels
+        if labels is None:
+            raise PluginError("labels were asked of a dataset without labels")
+        import torch
+
+        return self._checked(self._metric.embed(torch.from_numpy(labels)), len(labels))
+
+    def _embed(self, indices: IntArray) -> FloatArray:
+        import torch
+
+        x = to_unit_range(self._dataset.images(indices), self._device, self._size)
+        with torch.inference_mode():
+            return self._checked(self._metric.embed(x), len(indices))
+
+    def _checked(self, rows: torch.Tensor, n: int) -> FloatArray:
+        if rows.ndim != 2 or len(rows) != n:
+            raise PluginError(
+                f"metric {self._spec.name}: embed of {n} inputs gave shape {tuple(rows.shape)}, "
+                f"expected ({n}, d)"
+            )
+        values = rows.float().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise CaseError(f"metric {self._spec.name} gave an embedding that is not finite")
+        return values

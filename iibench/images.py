@@ -1,0 +1,81 @@
+"""Images of a dataset as tensors for a network or a metric, and views of a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from iibench.specs import ImageArray, ImageDataset, IntArray
+
+
+def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = None) -> torch.Tensor:
+    """uint8 (n, h, w, 3) -> float32 (n, 3, h, w) RGB in [0, 1] on `device`.
+
+    `size`: resized to size x size (bicubic, antialiased, clamped to [0, 1]) where it is not that yet.
+    """
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    x = x.to(torch.float32, memory_format=torch.contiguous_format) / 255
+    if size is not None and tuple(x.shape[2:]) != (size, size):
+        x = torch.nn.functional.interpolate(
+            x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
+        ).clamp_(0, 1)
+    return x
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The images `indices` of a dataset, in that order, as a dataset of its own."""
+
+    whole: ImageDataset
+    indices: IntArray
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the whole dataset and of which images of it these are."""
+        digest = hashlib.sha256(self.whole.fingerprint.encode())
+        digest.update(np.ascontiguousarray(self.indices, np.int64).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def labels(self) -> IntArray | None:
+        """(n,) labels of the chosen images, or None."""
+        labels = self.whole.labels
+        return None if labels is None else labels[self.indices]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those of the whole dataset."""
+        return self.whole.class_names
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Those of the whole dataset."""
+        return self.whole.image_size
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
+        """uint8 (len(indices), h, w, 3)."""
+        return self.whole.images(self.indices[np.asarray(indices, np.int64)])
+
+
+def limited(dataset: ImageDataset, limit: int | None, seed: int) -> ImageDataset:
+    """The first `limit` images of a seeded shuffle, in the dataset's order; all where there are fewer.
+
+    A shuffle, since datasets are often stored class by class.
+    """
+    if limit is None or limit >= len(dataset):
+        return dataset
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
+    return Subset(dataset, np.sort(chosen))

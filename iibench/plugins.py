@@ -1,0 +1,416 @@
+"""Finds plugins, checks them and fills the registry.
+
+Order: first-party plugins, entry points of group `iibench`, modules asked for with `-p`, one-file
+plugins of `--plugins-dir`, modules of `IIBENCH_PLUGINS`. A plugin that cannot be used is kept in the
+list with the reason; the program goes on without it. There is no global plugin manager: every call of
+`load_plugins` makes its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import pluggy
+
+from iibench import hookspecs
+from iibench.errors import PluginError, UsageError, nearest
+from iibench.registry import Registry
+from iibench.specs import (
+    API_VERSION,
+    AnySpec,
+    DatasetSpec,
+    EvaluationSpec,
+    FinderSpec,
+    LayerSpec,
+    MetricSpec,
+    ModelSpec,
+    Spec,
+)
+
+GROUP = "iibench"
+FIRST_PARTY_PACKAGE = "iibench_plugins"
+
+Source = Literal["first-party", "entry point", "module", "folder", "environment"]
+
+#: registration hook -> the spec it must return
+KINDS: dict[str, type[Spec]] = {
+    "iibench_register_datasets": DatasetSpec,
+    "iibench_register_models": ModelSpec,
+    "iibench_register_finders": FinderSpec,
+    "iibench_register_metrics": MetricSpec,
+    "iibench_register_evaluations": EvaluationSpec,
+}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass
+class PluginRecord:
+    """One plugin as it was found: where it came from, what it registers, and why it is not in use."""
+
+    name: str
+    source: Source
+    module: str
+    distribution: str = ""
+    version: str = ""
+    sha256: str = ""
+    status: Literal["ok", "broken", "blocked"] = "ok"
+    reason: str = ""
+    registers: tuple[str, ...] = ()
+    details: str = ""
+
+
+@dataclass
+class Plugins:
+    """The plugin manager, what plugins registered, and the record of each plugin."""
+
+    manager: pluggy.PluginManager
+    registry: Registry
+    records: list[PluginRecord]
+
+    def broken(self) -> list[PluginRecord]:
+        """Plugins that could not be used, each with its reason."""
+        return [record for record in self.records if record.status == "broken"]
+
+    def notify(self, hook: str, **arguments: Any) -> list[str]:
+        """Calls a life-cycle hook plugin by plugin; returns a sentence for each plugin that raised."""
+        failures = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                _call(impl, arguments)
+            except Exception as error:
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+        return failures
+
+    def collect(self, hook: str, **arguments: Any) -> tuple[list[Any], list[str]]:
+        """Like `notify`, for hooks that return an iterable: (all results in plugin order, failures)."""
+        results: list[Any] = []
+        failures = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                results.extend(_call(impl, arguments) or ())
+            except Exception as error:
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+        return results, failures
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A plugin before it is imported: `load` returns the module or object, or raises."""
+
+    name: str
+    source: Source
+    module: str
+    load: Any
+    distribution: str = ""
+    version: str = ""
+
+
+def load_plugins(
+    names: Sequence[str] = (),
+    folders: Sequence[str | Path] = (),
+    environ: str | None = None,
+    entry_points: bool = True,
+) -> Plugins:
+    """Loads all plugins.
+
+    `names`: the values of `-p`, module names and `no:NAME` to block a plugin. `folders`: the values of
+    `--plugins-dir`. `environ`: the value of `IIBENCH_PLUGINS` (module names separated by commas; None
+    reads the environment). `entry_points`: False leaves installed third-party plugins out.
+
+    Raises `PluginError` where two plugins register one name, `UsageError` where `no:NAME` names no
+    plugin or a folder does not exist.
+    """
+    blocked = {name.removeprefix("no:") for name in names if name.startswith("no:")}
+    asked = [name for name in names if not name.startswith("no:")]
+    listed = os.environ.get("IIBENCH_PLUGINS", "") if environ is None else environ
+    from_environment = [name.strip() for name in listed.split(",") if name.strip()]
+
+    found = [
+        *(_entry_points() if entry_points else _package(FIRST_PARTY_PACKAGE, "first-party")),
+        *(_module(name, "module") for name in asked),
+        *_folders(folders),
+        *(_module(name, "environment") for name in from_environment),
+    ]
+    _check_blocked(blocked, found)
+
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    plugins = Plugins(manager, Registry(), [])
+    seen: set[str] = set()
+    specs: list[tuple[PluginRecord, AnySpec]] = []
+    for candidate in found:
+        if candidate.module in seen:
+            continue
+        seen.add(candidate.module)
+        record = PluginRecord(
+            candidate.name,
+            candidate.source,
+            candidate.module,
+            candidate.distribution,
+            candidate.version,
+        )
+        plugins.records.append(record)
+        if blocked & {candidate.name, candidate.module}:
+            record.status = "blocked"
+            record.reason = f"-p no:{candidate.name}"
+            continue
+        specs.extend((record, spec) for spec in _take(candidate, record, manager))
+    for record, spec in specs:
+        plugins.registry.add(spec, record.name, record.sha256)
+    _collect_layers(plugins)
+    return plugins
+
+
+# ---------------------------------------------------------------------------------- discovery
+
+
+def _entry_points() -> Iterator[_Found]:
+    """Entry points of the group, our own first, then by distribution and name."""
+    points = sorted(
+        importlib.metadata.entry_points(group=GROUP),
+        key=lambda p: (p.value != FIRST_PARTY_PACKAGE, p.dist.name if p.dist else "", p.name),
+    )
+    values = [p.value for p in points]
+    if FIRST_PARTY_PACKAGE not in values:  # a source tree put on the path without installing it
+        yield from _package(FIRST_PARTY_PACKAGE, "first-party")
+    for point in points:
+        distribution = point.dist.name if point.dist else ""
+        version = point.dist.version if point.dist else ""
+        if point.value == FIRST_PARTY_PACKAGE:
+            yield from _package(point.value, "first-party", distribution, version)
+            continue
+        if point.attr is None and _is_bare_package(point.module):
+            yield from _package(point.module, "entry point", distribution, version, point.name)
+            continue
+        yield _Found(point.name, "entry point", point.value, point.load, distribution, version)
+
+
+def _is_bare_package(name: str) -> bool:
+    """Whether `name` is a package without hook implementations of its own; False if it won't import."""
+    try:
+        module = importlib.import_module(name)
+    except Exception:
+        return False
+    return hasattr(module, "__path__") and not _hook_names(module)
+
+
+def _package(
+    name: str, source: Source, distribution: str = "", version: str = "", prefix: str = ""
+) -> Iterator[_Found]:
+    """Every module below a package, except those whose name starts with an underscore."""
+    try:
+        package = importlib.import_module(name)
+    except ImportError:
+        return
+    for info in sorted(
+        pkgutil.walk_packages(package.__path__, f"{name}.", onerror=lambda broken: None),
+        key=lambda info: info.name,
+    ):
+        if info.ispkg or any(part.startswith("_") for part in info.name.split(".")):
+            continue
+        short = info.name.removeprefix(f"{name}.")
+        yield _Found(
+            f"{prefix}.{short}" if prefix else short,
+            source,
+            info.name,
+            lambda module=info.name: importlib.import_module(module),
+            distribution,
+            version,
+        )
+
+
+def _module(name: str, source: Source) -> _Found:
+    def load() -> ModuleType:
+        # as `python -m` does: a module beside the suite is found
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(name)
+
+    return _Found(name, source, name, load)
+
+
+def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
+    """Every `.py` directly in each folder, by name; each is a module of its own."""
+    for folder in folders:
+        root = Path(folder)
+        if not root.is_dir():
+            raise UsageError(f"--plugins-dir {folder}: there is no such folder")
+        for path in sorted(root.glob("*.py")):
+            if path.name.startswith("_"):
+                continue
+            digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+            module = f"iibench_folder_plugin_{digest}_{path.stem}"
+            yield _Found(path.stem, "folder", module, lambda p=path, m=module: _from_file(p, m))
+
+
+def _from_file(path: Path, name: str) -> ModuleType:
+    """Imports a one-file plugin under a unique module name, so that it can be pickled and reloaded."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _check_blocked(blocked: set[str], found: Iterable[_Found]) -> None:
+    known = {name for f in found for name in (f.name, f.module)}
+    for name in sorted(blocked - known):
+        close = nearest(name, {n for n in known if not n.startswith("iibench_folder_plugin_")})
+        hint = f"; nearest: {', '.join(close)}" if close else ""
+        raise UsageError(f"-p no:{name}: no plugin has this name{hint} (all: iibench ls plugins)")
+
+
+# ---------------------------------------------------------------------------------- taking one in
+
+
+def _take(
+    candidate: _Found, record: PluginRecord, manager: pluggy.PluginManager
+) -> Sequence[AnySpec]:
+    """Imports, checks and registers one plugin; returns its specs, or marks the record broken."""
+    try:
+        plugin = candidate.load()
+    except Exception as error:
+        record.details = traceback.format_exc()
+        return _broken(record, _one_line(error))
+    wanted = str(getattr(plugin, "IIBENCH_API", API_VERSION))
+    if wanted.split(".")[0] != API_VERSION.split(".")[0]:
+        return _broken(
+            record, f"built for plugin API {wanted}, and this iibench speaks {API_VERSION}"
+        )
+    names = _hook_names(plugin)
+    known = {name for name in vars(hookspecs) if name.startswith("iibench_")}
+    for name in names:
+        if name not in known:
+            close = ", ".join(nearest(name, known))
+            return _broken(record, f"there is no hook {name}; nearest: {close}")
+    if not names:
+        return _broken(record, "no function in it is marked with @iibench.hookimpl")
+    try:
+        manager.register(plugin, record.name)
+    except Exception as error:
+        return _broken(record, " ".join(str(error).split()))
+    record.sha256 = _source_sha256(plugin, record.source)
+    specs: list[AnySpec] = []
+    try:
+        for hook, kind in KINDS.items():
+            for impl in getattr(manager.hook, hook).get_hookimpls():
+                if impl.plugin is plugin:
+                    specs.extend(_checked(spec, kind, hook) for spec in _call(impl, {}))
+    except Exception as error:
+        manager.unregister(plugin)
+        record.details = traceback.format_exc()
+        return _broken(record, _one_line(error))
+    record.registers = (
+        *(f"{type(spec).__name__.removesuffix('Spec').lower()} {spec.name}" for spec in specs),
+        *(name.removeprefix("iibench_") for name in names if name not in KINDS),
+    )
+    return specs
+
+
+def _hook_names(plugin: Any) -> list[str]:
+    """Names of the attributes marked as hook implementations."""
+    mark = f"{GROUP}_impl"
+    return [
+        name
+        for name in dir(plugin)
+        if not name.startswith("__")
+        and isinstance(getattr(getattr(plugin, name, None), mark, None), dict)
+    ]
+
+
+def _checked(spec: Any, kind: type[Spec], hook: str) -> Any:
+    """The spec if it can be used; raises `PluginError` with what is wrong with it."""
+    if not isinstance(spec, kind):
+        raise PluginError(f"{hook} returned {spec!r}, not a {kind.__name__}")
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        raise PluginError(
+            f"{hook}: {spec.name!r} is no name (letters, digits and _ . + - are allowed)"
+        )
+    if not dataclasses.is_dataclass(spec.params) or not isinstance(spec.params, type):
+        raise PluginError(f"{hook}: params of {spec.name!r} must be a dataclass")
+    if not spec.params.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise PluginError(f"{hook}: params of {spec.name!r} must be a frozen dataclass")
+    fields = {field.name for field in dataclasses.fields(spec.params)}
+    for name in spec.headline:
+        if name not in fields:
+            raise PluginError(f"{hook}: headline of {spec.name!r} names {name!r}, not a parameter")
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if field.name in {"load", "fit", "encode", "evaluate"} and not callable(value):
+            raise PluginError(f"{hook}: {field.name} of {spec.name!r} must be callable")
+    return spec
+
+
+def _collect_layers(plugins: Plugins) -> None:
+    for impl in plugins.manager.hook.iibench_register_layers.get_hookimpls():
+        for entry in plugins.registry.models:
+            try:
+                layers = list(_call(impl, {"model": entry.spec}) or ())
+                if any(not isinstance(layer, LayerSpec) for layer in layers):
+                    raise PluginError("iibench_register_layers must return LayerSpec objects")
+            except Exception as error:
+                for record in plugins.records:
+                    if record.name == impl.plugin_name:
+                        _broken(record, _one_line(error))
+                break
+            plugins.registry.layers.setdefault(entry.spec.name, []).extend(layers)
+
+
+def _call(impl: Any, arguments: dict[str, Any]) -> Any:
+    """Calls one hook implementation with those of the arguments that it accepts."""
+    return impl.function(*(arguments[name] for name in impl.argnames))
+
+
+def _broken(record: PluginRecord, reason: str) -> tuple[()]:
+    record.status = "broken"
+    record.reason = reason
+    return ()
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+
+
+def _source_sha256(plugin: Any, source: Source) -> str:
+    """SHA-256 of the source that decides what a plugin computes: part of every cache key.
+
+    First-party: the module and the private helper modules beside it. Installed third-party: every
+    `.py` of its top-level package. Otherwise: the module's own file.
+    """
+    module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return ""
+    path = Path(file)
+    files = [path]
+    if source == "first-party":
+        files += sorted(p for p in path.parent.glob("_*.py") if p.name != "__init__.py")
+    elif source != "folder":
+        top = sys.modules.get(module.__name__.partition(".")[0])
+        for root in getattr(top, "__path__", ()):
+            files += sorted(Path(root).rglob("*.py"))
+    digest = hashlib.sha256()
+    for item in dict.fromkeys(files):
+        digest.update(item.name.encode() + b"\0" + item.read_bytes())
+    return digest.hexdigest()

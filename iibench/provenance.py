@@ -1,0 +1,201 @@
+"""What a run was: suite, seeds, versions, device, datasets, weights, assets, so that it can be trusted
+and repeated. The record is the `meta` of `results.Run`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iibench import __version__
+from iibench.errors import IibenchError
+from iibench.results import SCHEMA_VERSION
+from iibench.suite.params import to_json
+
+if TYPE_CHECKING:
+    from iibench.runner import Session
+    from iibench.suite.cases import Case, Choice, DatasetChoice
+
+#: Libraries whose versions stand in the results.
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "lpips",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "pillow",
+    "pandas",
+)
+
+
+def describe_run(
+    session: Session,
+    started: datetime,
+    seconds: float,
+    interrupted: bool,
+    finished: int,
+) -> dict[str, Any]:
+    """Everything a reader needs to trust or repeat the run (see `results.Run.meta`)."""
+    suite, bench, registry = session.suite, session.bench, session.plugins.registry
+    used = session.cases[:finished]
+    resources = bench.resources
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": suite.name,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+        "interrupted": interrupted,
+        "suite": {
+            "name": suite.name,
+            "description": suite.description,
+            "path": Path(suite.path).name,
+            "sha256": suite.sha256,
+            "text": suite.text,
+        },
+        "seed": session.cases[0].seed if session.cases else suite.seed,
+        "limit": session.config.limit,
+        "device": resources.device,
+        "dtype": "float32",
+        "batch_size": bench.batch_size,
+        "command": session.config.command,
+        "overrides": list(session.config.overrides),
+        "deselected": session.deselected,
+        "versions": {
+            "iibench": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processors": os.cpu_count(),
+        },
+        "plugins": [
+            {
+                "name": record.name,
+                "source": record.source,
+                "distribution": record.distribution,
+                "version": record.version,
+                "sha256": record.sha256,
+                "status": record.status,
+                "reason": record.reason,
+            }
+            for record in session.plugins.records
+        ],
+        "datasets": _dataset_records(session, used),
+        "models": _model_records(session, used),
+        "finders": {
+            case.finder.label: _spec_record(registry.finders[case.finder.name].spec, case.finder)
+            for case in used
+        },
+        "metrics": _metric_records(session, used),
+        "evaluations": {
+            case.evaluation.label: _evaluation_record(session, case.evaluation) for case in used
+        },
+        "assets": {
+            name: {"filename": file.filename, "sha256": file.sha256}
+            for name, file in getattr(resources, "used", {}).items()
+        },
+        "notes": session.notes,
+    }
+
+
+def _spec_record(spec: Any, choice: Choice | DatasetChoice) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "version": spec.version,
+        "citation": spec.citation,
+        "licence": spec.licence,
+        "params": to_json(choice.params),
+    }
+
+
+def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+    records: dict[str, Any] = {}
+    for case in used:
+        choice = case.dataset
+        if choice.label in records:
+            continue
+        spec = session.plugins.registry.datasets[choice.name].spec
+        splits = {}
+        for role, split in (("fit", choice.fit), ("evaluate", choice.evaluate)):
+            try:
+                data = session.bench.dataset(choice, split, case.seed)
+            except IibenchError:
+                continue
+            splits[role] = {
+                "split": split,
+                "n": len(data),
+                "fingerprint": data.fingerprint,
+                "image_size": list(data.image_size),
+            }
+        evaluated = splits.get("evaluate", {})
+        records[choice.label] = {
+            **_spec_record(spec, choice),
+            "splits": splits,
+            "n": evaluated.get("n"),
+            "image_size": evaluated.get("image_size"),
+            "fingerprint": evaluated.get("fingerprint"),
+        }
+    return records
+
+
+def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+    records: dict[str, Any] = {}
+    for case in used:
+        spec = session.plugins.registry.models[case.model.name].spec
+        record = records.setdefault(
+            case.model.label, {**_spec_record(spec, case.model), "weights": {}}
+        )
+        if case.layer.path in record["weights"]:
+            continue
+        try:
+            loaded, sha256 = session.bench.model(case)
+        except Exception:  # the model's cases carry the reason
+            continue
+        record["weights"][case.layer.path] = {"provenance": loaded.provenance, "sha256": sha256}
+        record["provenance"] = loaded.provenance
+        record["weights_sha256"] = sha256
+    return records
+
+
+def _metric_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+    records: dict[str, Any] = {}
+    for case in used:
+        choice = case.metric
+        if choice is None or choice.label in records:
+            continue
+        spec = session.plugins.registry.metrics[choice.name].spec
+        try:
+            fingerprint = session.bench.metric(choice).fingerprint
+        except Exception:  # the metric's cases carry the reason
+            fingerprint = None
+        records[choice.label] = {
+            **_spec_record(spec, choice),
+            "part": choice.part,
+            "level": spec.level,
+            "distance": spec.distance,
+            "range": spec.range,
+            "input": spec.input,
+            "size": spec.size(choice.params),
+            "fingerprint": fingerprint,
+        }
+    return records
+
+
+def _evaluation_record(session: Session, choice: Choice) -> dict[str, Any]:
+    spec = session.plugins.registry.evaluations[choice.name].spec
+    return {
+        **_spec_record(spec, choice),
+        "unit": spec.unit,
+        "chance": spec.chance,
+        "plot": spec.plot,
+        "plot_over": spec.plot_over,
+    }

@@ -1,0 +1,420 @@
+"""Runs a suite: plugins -> cases -> scores -> a run folder. One case that fails is one report."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.assets import LocalResources
+from iibench.cache import Cache
+from iibench.errors import AssetError, IibenchError, Skip, UsageError
+from iibench.exemplars import exemplars
+from iibench.plan import asked_images, execution_order, write_rates
+from iibench.provenance import describe_run
+from iibench.results import (
+    CaseReport,
+    Exemplars,
+    Named,
+    Run,
+    Status,
+    Summary,
+    Verdict,
+    write_tables,
+)
+from iibench.statistics import summarise
+from iibench.suite.cases import Case, Choice, collect
+from iibench.suite.expect import judge
+from iibench.suite.load import load_suite
+from iibench.suite.params import to_json
+from iibench.suite.select import select
+from iibench.workbench import Progress, Scores, Workbench
+
+if TYPE_CHECKING:
+    from iibench.plugins import Plugins
+    from iibench.suite.schema import Suite
+
+#: Exemplars per direction kept in the run folder.
+EXEMPLARS = 5
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How to run a suite. Folders are made where they are missing.
+
+    `device`: auto, cpu, cuda or mps. `output`: the run folder; None makes one below `reports/`.
+    `limit`: images per split. `seed`: None takes the suite's. `keyword`: a `-k` expression.
+    `overrides`: `key=value` settings of the suite. `command`: as typed, for the record.
+    """
+
+    suite: str
+    data_dir: Path
+    cache_dir: Path
+    device: str = "auto"
+    output: Path | None = None
+    limit: int | None = None
+    seed: int | None = None
+    keyword: str = ""
+    overrides: tuple[str, ...] = ()
+    exit_first: bool = False
+    last_failed: bool = False
+    offline: bool = False
+    batch_size: int | None = None
+    verbosity: int = 0
+    command: str = ""
+
+
+@dataclass
+class Session:
+    """A suite that is ready to run: its cases, the workbench, and notes for the reader."""
+
+    config: RunConfig
+    plugins: Plugins
+    suite: Suite
+    cases: list[Case]
+    deselected: int
+    bench: Workbench
+    notes: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, text: str, level: str = "warning") -> None:
+        """Adds a note for the terminal's summary and the page, once."""
+        item = {"level": level, "text": text}
+        if item not in self.notes:
+            self.notes.append(item)
+
+
+def resolve_device(asked: str) -> str:
+    """The device to compute on. Raises `UsageError` where the one asked for is not there."""
+    import torch
+
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if asked == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if asked not in there:
+        raise UsageError(f"--device {asked}: expected auto, cpu, cuda or mps")
+    if not there[asked]:
+        usable = ", ".join(name for name, yes in there.items() if yes)
+        raise UsageError(f"--device {asked}: there is no such device here; usable: {usable}")
+    return asked
+
+
+def prepare(config: RunConfig, plugins: Plugins) -> Session:
+    """Loads the suite, decides which dataset is used, collects and selects the cases.
+
+    Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
+    """
+    suite = load_suite(config.suite, plugins.registry, config.overrides)
+    device = resolve_device(config.device)
+    cache_messages: list[str] = []
+    cache = Cache(config.cache_dir, cache_messages.append)
+    base = Path(suite.path).parent if suite.path else Path.cwd()
+
+    def downloading(name: str, done: int, total: int) -> None:
+        plugins.notify(
+            "iibench_stage_progress", stage=f"download {name}", done=done, total=total, unit="bytes"
+        )
+
+    resources = LocalResources(
+        data_dir=config.data_dir,
+        cache_dir=config.cache_dir,
+        device=device,
+        base_dir=base,
+        offline=config.offline,
+        report=downloading,
+    )
+
+    def progress(event: Progress) -> None:
+        plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
+
+    bench = Workbench(
+        plugins.registry, resources, cache, batch_size=config.batch_size, progress=progress
+    )
+    session = Session(config, plugins, suite, [], 0, bench)
+    cache.warn = session.note
+    for record in plugins.broken():
+        session.note(f"plugin {record.name} is not in use: {record.reason}")
+    for failure in plugins.notify("iibench_configure", config=config):
+        session.note(failure)
+
+    fallback = _choose_dataset(session)
+    cases = collect(
+        suite, plugins.registry, use_fallback=fallback, limit=config.limit, seed=config.seed
+    )
+    everything = len(cases)
+    if config.keyword:
+        cases = select(cases, config.keyword)
+    if config.last_failed:
+        failed = _read_last_failed(config, suite)
+        cases = [case for case in cases if case.id in failed]
+    for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
+        session.note(failure)
+    session.cases = execution_order(cases)
+    session.deselected = everything - len(cases)
+    bench.asked = asked_images(cases, plugins.registry)
+    return session
+
+
+def _choose_dataset(session: Session) -> bool:
+    """Whether the fallback dataset is used: where there is one and the main one cannot be had."""
+    suite, bench, config = session.suite, session.bench, session.config
+    if suite.fallback is None:
+        return False
+    seed = suite.seed if config.seed is None else config.seed
+    try:
+        for split in dict.fromkeys((suite.dataset.fit, suite.dataset.evaluate)):
+            bench.dataset(suite.dataset, split, seed)
+    except AssetError as error:
+        first = str(error).splitlines()[0]
+        session.note(
+            f"{suite.dataset.name} could not be had, so {suite.fallback.name} was used instead: "
+            f"these are not the numbers of {suite.dataset.name}. ({first})"
+        )
+        return True
+    return False
+
+
+# ------------------------------------------------------------------------------------ running
+
+
+def execute(session: Session) -> Run:
+    """Runs all cases and writes the run folder; returns the run as it stands there.
+
+    Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
+    """
+    config, plugins = session.config, session.plugins
+    folder, temporary = _reserve(config, session.suite)
+    started = datetime.now(UTC)
+    clock = time.perf_counter()
+    interrupted = False
+    reports: list[CaseReport] = []
+    try:
+        texts = [note["text"] for note in session.notes]
+        for failure in plugins.notify(
+            "iibench_run_start",
+            config=config,
+            suite=session.suite,
+            cases=session.cases,
+            notes=texts,
+        ):
+            session.note(failure)
+        try:
+            for case in session.cases:
+                for failure in plugins.notify("iibench_case_start", case=case):
+                    session.note(failure)
+                report = _run_case(session, case)
+                reports.append(report)
+                for failure in plugins.notify("iibench_case_finish", report=report):
+                    session.note(failure)
+                if config.exit_first and report.status in {"failed", "error"}:
+                    session.note("stopped at the first failure (-x)", "info")
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+            session.note(
+                "interrupted: the cases below finished; the same command continues from them"
+            )
+        _write_last_failed(config, session.suite, reports)
+        write_rates(config.cache_dir, session.bench.resources.device, session.bench.work)
+        verdicts = _judge(session, reports)
+        meta = describe_run(
+            session, started, time.perf_counter() - clock, interrupted, len(reports)
+        )
+        run = _write(session, temporary, meta, reports, verdicts)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    run = dataclasses.replace(run, folder=folder)
+    for failure in plugins.notify("iibench_run_finish", run=run):
+        session.note(failure)
+    return run
+
+
+def _run_case(session: Session, case: Case) -> CaseReport:
+    """Computes one case; whatever goes wrong becomes its report."""
+    bench = session.bench
+    bench.timed()
+    status: Status = "passed"
+    reason = trace = None
+    result: Scores | None = None
+    try:
+        result = bench.scores(case)
+    except (Skip, AssetError) as error:
+        status, reason = "skipped", str(error)
+    except IibenchError as error:
+        status, reason = "error", str(error)
+    except Exception as error:
+        status, reason = "error", f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+    report = CaseReport(
+        id=case.id,
+        dataset=case.dataset.label,
+        model=_named(case.model),
+        layer=case.layer.label,
+        finder=_named(case.finder),
+        metric=_named(case.metric) if case.metric else None,
+        evaluation=_named(case.evaluation),
+        status=status,
+        seed=case.seed,
+        reason=reason,
+        traceback=trace,
+        seconds={stage: round(seconds, 4) for stage, seconds in bench.timed().items()},
+    )
+    if result is None:
+        return report
+    scores = result.scores
+    summary: Summary = summarise(scores.values)
+    if not summary.scored:
+        report = dataclasses.replace(
+            report, status="failed", reason=f"no direction could be scored: {scores.reasons[0]}"
+        )
+    return dataclasses.replace(
+        report,
+        notes=result.notes,
+        cached=result.cached,
+        summary=summary,
+        trials=scores.trials,
+        scores=tuple(None if np.isnan(v) else float(v) for v in scores.values),
+        reasons=scores.reasons,
+    )
+
+
+def _named(choice: Choice) -> Named:
+    return Named(choice.name, choice.label, to_json(choice.params), choice.part)
+
+
+def _judge(session: Session, reports: Sequence[CaseReport]) -> list[Verdict]:
+    if not session.cases:
+        return []
+    return judge(session.suite.expectations, reports, session.cases[0].dataset)
+
+
+# ------------------------------------------------------------------------------------ the folder
+
+
+def _reserve(config: RunConfig, suite: Suite) -> tuple[Path, Path]:
+    """(the run folder, a temporary folder beside it that becomes it when everything is written).
+
+    Raises `UsageError` where it cannot be written, or holds something that is not a run.
+    """
+    if config.output is not None:
+        folder = config.output
+    else:
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = Path("reports") / f"{suite.name}-{stamp}"
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
+        raise UsageError(f"--output {folder}: the folder holds files that are no run of iibench")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output {folder}: this is a file, a folder is expected")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary.chmod(0o755)
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {folder} cannot be written: {error.strerror}; choose another with "
+            "--output"
+        ) from error
+    return folder, temporary
+
+
+def _write(
+    session: Session,
+    folder: Path,
+    meta: dict[str, Any],
+    reports: Sequence[CaseReport],
+    verdicts: Sequence[Verdict],
+) -> Run:
+    """Tables, images and page into `folder`."""
+    from iibench.report.gallery import images_needed
+    from iibench.report.page import write_page
+
+    tops = _exemplars(session, reports)
+    needed = images_needed(
+        reports, {(t.dataset, t.model, t.layer, t.finder): t.images for t in tops}
+    )
+    images = {
+        (label, index): png
+        for label, indices in needed.items()
+        for index, png in _pngs(session, label, indices).items()
+    }
+    run = write_tables(folder, meta, reports, verdicts, tops, images)
+    sections, failures = session.plugins.collect("iibench_report_sections", run=run)
+    for failure in failures:
+        session.note(failure)
+    write_page(run, folder, sections)
+    return run
+
+
+def _exemplars(session: Session, reports: Sequence[CaseReport]) -> list[Exemplars]:
+    """The most activating images of each finder with a scored case."""
+    scored = {report.id for report in reports if report.scores}
+    found: dict[str, Exemplars] = {}
+    for case in session.cases:
+        if case.stem in found or case.id not in scored:
+            continue
+        images = exemplars(session.bench.order(case), EXEMPLARS)
+        responses = session.bench.responses(case)
+        found[case.stem] = Exemplars(
+            case.dataset.label,
+            case.model.label,
+            case.layer.label,
+            case.finder.label,
+            images,
+            np.take_along_axis(responses, images.T, axis=0).T,
+        )
+    return list(found.values())
+
+
+def _pngs(session: Session, label: str, indices: Sequence[int]) -> dict[int, bytes]:
+    """PNG of each image of the evaluated split of the dataset with this label."""
+    from PIL import Image
+
+    case = next(case for case in session.cases if case.dataset.label == label)
+    pixels = session.bench.evaluated(case).images(np.asarray(indices, np.int64))
+    found = {}
+    for index, array in zip(indices, pixels, strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "PNG", optimize=True)
+        found[int(index)] = buffer.getvalue()
+    return found
+
+
+# ------------------------------------------------------------------------------------ --lf
+
+
+def _last_failed_file(config: RunConfig, suite: Suite) -> Path:
+    return config.cache_dir / "last_failed" / f"{suite.sha256[:16]}.json"
+
+
+def _read_last_failed(config: RunConfig, suite: Suite) -> set[str]:
+    try:
+        return set(json.loads(_last_failed_file(config, suite).read_text()))
+    except (OSError, ValueError):
+        return set()
+
+
+def _write_last_failed(config: RunConfig, suite: Suite, reports: Sequence[CaseReport]) -> None:
+    """Replaces what this run decided; cases that were not run keep their mark."""
+    failed = _read_last_failed(config, suite) - {report.id for report in reports}
+    failed |= {report.id for report in reports if report.status in {"failed", "error"}}
+    path = _last_failed_file(config, suite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sorted(failed)))

@@ -1,0 +1,325 @@
+"""What a person sees in the terminal: a plugin of the life-cycle hooks, built on rich.
+
+A terminal gets live progress bars; a file or a pipe gets plain lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from iibench import __version__, hookimpl
+from iibench.results import CaseReport, Run
+
+if TYPE_CHECKING:
+    from iibench.plan import StageEstimate
+    from iibench.plugins import Plugins
+    from iibench.runner import RunConfig
+    from iibench.suite.cases import Case
+    from iibench.suite.schema import Suite
+
+STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
+#: Stages shorter than this leave no line behind.
+SHORT_SECONDS = 1.0
+
+
+def make_console(stderr: bool = False) -> Console:
+    """A console that wraps nothing where its output is not a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False, width=10_000, no_color=True, soft_wrap=True)
+
+
+class TerminalReporter:
+    """Prints a run as it goes. `verbosity`: -1 only the end, 0 a line per case, 1 details as well."""
+
+    def __init__(self, console: Console, plugins: Plugins, verbosity: int = 0) -> None:
+        self.console = console
+        self.verbosity = verbosity
+        self._plugins = plugins
+        self._total = 0
+        self._done = 0
+        self._started: dict[str, float] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._cached_stages: set[str] = set()
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+
+    # ------------------------------------------------------------------------------ hooks
+
+    @hookimpl
+    def iibench_run_start(
+        self, config: RunConfig, suite: Suite, cases: list[Case], notes: list[str]
+    ) -> None:
+        """The header: versions, device, dataset, plugins, number of cases, warnings."""
+        import torch
+
+        from iibench.runner import resolve_device
+
+        self._total = len(cases)
+        third_party = [r.name for r in self._plugins.records if r.source != "first-party"]
+        first = sum(r.source == "first-party" for r in self._plugins.records)
+        device = resolve_device(config.device)
+        threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+        self._print(f"[bold]iibench {__version__}[/]  torch {torch.__version__}  {device}{threads}")
+        extra = f", {', '.join(map(escape, third_party))}" if third_party else ""
+        self._print(f"plugins: {first} first-party{extra}")
+        datasets = dict.fromkeys(case.dataset.label for case in cases)
+        self._print(
+            f"suite: {escape(suite.name)}  dataset: {escape(', '.join(datasets))}  "
+            f"{len(cases)} cases"
+        )
+        for note in notes:
+            self.console.print(f"[yellow]warning: {escape(note)}[/]")
+        if self._progress is not None:
+            self._progress.start()
+
+    @hookimpl
+    def iibench_stage_progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        """A bar in a terminal; elsewhere one line when a long stage ends. Cache hits are shown once."""
+        if total == 0:
+            if stage not in self._cached_stages:
+                self._cached_stages.add(stage)
+                self._print(f"[dim]cached   {escape(stage)}[/]")
+            return
+        started = self._started.setdefault(stage, time.perf_counter())
+        seconds = time.perf_counter() - started
+        if self._progress is not None:
+            task = self._tasks.get(stage)
+            if task is None:
+                task = self._progress.add_task(escape(stage), total=total, rate="")
+                self._tasks[stage] = task
+            rate = f"{done / seconds:,.0f} {unit}/s" if seconds > 0.5 else ""
+            self._progress.update(task, completed=done, total=total, rate=rate)
+        if done >= total:
+            if self._progress is not None:
+                self._progress.remove_task(self._tasks.pop(stage))
+            del self._started[stage]
+            if seconds >= SHORT_SECONDS:
+                rate = f", {total / seconds:,.0f} {unit}/s" if total > 1 else ""
+                self._print(f"[dim]computed {escape(stage)}: {seconds:.1f} s{rate}[/]")
+
+    @hookimpl
+    def iibench_case_finish(self, report: CaseReport) -> None:
+        """One line: status, id, mean with its interval, units, time or cache hit."""
+        self._done += 1
+        if self.verbosity < 0:
+            return
+        style = STYLES[report.status]
+        line = f"[{style}]{report.status.upper():7}[/] {escape(report.id)}"
+        s = report.summary
+        if s is not None and s.mean is not None:
+            line += f"  {_number(s.mean)}"
+            if s.low is not None and s.high is not None:
+                line += f" [dim]\\[{_number(s.low)}, {_number(s.high)}][/]"
+            line += f"  n={s.scored}" + (f"/{s.n}" if s.scored < s.n else "")
+        seconds = sum(report.seconds.values())
+        line += "  [cyan]cached[/]" if report.cached else f"  [dim]{seconds:.1f} s[/]"
+        line += f"  [dim]{100 * self._done // max(1, self._total)}%[/]"
+        self._print(line)
+        if report.reason and (self.verbosity > 0 or report.status == "error"):
+            self._print(f"        {escape(report.reason.splitlines()[0])}")
+        if report.traceback and self.verbosity > 0:
+            self._print(escape(report.traceback))
+
+    def stop(self) -> None:
+        """Takes the live display down; called once whatever happens."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
+
+# ------------------------------------------------------------------------------------ the end
+
+
+def print_summary(console: Console, run: Run, folder: Path) -> None:
+    """Leaderboard, failures, skips, verdicts, warnings, counts and the path of the page."""
+    for table in leaderboard_tables(run):
+        console.print()
+        console.print(table)
+    _print_problems(console, run)
+    if run.verdicts:
+        console.print("\n[bold]Expectations[/]")
+        for verdict in run.verdicts:
+            style = STYLES[verdict.status]
+            console.print(
+                f"  [{style}]{verdict.status.upper():7}[/] {escape(verdict.text)} "
+                f"[dim]({escape(verdict.detail)})[/]",
+                soft_wrap=True,
+            )
+    console.print()
+    for note in run.meta["notes"]:
+        style = "yellow" if note["level"] == "warning" else "dim"
+        word = "warning: " if note["level"] == "warning" else ""
+        console.print(f"[{style}]{word}{escape(note['text'])}[/]", soft_wrap=True)
+    console.print(_counts(run), soft_wrap=True)
+    console.print(f"page: {escape(str(folder / 'index.html'))}", soft_wrap=True)
+
+
+def leaderboard_tables(run: Run) -> list[Table]:
+    """A table per dataset, model, layer and evaluation: a row per finder, a column per whole metric.
+
+    Evaluations that run over a parameter are shown at its lowest value. Best mean first, by the first
+    column.
+    """
+    groups: dict[tuple[str, ...], list[CaseReport]] = {}
+    for case in run.cases:
+        over = run.meta["evaluations"][case.evaluation.label].get("plot_over")
+        if case.metric is not None and case.metric.part is not None:
+            continue
+        if over is not None:
+            others = [
+                c.evaluation.params[over]
+                for c in run.cases
+                if c.evaluation.name == case.evaluation.name
+                and _but(c.evaluation.params, over) == _but(case.evaluation.params, over)
+            ]
+            if case.evaluation.params[over] != min(others):
+                continue
+        key = (case.dataset, case.model.label, case.layer, case.evaluation.label)
+        groups.setdefault(key, []).append(case)
+    return [_leaderboard_table(key, cases) for key, cases in groups.items()]
+
+
+def _but(params: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    return sorted((key, value) for key, value in params.items() if key != name)
+
+
+def _leaderboard_table(key: tuple[str, ...], cases: Sequence[CaseReport]) -> Table:
+    metrics = list(dict.fromkeys(c.metric.label if c.metric else "score" for c in cases))
+    cells = {(c.finder.label, c.metric.label if c.metric else "score"): c for c in cases}
+    finders = list(dict.fromkeys(c.finder.label for c in cases))
+
+    def mean(finder: str) -> float:
+        case = cells.get((finder, metrics[0]))
+        value = case.summary.mean if case and case.summary else None
+        return float("-inf") if value is None else value
+
+    table = Table(title=escape(" / ".join(key)), title_justify="left", title_style="bold")
+    table.add_column("finder")
+    table.add_column("K", justify="right")
+    for metric in metrics:
+        table.add_column(escape(metric), justify="right")
+    for finder in sorted(finders, key=mean, reverse=True):
+        units = next((c.summary.n for c in cases if c.finder.label == finder and c.summary), None)
+        row = [escape(finder), "" if units is None else str(units)]
+        for metric in metrics:
+            case = cells.get((finder, metric))
+            s = case.summary if case else None
+            if case is None:
+                row.append("")
+            elif s is None or s.mean is None:
+                row.append(f"[{STYLES[case.status]}]{case.status}[/]")
+            else:
+                half = "" if s.low is None or s.high is None else f" ±{(s.high - s.low) / 2:.2g}"
+                row.append(f"{_number(s.mean)}[dim]{half}[/]")
+        table.add_row(*row)
+    return table
+
+
+def _print_problems(console: Console, run: Run) -> None:
+    """Failed and skipped cases, one line per distinct reason."""
+    for status, title in (("error", "Errors"), ("failed", "Failures"), ("skipped", "Skipped")):
+        by_reason: dict[str, list[str]] = {}
+        for case in run.cases:
+            if case.status == status:
+                by_reason.setdefault(case.reason or "", []).append(case.id)
+        if not by_reason:
+            continue
+        console.print(f"\n[bold {STYLES[status]}]{title}[/]")
+        for reason, ids in by_reason.items():
+            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            console.print(f"  {escape(ids[0])}{more}", soft_wrap=True)
+            for line in reason.splitlines():
+                console.print(f"    {escape(line)}", soft_wrap=True)
+
+
+def _counts(run: Run) -> str:
+    counts = {
+        status: sum(case.status == status for case in run.cases)
+        for status in ("passed", "failed", "error", "skipped")
+    }
+    parts = [f"[{STYLES[s]}]{n} {s}[/]" for s, n in counts.items() if n]
+    cached = sum(case.cached for case in run.cases)
+    if cached:
+        parts.append(f"[cyan]{cached} from the cache[/]")
+    if run.meta["deselected"]:
+        parts.append(f"{run.meta['deselected']} deselected")
+    met = [v.status for v in run.verdicts]
+    if met:
+        parts.append(
+            f"expectations: {met.count('passed')} met, {met.count('failed')} not met, "
+            f"{met.count('skipped')} skipped"
+        )
+    return f"{', '.join(parts) or 'no case ran'} in {run.meta['seconds']:.1f} s"
+
+
+def print_plan(console: Console, cases: Sequence[Case], stages: Sequence[StageEstimate]) -> None:
+    """The output of `--collect-only`: the ids, then the work."""
+    for case in cases:
+        console.print(escape(case.id), soft_wrap=True)
+    table = Table(title="work", title_justify="left", title_style="bold")
+    for name in ("stage", "to do", "cached", "unit", "memory", "time"):
+        table.add_column(name, justify="left" if name in {"stage", "unit"} else "right")
+    for stage in stages:
+        memory = _bytes(stage.memory) if stage.memory else ""
+        guess = "" if stage.measured else " (guess)"
+        table.add_row(
+            escape(stage.stage),
+            f"{stage.to_do:,}",
+            f"{stage.cached:,}",
+            stage.unit,
+            memory,
+            f"{stage.seconds:.1f} s{guess}" if stage.to_do else "",
+        )
+    console.print()
+    console.print(table)
+    seconds = sum(stage.seconds for stage in stages)
+    guessed = any(s.to_do and not s.measured for s in stages)
+    passes = sum(s.to_do for s in stages if s.unit == "images")
+    peak = max((s.memory for s in stages), default=0)
+    console.print(
+        f"{len(cases)} cases, {passes:,} forward passes, about {seconds:.0f} s"
+        f"{' (partly guessed: not measured here yet)' if guessed else ''}, "
+        f"largest array {_bytes(peak)}"
+    )
+
+
+def _number(value: float) -> str:
+    """Four significant digits, without an exponent for the sizes that scores have."""
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

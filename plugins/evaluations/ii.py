@@ -1,0 +1,72 @@
+"""The Interpretability Index: how alike a direction's most activating images are (Sec. 2.1, Eq. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+
+from iibench import EvaluationSpec, UnitScores, hookimpl
+
+if TYPE_CHECKING:
+    from iibench.specs import DoubleArray, EvaluationInputs
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the index."""
+
+    m: Annotated[int, Ge(2)] = field(
+        default=5, metadata={"help": "number of exemplars (MEIs) per direction"}
+    )
+    mean: Literal["all", "eq1", "off_diagonal"] = field(
+        default="all",
+        metadata={
+            "help": "all: over the M*M ordered pairs, self-pairs included, as the released code; "
+            "eq1: the sum divided by M, as Eq. 1 is printed; off_diagonal: over pairs of two images"
+        },
+    )
+
+
+def average(pairs: DoubleArray, mean: str) -> DoubleArray:
+    """(G, M, M) similarities of all ordered pairs -> (G,) index, averaged as `mean` says."""
+    total = pairs.sum(axis=(1, 2))
+    m = pairs.shape[1]
+    if mean == "eq1":
+        return total / m
+    if mean == "off_diagonal":
+        own: DoubleArray = pairs.diagonal(axis1=1, axis2=2).sum(axis=1)
+        return (total - own) / (m * (m - 1))
+    return total / (m * m)
+
+
+def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
+    """II of every direction; a direction to which all images respond alike is not scored."""
+    import numpy as np
+
+    from iibench.exemplars import constant_directions, exemplars
+
+    top = exemplars(inputs.order, params.m)
+    dead = constant_directions(inputs.responses)
+    values = np.full(len(top), np.nan)
+    if not dead.all():
+        values[~dead] = average(inputs.similarity.within(top[~dead]), params.mean)
+    reasons = tuple("dead: every image has the same response" if d else None for d in dead)
+    return UnitScores(values, reasons)
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
+    """Registers `ii`."""
+    yield EvaluationSpec(
+        name="ii",
+        summary="Interpretability Index: mean pairwise similarity of a direction's M MEIs (Eq. 1)",
+        params=Params,
+        evaluate=evaluate,
+        unit="similarity",
+        plot="box",
+        images=lambda params, n: int(params.m),
+        citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.1",
+    )

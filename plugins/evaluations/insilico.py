@@ -1,0 +1,132 @@
+"""In-silico psychophysics: can an observer tell which query activates the direction? (Sec. 2.3, 3.3)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Interval
+
+from iibench import EvaluationSpec, UnitScores, hookimpl
+
+if TYPE_CHECKING:
+    from iibench.specs import DoubleArray, EvaluationInputs
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the task and of the observer."""
+
+    difficulty: Annotated[float, Interval(ge=0, lt=0.5)] = field(
+        default=0.0,
+        metadata={"help": "images between the d and 1 - d quantiles of a direction's responses"},
+    )
+    observer: Literal["eq2", "two_sided"] = field(
+        default="eq2",
+        metadata={
+            "help": "eq2: the query nearest to one of the strongly activating references (Eq. 2); "
+            "two_sided: evidence from both sets of references, as the released code"
+        },
+    )
+    trials: Annotated[int, Ge(1)] = field(default=20, metadata={"help": "trials per direction"})
+    references: Annotated[int, Ge(1)] = field(
+        default=9, metadata={"help": "references on each side of a trial"}
+    )
+    pool: Literal["mean", "max"] = field(
+        default="mean", metadata={"help": "two_sided: how similarities to references are pooled"}
+    )
+    zscore: bool = field(
+        default=False, metadata={"help": "two_sided: similarities are z-scored within each trial"}
+    )
+
+
+def margin_eq2(to_strong: DoubleArray) -> DoubleArray:
+    """Eq. 2: (T, 2, F) similarities of (strong, weak) query to the strong references -> (T,) margin.
+
+    The margin is the strong query's similarity to its most similar reference minus the weak query's;
+    the observer is right where it is above 0.
+    """
+    nearest = to_strong.max(axis=2)
+    margin: DoubleArray = nearest[:, 0] - nearest[:, 1]
+    return margin
+
+
+def margin_two_sided(
+    to_strong: DoubleArray, to_weak: DoubleArray, pool: str, zscore: bool
+) -> DoubleArray:
+    """The released code's observer: (T, 2, F) similarities to both sets -> (T,) margin.
+
+    Evidence for "the first query is the strong one" is pool(sim(q1, strong)) + pool(sim(q2, weak)),
+    for the other answer pool(sim(q2, strong)) + pool(sim(q1, weak)); the margin is their difference.
+    With `zscore` the trial's 4 F similarities first get mean 0 and (population) deviation 1.
+    """
+    import numpy as np
+
+    both = np.stack([to_strong, to_weak], axis=1)  # (T, side, query, F)
+    if zscore:
+        flat = both.reshape(len(both), -1)
+        deviation = flat.std(axis=1)
+        deviation[deviation == 0] = 1
+        both = (both - flat.mean(axis=1)[:, None, None, None]) / deviation[:, None, None, None]
+    pooled = both.mean(axis=3) if pool == "mean" else both.max(axis=3)
+    margin: DoubleArray = pooled[:, 0, 0] + pooled[:, 1, 1] - pooled[:, 0, 1] - pooled[:, 1, 0]
+    return margin
+
+
+def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
+    """Accuracy of every direction: trials answered correctly / trials, a tie counts one half (Eq. 3).
+
+    A direction is not scored where a trial's strong query does not activate it more than the weak one
+    (sparse directions that respond to too few images): there is no right answer.
+    """
+    import numpy as np
+
+    from iibench.exemplars import make_trials, order_with_random_ties
+
+    order = order_with_random_ties(inputs.responses, inputs.order, inputs.seed)
+    trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)
+    k, t = trials.strong.shape
+    response = inputs.responses
+    units = np.arange(k)[:, None]
+    unanswerable = (response[trials.strong, units] <= response[trials.weak, units]).sum(axis=1)
+
+    scored = np.flatnonzero(unanswerable == 0)
+    values = np.full(k, np.nan)
+    if scored.size:
+        queries = np.stack([trials.strong[scored], trials.weak[scored]], axis=2).reshape(-1, 2)
+        strong = trials.strong_references[scored].reshape(len(queries), -1)
+        to_strong = inputs.similarity.cross(queries, strong)
+        if params.observer == "eq2":
+            margin = margin_eq2(to_strong)
+        else:
+            weak = trials.weak_references[scored].reshape(len(queries), -1)
+            to_weak = inputs.similarity.cross(queries, weak)
+            margin = margin_two_sided(to_strong, to_weak, params.pool, params.zscore)
+        correct = np.where(margin > 0, 1.0, np.where(margin == 0, 0.5, 0.0))
+        values[scored] = correct.reshape(-1, t).mean(axis=1)
+    reasons = tuple(
+        f"no right answer in {u} of {t} trials: both queries have the same response" if u else None
+        for u in unanswerable
+    )
+    return UnitScores(values, reasons, trials=t)
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
+    """Registers `insilico`."""
+    yield EvaluationSpec(
+        name="insilico",
+        summary="In-silico psychophysics accuracy: a similarity metric answers the 2AFC trials",
+        params=Params,
+        headline=("difficulty", "observer"),
+        evaluate=evaluate,
+        chance=0.5,
+        unit="share of trials answered correctly",
+        plot="line",
+        plot_over="difficulty",
+        images=lambda params, n: int(
+            params.trials * (2 + params.references * (1 if params.observer == "eq2" else 2))
+        ),
+        citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.3",
+    )

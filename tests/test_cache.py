@@ -1,0 +1,122 @@
+"""The content-keyed cache: keys, atomic blobs, resumable rows, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iibench.cache import Cache, key_of
+from iibench.errors import UsageError
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+plain = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5)
+
+
+@given(plain)
+def test_key_ignores_the_order_of_keys(description: dict[str, object]) -> None:
+    backwards = dict(reversed(list(description.items())))
+    assert key_of(description) == key_of(backwards)
+
+
+@given(plain, plain)
+def test_different_descriptions_have_different_keys(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    assert (key_of(one) == key_of(other)) == (one == other)
+
+
+def test_blob_round_trip(cache: Cache) -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([1, 2], np.int64)}
+    assert cache.load("scores", "ab12") is None
+    cache.store("scores", "ab12", {"why": 1}, arrays, {"reasons": [None, "dead"]})
+    blob = cache.load("scores", "ab12")
+    assert blob is not None
+    assert blob.meta == {"reasons": [None, "dead"]}
+    np.testing.assert_array_equal(blob.arrays["a"], arrays["a"])
+    assert blob.arrays["b"].dtype == np.int64
+
+
+def test_storing_twice_keeps_the_first(cache: Cache) -> None:
+    cache.store("scores", "ab12", {}, {"a": np.zeros(1)}, {})
+    cache.store("scores", "ab12", {}, {"a": np.ones(1)}, {})
+    blob = cache.load("scores", "ab12")
+    assert blob is not None
+    assert blob.arrays["a"][0] == 0
+    assert not list(cache.root.rglob(".new-*"))
+
+
+def test_a_damaged_blob_is_reported_and_dropped(cache: Cache) -> None:
+    messages: list[str] = []
+    cache.warn = messages.append
+    cache.store("scores", "ab12", {}, {"a": np.zeros(100)}, {})
+    file = next(cache.root.rglob("arrays.npz"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 255
+    file.write_bytes(data)
+    assert cache.load("scores", "ab12") is None
+    assert len(messages) == 1
+    assert "damaged" in messages[0]
+    assert not cache.has("scores", "ab12")
+
+
+def test_rows_are_filled_in_any_order_and_survive_reopening(cache: Cache) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(10, 4)).astype(np.float32)
+    store = cache.rows("embeddings", "cd34", {}, 10, 4)
+    everything = np.arange(10)
+    np.testing.assert_array_equal(store.missing(everything), everything)
+    first = np.array([7, 2, 5])
+    store.put(first, rows[first])
+    again = cache.existing_rows("embeddings", "cd34")
+    assert again is not None
+    np.testing.assert_array_equal(again.missing(everything), [0, 1, 3, 4, 6, 8, 9])
+    np.testing.assert_array_equal(again.array()[first], rows[first])
+    assert again.count() == 3
+
+
+def test_a_row_of_zeros_counts_as_there(cache: Cache) -> None:
+    store = cache.rows("embeddings", "cd34", {}, 2, 3)
+    store.put(np.array([1]), np.zeros((1, 3), np.float32))
+    np.testing.assert_array_equal(store.missing(np.arange(2)), [0])
+
+
+def test_a_damaged_row_is_reported_and_computed_anew(cache: Cache) -> None:
+    messages: list[str] = []
+    cache.warn = messages.append
+    store = cache.rows("embeddings", "cd34", {}, 5, 8)
+    store.put(np.arange(5), np.ones((5, 8), np.float32))
+    with next(cache.root.rglob("rows.bin")).open("r+b") as file:
+        file.seek(3 * 8 * 4)
+        file.write(b"\1\2\3\4")
+    reopened = cache.existing_rows("embeddings", "cd34")
+    assert reopened is not None
+    np.testing.assert_array_equal(reopened.missing(np.arange(5)), [3])
+    assert len(messages) == 1
+
+
+def test_sizes_and_clear(cache: Cache) -> None:
+    cache.store("scores", "ab12", {}, {"a": np.zeros(10)}, {})
+    cache.rows("embeddings", "cd34", {}, 1_000_000, 1000)  # sparse: 4 GB that take no space
+    sizes = cache.sizes()
+    assert sizes["scores"][0] == 1
+    assert sizes["embeddings"][0] == 1
+    assert sizes["embeddings"][1] < 1_000_000
+    cache.clear("scores")
+    assert "scores" not in cache.sizes()
+    cache.clear()
+    assert cache.sizes() == {}
+
+
+def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="--cache-dir"):
+        Cache(tmp_path / "file")

@@ -1,0 +1,90 @@
+"""The architecture's rules, checked on the source: imports go downward, the core imports no plugin."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: module or package below iibench -> layer; an import at run time may only go to the same or a lower one
+LAYERS = {
+    "errors": 0,
+    "specs": 0,
+    "hookspecs": 0,
+    "plugins": 1,
+    "registry": 1,
+    "suite": 1,
+    "assets": 1,
+    "cache": 1,
+    "fetch": 1,
+    "unpickle": 1,
+    "images": 1,
+    "folding": 1,
+    "activations": 2,
+    "embeddings": 2,
+    "exemplars": 2,
+    "similarity": 2,
+    "statistics": 2,
+    "workbench": 3,
+    "plan": 3,
+    "results": 3,
+    "leaderboard": 3,
+    "provenance": 3,
+    "runner": 3,
+    "report": 3,
+    "terminal": 3,
+    "api": 4,
+    "cli": 4,
+}
+MODULES = sorted((ROOT / "iibench").rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names a module imports when it runs; what stands under TYPE_CHECKING does not count."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return found
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT / "iibench").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_downward(path: Path) -> None:
+    own = part(path)
+    if own == "__init__":
+        return
+    assert own in LAYERS, f"give {own} a layer"
+    for name in imports(path):
+        pieces = name.split(".")
+        assert pieces[0] != "iibench_plugins", f"the core imports the plugin {name}"
+        if pieces[0] == "iibench" and len(pieces) > 1 and pieces[1] in LAYERS:
+            # expectations are judged, and so need results and statistics, at the end of a run
+            if path.name in {"expect.py", "expectations.py"} and pieces[1] in {"results", "statistics"}:
+                continue
+            assert LAYERS[pieces[1]] <= LAYERS[own], f"{own} (layer {LAYERS[own]}) imports {name}"
+
+
+def test_first_party_plugins_use_what_third_parties_may_use() -> None:
+    allowed = {"specs", "errors", "assets", "unpickle", "hookspecs", "exemplars", "images", "hookimpl"}
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for name in imports(path):
+            pieces = name.split(".")
+            if pieces[0] == "iibench" and len(pieces) > 1 and pieces[1][0].islower():
+                assert pieces[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
