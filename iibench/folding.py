@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """One symbolic forward pass: its graph, and how often each module path runs in it."""
+    """One symbolic forward pass: its graph, how often each module path runs in it, and which
+    modules have run when the tapped layer ends for the first time.
+    """
 
     graph: fx.Graph
     calls: Counter[str]
+    before: frozenset[str]
 
 
 def trace(module: torch.nn.Module, layer: str) -> Trace | None:
@@ -35,22 +38,24 @@ def trace(module: torch.nn.Module, layer: str) -> Trace | None:
     from torch import fx
 
     calls: Counter[str] = Counter()
-    passed: list[str] = []
+    before: frozenset[str] = frozenset()
 
     class CountingTracer(fx.Tracer):
         def call_module(self, m: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            nonlocal before
             path = self.path_of_module(m)
             calls[path] += 1
             result = super().call_module(m, *args, **kwargs)
-            passed.append(path)
+            if path == layer and not before:
+                before = frozenset(calls)
             return result
 
     tracer = CountingTracer()
     try:
         graph = tracer.trace(module)
     except Exception:  # a forward may do anything with a proxy; failing only costs the fold
-        return Trace(tracer.graph, calls) if layer in passed else None
-    return Trace(graph, calls)
+        return Trace(tracer.graph, calls, before) if before else None
+    return Trace(graph, calls, before)
 
 
 def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
@@ -84,9 +89,9 @@ def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
 def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[tuple[str, str]]:
     """(convolution, batch-norm) paths that may be folded while the output of `layer` is read.
 
-    The batch-norm must be the only reader of the convolution's output, both must run exactly once,
-    have one name, no hooks and weights in memory, and `layer` must not be the convolution or a
-    container that ends with it.
+    The batch-norm must be the only reader of the convolution's output, both must run exactly once
+    and before `layer` ends, have one name, no hooks and weights in memory, and `layer` must not be
+    the convolution or a container that ends with it.
     """
     from torch import nn
 
@@ -101,7 +106,8 @@ def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[t
     def plain(path: str, kinds: tuple[type[nn.Module], ...]) -> bool:
         m = modules[path]
         return (
-            type(m) in kinds  # a subclass may compute something else
+            path in traced.before
+            and type(m) in kinds  # a subclass may compute something else
             and traced.calls[path] == 1
             and names[id(m)] == 1
             and path not in attributes

@@ -104,7 +104,10 @@ def estimate(
             add(stage, "images", total - cached, cached, total * width * 4)
         fitted = bench.is_fitted(case)
         add(f"directions {case.finder.label}", "fits", int(not fitted), int(fitted))
-        if case.metric is None or bench.registry.metrics[case.metric.name].spec.distance is None:
+        if case.metric is None:
+            continue
+        metric = bench.registry.metrics[case.metric.name].spec
+        if metric.distance is None or metric.input == "labels":
             continue
         present, width = bench.embeddings_present(case)
         add(f"embeddings {case.metric.name}", "images", n - present, present, n * width * 4)

@@ -193,7 +193,7 @@ def _entry_points() -> Iterator[_Found]:
         if point.value == FIRST_PARTY_PACKAGE:
             yield from _package(point.value, "first-party", distribution, version)
             continue
-        if point.attr is None and _is_bare_package(point.module):
+        if ":" not in point.value and _is_bare_package(point.module):
             yield from _package(point.module, "entry point", distribution, version, point.name)
             continue
         yield _Found(point.name, "entry point", point.value, point.load, distribution, version)
@@ -401,7 +401,7 @@ def _source_sha256(plugin: Any, source: Source) -> str:
     module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None:
-        return ""
+        return ""  # no source to hash, e.g. an extension module
     path = Path(file)
     files = [path]
     if source == "first-party":

@@ -197,47 +197,39 @@ def execute(session: Session) -> Run:
     Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
     """
     config, plugins = session.config, session.plugins
-    folder, temporary = _reserve(config, session.suite)
+    folder = _output_folder(config, session.suite)
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    interrupted = False
     reports: list[CaseReport] = []
+    texts = [note["text"] for note in session.notes]
+    for failure in plugins.notify(
+        "iibench_run_start", config=config, suite=session.suite, cases=session.cases, notes=texts
+    ):
+        session.note(failure)
     try:
-        texts = [note["text"] for note in session.notes]
-        for failure in plugins.notify(
-            "iibench_run_start",
-            config=config,
-            suite=session.suite,
-            cases=session.cases,
-            notes=texts,
-        ):
-            session.note(failure)
-        try:
-            for case in session.cases:
-                for failure in plugins.notify("iibench_case_start", case=case):
-                    session.note(failure)
-                report = _run_case(session, case)
-                reports.append(report)
-                for failure in plugins.notify("iibench_case_finish", report=report):
-                    session.note(failure)
-                if config.exit_first and report.status in {"failed", "error"}:
-                    session.note("stopped at the first failure (-x)", "info")
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-            session.note(
-                "interrupted: the cases below finished; the same command continues from them"
-            )
-        _write_last_failed(config, session.suite, reports)
-        write_rates(config.cache_dir, session.bench.resources.device, session.bench.work)
-        verdicts = _judge(session, reports)
-        meta = describe_run(
-            session, started, time.perf_counter() - clock, interrupted, len(reports)
-        )
+        for case in session.cases:
+            for failure in plugins.notify("iibench_case_start", case=case):
+                session.note(failure)
+            report = _run_case(session, case)
+            reports.append(report)
+            for failure in plugins.notify("iibench_case_finish", report=report):
+                session.note(failure)
+            if config.exit_first and report.status in {"failed", "error"}:
+                session.note("stopped at the first failure (-x)", "info")
+                break
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
+        session.note("interrupted: the cases below finished; the same command continues from them")
+    _write_last_failed(config, session.suite, reports)
+    write_rates(config.cache_dir, session.bench.resources.device, session.bench.work)
+    verdicts = _judge(session, reports)
+    seconds = time.perf_counter() - clock
+    meta = describe_run(session, started, seconds, interrupted, len(reports))
+    temporary = _beside(folder)
+    try:
         run = _write(session, temporary, meta, reports, verdicts)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        _replace(folder, temporary)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -309,8 +301,8 @@ def _judge(session: Session, reports: Sequence[CaseReport]) -> list[Verdict]:
 # ------------------------------------------------------------------------------------ the folder
 
 
-def _reserve(config: RunConfig, suite: Suite) -> tuple[Path, Path]:
-    """(the run folder, a temporary folder beside it that becomes it when everything is written).
+def _output_folder(config: RunConfig, suite: Suite) -> Path:
+    """The run folder, which is not made yet; everything is written beside it and then renamed.
 
     Raises `UsageError` where it cannot be written, or holds something that is not a run.
     """
@@ -319,20 +311,37 @@ def _reserve(config: RunConfig, suite: Suite) -> tuple[Path, Path]:
     else:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("reports") / f"{suite.name}-{stamp}"
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise UsageError(f"--output {folder}: the folder holds files that are no run of iibench")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder}: this is a file, a folder is expected")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
+        raise UsageError(f"--output {folder}: the folder holds files that are no run of iibench")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary.chmod(0o755)
+        _beside(folder).rmdir()
     except OSError as error:
         raise UsageError(
             f"the output folder {folder} cannot be written: {error.strerror}; choose another with "
             "--output"
         ) from error
-    return folder, temporary
+    return folder
+
+
+def _beside(folder: Path) -> Path:
+    """A new temporary folder on the same disk as `folder`."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary.chmod(0o755)
+    return temporary
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Puts `new` in the place of `folder`; an older run there is removed once the new one stands."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = _beside(folder)
+    folder.rename(old / "old")
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(

@@ -170,7 +170,9 @@ class EmbeddingSimilarity:
         block = max(1, BLOCK_BYTES // (8 * table.shape[1]))
         for start in range(0, len(indices), block):
             chosen = indices[start : start + block]
-            x = self._prepared(torch.from_numpy(table[chosen]), None if mean is None else mean.cpu())
+            x = self._prepared(
+                torch.from_numpy(table[chosen]), None if mean is None else mean.cpu()
+            )
             norms[chosen] = x.double().square_().sum(dim=1)
         return norms.to(self._device)
 

@@ -50,7 +50,7 @@ from iibench.suite.params import to_json
 
 if TYPE_CHECKING:
     from iibench.exemplars import Order
-    from iibench.specs import FloatArray, IntArray
+    from iibench.specs import DoubleArray, FloatArray, IntArray
 
 T = TypeVar("T")
 
@@ -431,7 +431,9 @@ class Workbench:
             return Scores(scores, True, tuple(blob.meta["notes"]))
         responses = self.responses(case)
         order = self.order(case)
-        similarity = self.similarity(case) if case.metric is not None else _NoSimilarity()
+        similarity: SimilarityLookup = (
+            _NoSimilarity() if case.metric is None else self.similarity(case)
+        )
         with self._stage(f"evaluation {case.evaluation.name}"):
             scores = spec.evaluate(
                 case.evaluation.params,
@@ -519,10 +521,11 @@ class _Failed:
 class _NoSimilarity:
     """Stands in for evaluations that use no metric; being asked is the plugin's mistake."""
 
-    def within(self, groups: IntArray) -> Any:
+    def within(self, groups: IntArray) -> DoubleArray:
         raise PluginError("this evaluation declares needs_metric=False and asks for similarities")
 
-    cross = within
+    def cross(self, left: IntArray, right: IntArray) -> DoubleArray:
+        return self.within(left)
 
 
 def _describe(entry: Entry[Any], choice: Choice) -> dict[str, Any]:

@@ -32,14 +32,12 @@ class Params:
 
 def average(pairs: DoubleArray, mean: str) -> DoubleArray:
     """(G, M, M) similarities of all ordered pairs -> (G,) index, averaged as `mean` says."""
-    total = pairs.sum(axis=(1, 2))
     m = pairs.shape[1]
-    if mean == "eq1":
-        return total / m
+    total: DoubleArray = pairs.sum(axis=(1, 2))
     if mean == "off_diagonal":
-        own: DoubleArray = pairs.diagonal(axis1=1, axis2=2).sum(axis=1)
-        return (total - own) / (m * (m - 1))
-    return total / (m * m)
+        total = total - pairs.diagonal(axis1=1, axis2=2).sum(axis=1)
+    index: DoubleArray = total / {"all": m * m, "eq1": m, "off_diagonal": m * (m - 1)}[mean]
+    return index
 
 
 def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:

@@ -1,0 +1,243 @@
+"""A run's results arranged for the page: places, families of evaluations, tables, rows.
+
+A place is a dataset, model and layer; results of two places never share a table. A family is an
+evaluation with all values of the parameter that it runs over (`insilico` with its difficulties).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iibench.report.numbers import decimals_for
+from iibench.suite.labels import split_outside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from iibench.results import CaseReport, Named, Run
+
+#: Order of whole metrics by their declared level; the first one is the main one.
+LEVELS = {"mid": 0, "low": 1, "high": 2, "control": 3}
+MAIN_EVALUATION = "ii"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case of a table; numbers are None where there are none."""
+
+    case: CaseReport
+    finder: str
+    k: int | None
+    scored: int | None
+    mean: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+    sd: float | None
+    diff: float | None
+    diff_low: float | None
+    diff_high: float | None
+    p: float | None
+    effect: float | None
+    rank_low: int | None
+    rank_high: int | None
+    seconds: float
+    #: reasons of unscored units with how many have them, the most common first
+    unscored: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """A table: the methods on one metric and one evaluation, best mean first."""
+
+    evaluation: str
+    metric: str
+    part: str | None
+    #: what parts of one metric share: its name and parameters
+    base: str
+    decimals: int
+    chance: float | None
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Evaluations that differ in one parameter at most, with their tables at its lowest value."""
+
+    name: str
+    title: str
+    record: Mapping[str, Any]
+    labels: tuple[str, ...]
+    whole: tuple[View, ...]
+    parts: tuple[View, ...]
+    cases: tuple[CaseReport, ...]
+
+    @property
+    def over(self) -> str | None:
+        """The parameter it runs over, if any."""
+        return self.record.get("plot_over") if self.record.get("plot") == "line" else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A dataset, model and layer, with its families; the main evaluation first."""
+
+    dataset: str
+    model: str
+    layer: str
+    families: tuple[Family, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.dataset, self.model, self.layer)
+
+
+def places(run: Run, board: pd.DataFrame) -> list[Place]:
+    """Everything of the run, in the order of its cases."""
+    by_case = {record["case"]: record for record in board.to_dict("records")}
+    order = {case_id: i for i, case_id in enumerate(by_case)}
+    found: dict[tuple[str, str, str], list[CaseReport]] = {}
+    for case in run.cases:
+        found.setdefault((case.dataset, case.model.label, case.layer), []).append(case)
+    return [
+        Place(*key, tuple(_families(run, sorted(cases, key=lambda c: order[c.id]), by_case)))
+        for key, cases in found.items()
+    ]
+
+
+def _families(
+    run: Run, cases: Sequence[CaseReport], by_case: Mapping[str, Mapping[Any, Any]]
+) -> list[Family]:
+    groups: dict[str, list[CaseReport]] = {}
+    for case in cases:
+        record = _record(run, case)
+        over = record.get("plot_over") if record.get("plot") == "line" else None
+        rest = {k: v for k, v in case.evaluation.params.items() if k != over}
+        groups.setdefault(json.dumps([case.evaluation.name, rest], sort_keys=True), []).append(case)
+    families = [_family(run, members, by_case) for members in groups.values()]
+    return sorted(families, key=lambda family: family.name != MAIN_EVALUATION)
+
+
+def _family(
+    run: Run, cases: Sequence[CaseReport], by_case: Mapping[str, Mapping[Any, Any]]
+) -> Family:
+    record = _record(run, cases[0])
+    over = record.get("plot_over") if record.get("plot") == "line" else None
+    labels = {case.evaluation.label: case.evaluation for case in cases}
+    if over is not None:
+        labels = dict(sorted(labels.items(), key=lambda item: float(item[1].params[over])))
+    lowest = next(iter(labels))
+    grouped: dict[str, list[CaseReport]] = {}
+    for case in cases:
+        if case.evaluation.label == lowest:
+            grouped.setdefault(case.metric.label if case.metric else "", []).append(case)
+    views = [_view(record, members, by_case) for members in grouped.values()]
+    views = [views[i] for i in _metric_order(run, [members[0] for members in grouped.values()])]
+    return Family(
+        name=cases[0].evaluation.name,
+        title=_without(lowest, over),
+        record=record,
+        labels=tuple(labels),
+        whole=tuple(view for view in views if view.part is None),
+        parts=tuple(view for view in views if view.part is not None),
+        cases=tuple(cases),
+    )
+
+
+def _metric_order(run: Run, firsts: Sequence[CaseReport]) -> list[int]:
+    """Mid-level metrics first; further variants of a metric after the first of each."""
+    records = run.meta.get("metrics", {})
+    variants: dict[str, list[str]] = {}
+    keys = []
+    for i, case in enumerate(firsts):
+        if case.metric is None:
+            keys.append((0, 0, i))
+            continue
+        bases = variants.setdefault(case.metric.name, [])
+        base = base_of(case.metric)
+        if base not in bases:
+            bases.append(base)
+        level = records.get(case.metric.label, {}).get("level", "mid")
+        keys.append((bases.index(base), LEVELS.get(level, 0), i))
+    return sorted(range(len(firsts)), key=lambda i: keys[i])
+
+
+def _view(
+    record: Mapping[str, Any],
+    cases: Sequence[CaseReport],
+    by_case: Mapping[str, Mapping[Any, Any]],
+) -> View:
+    rows = tuple(_row(case, by_case[case.id]) for case in cases)
+    metric, chance = cases[0].metric, record.get("chance")
+    return View(
+        evaluation=cases[0].evaluation.label,
+        metric=metric.label if metric else "no metric",
+        part=metric.part if metric else None,
+        base=base_of(metric) if metric else "",
+        decimals=decimals_for([row.mean for row in rows], chance),
+        chance=chance,
+        rows=rows,
+    )
+
+
+def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
+    reasons = Counter(reason for reason in case.reasons if reason)
+    return Row(
+        case=case,
+        finder=case.finder.label,
+        k=_whole(record["k"]),
+        scored=_whole(record["n_scored"]),
+        mean=_real(record["mean"]),
+        low=_real(record["low"]),
+        high=_real(record["high"]),
+        median=_real(record["median"]),
+        sd=_real(record["sd"]),
+        diff=_real(record["diff_to_neurons"]),
+        diff_low=_real(record["diff_low"]),
+        diff_high=_real(record["diff_high"]),
+        p=_real(record["p_holm"]),
+        effect=_real(record["effect"]),
+        rank_low=_whole(record["rank_low"]),
+        rank_high=_whole(record["rank_high"]),
+        seconds=float(record["seconds"]),
+        unscored=tuple(reasons.most_common()),
+    )
+
+
+def base_of(metric: Named) -> str:
+    """A metric's name and parameters without its part, as text to compare."""
+    return json.dumps([metric.name, metric.params], sort_keys=True)
+
+
+def _record(run: Run, case: CaseReport) -> Mapping[str, Any]:
+    record: Mapping[str, Any] = run.meta.get("evaluations", {}).get(case.evaluation.label, {})
+    return record
+
+
+def _without(label: str, over: str | None) -> str:
+    """The label of an evaluation without the parameter it runs over."""
+    name, bracket, rest = label.partition("[")
+    if over is None or not bracket:
+        return label
+    items = [item for item in split_outside(rest[:-1], ",") if not item.startswith(f"{over}=")]
+    return f"{name}[{','.join(items)}]" if items else name
+
+
+def _real(value: Any) -> float | None:
+    return None if value is None or value != value or not _finite(value) else float(value)
+
+
+def _whole(value: Any) -> int | None:
+    return None if _real(value) is None else int(value)
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except TypeError:  # pandas' missing integer
+        return False

@@ -1,0 +1,140 @@
+"""The section `expect` of a suite file: statements that a run puts to the test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from iibench.errors import UsageError, unknown_name
+from iibench.registry import Registry
+from iibench.suite.cases import DatasetChoice
+from iibench.suite.labels import resolve, split_outside
+from iibench.suite.param_types import shown
+from iibench.suite.schema import EXPECT_KEYS, Expectation, Suite
+from iibench.suite.sections import read_list, read_mapping, read_number, read_text
+from iibench.suite.yaml_lines import Document, Path
+
+
+def read_expectations(
+    doc: Document, path: Path, value: Any, suite: Suite, registry: Registry
+) -> Iterator[Expectation]:
+    """Every statement, its names resolved to labels of the suite."""
+    aliases = {
+        alias.name: alias.path
+        for model, _ in suite.models
+        for alias in registry.layers.get(model.name.partition(":")[0], [])
+    }
+    incomplete = bool(doc.problems)
+    for here, item in read_list(doc, path, value):
+        before = len(doc.problems)
+        given = read_mapping(doc, here, item, ("on", "finder"), EXPECT_KEYS)
+        if given is None:
+            continue
+        _check_kind(doc, here, given)
+        fields = _Fields(doc, here, given, incomplete)
+        names = _names(fields, suite, aliases)
+        on = fields.named("on", lambda text: _on(text, suite, registry))
+        if names["above"] is not None and names["above"] == names["finder"]:
+            doc.report((*here, "above"), f"found {names['above']} again; expected another finder")
+        numbers = {
+            "alpha": fields.number("alpha", lambda x: 0 < x < 1, "a number > 0 and < 1"),
+            "at_least": fields.number("at_least", math.isfinite, "a number"),
+            "at_most": fields.number("at_most", math.isfinite, "a number"),
+        }
+        if "text" in given:
+            names["text"] = read_text(doc, (*here, "text"), given["text"])
+        if len(doc.problems) == before and not incomplete:
+            found = {k: v for k, v in {**names, **numbers}.items() if v is not None}
+            yield Expectation(*on, **found)
+
+
+class _Fields:
+    """The keys of one statement, read with their path in messages.
+
+    `incomplete`: parts of the suite could not be read, so that a name which is not found may be right.
+    """
+
+    def __init__(self, doc: Document, path: Path, given: dict[str, Any], incomplete: bool) -> None:
+        self.doc, self.path, self.given, self.incomplete = doc, path, given, incomplete
+
+    def number(self, key: str, ok: Callable[[float], bool], expected: str) -> float | None:
+        if key not in self.given:
+            return None
+        number = read_number(self.doc, (*self.path, key), self.given[key], ok, expected)
+        return None if number is None else float(number)
+
+    def named(self, key: str, find: Callable[[str], Any]) -> Any:
+        """What `find` makes of the key's text; None, and a problem noted, where it raises."""
+        if key not in self.given:
+            return None
+        text = read_text(self.doc, (*self.path, key), self.given[key])
+        try:
+            return find(text) if text else None
+        except UsageError as error:
+            if not self.incomplete:
+                self.doc.report((*self.path, key), str(error))
+            return None
+
+
+def _check_kind(doc: Document, path: Path, given: dict[str, Any]) -> None:
+    bounds = [key for key in ("at_least", "at_most") if key in given]
+    if ("above" in given) == bool(bounds):
+        found = ", ".join([*(["above"] if "above" in given else []), *bounds]) or "neither"
+        doc.report(path, f"found {found}; expected either above or at_least / at_most")
+    for key in ("test", "alpha"):
+        if key in given and "above" not in given:
+            doc.report((*path, key), f"found {key} without above; expected them together")
+    if given.get("test", "mann_whitney") != "mann_whitney":
+        doc.report((*path, "test"), f"found {shown(given['test'])}; expected mann_whitney")
+
+
+def _names(fields: _Fields, suite: Suite, aliases: dict[str, str]) -> dict[str, Any]:
+    """The names of a statement as labels of the suite."""
+    models = [model for model, _ in suite.models]
+    return {
+        "finder": fields.named("finder", lambda t: resolve("finder", t, suite.finders).label),
+        "above": fields.named("above", lambda t: resolve("finder", t, suite.finders).label),
+        "model": fields.named("model", lambda t: resolve("model", t, models).label),
+        "layer": fields.named("layer", lambda t: _layer(t, suite, aliases)),
+        "dataset": fields.named("dataset", lambda t: _dataset(t, suite)) or suite.dataset.label,
+    }
+
+
+def _on(text: str, suite: Suite, registry: Registry) -> tuple[str, str | None]:
+    """`evaluation/metric` or, for an evaluation that needs no metric, `evaluation`."""
+    first, *rest = split_outside(text, "/")
+    if len(rest) > 1:
+        raise UsageError(f"found {text!r}; expected evaluation/metric")
+    limits = {choice.label: only for choice, only in suite.evaluations}
+    evaluation = resolve("evaluation", first, [choice for choice, _ in suite.evaluations])
+    needed = registry.evaluations[evaluation.name].spec.needs_metric
+    if needed != bool(rest):
+        expected = f"{first}/METRIC" if needed else f"{first} alone, which needs no metric"
+        raise UsageError(f"found {text!r}; expected {expected}")
+    if not rest:
+        return evaluation.label, None
+    metric = resolve("metric", rest[0], suite.metrics).label
+    only = limits[evaluation.label]
+    if only is not None and metric not in only:
+        listed = ", ".join(sorted(only))
+        raise UsageError(f"found {text!r}; expected a metric of {evaluation.label}: {listed}")
+    return evaluation.label, metric
+
+
+def _layer(text: str, suite: Suite, aliases: dict[str, str]) -> str:
+    labels = {layer.label for _, layers in suite.models for layer in layers}
+    paths = {layer.label: layer.path for _, layers in suite.models for layer in layers}
+    fitting = [text] if text in labels else []
+    fitting = fitting or [name for name, path in paths.items() if path == aliases.get(text, text)]
+    if len(fitting) != 1:
+        raise UsageError(unknown_name("layer of this suite", text, labels))
+    return fitting[0]
+
+
+def _dataset(text: str, suite: Suite) -> str:
+    known: list[DatasetChoice] = [d for d in (suite.dataset, suite.fallback) if d is not None]
+    fitting = [d for d in known if d.label == text] or [d for d in known if d.name == text]
+    if len(fitting) != 1:
+        raise UsageError(unknown_name("dataset of this suite", text, [d.label for d in known]))
+    return fitting[0].label

@@ -1,0 +1,156 @@
+"""The sections that name datasets, models with their layers, and evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from iibench.errors import UsageError
+from iibench.registry import Registry
+from iibench.specs import DatasetSpec
+from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
+from iibench.suite.labels import join_label, read_label, resolve
+from iibench.suite.param_types import shown
+from iibench.suite.params import (
+    ParamError,
+    label_items,
+    parameter_names,
+    parse_params,
+    unknown_parameter,
+)
+from iibench.suite.schema import POOLS, RESERVED
+from iibench.suite.sections import (
+    note,
+    read_choices,
+    read_entry,
+    read_list,
+    read_mapping,
+    read_text,
+)
+from iibench.suite.yaml_lines import Document, Path
+
+
+def read_dataset(
+    doc: Document, path: Path, value: Any, registry: Registry
+) -> tuple[DatasetChoice | None, DatasetChoice | None]:
+    """The dataset and its fallback."""
+    inner = path[-1:] == ("fallback",)
+    read = read_entry(doc, path, value, registry.datasets)
+    if read is None:
+        return None, None
+    spec: DatasetSpec = read.spec
+    fallback = None
+    if "fallback" in read.extras:
+        here = (*path, "fallback")
+        if inner:
+            doc.report(here, "found a fallback of a fallback; expected one only")
+        else:
+            fallback, _ = read_dataset(doc, here, read.extras["fallback"], registry)
+    splits = {}
+    for key, default in (("fit", spec.splits[0]), ("evaluate", spec.splits[-1])):
+        splits[key] = read.extras.get(key, default)
+        if splits[key] not in spec.splits:
+            text = f"found {shown(splits[key])}; expected a split of {spec.name}: "
+            doc.report((*path, key), text + ", ".join(spec.splits))
+    reserved = [key for key in RESERVED["dataset"] if not (inner and key == "fallback")]
+    unknown = [key for key in read.values if key not in parameter_names(spec)]
+    for key in unknown:
+        doc.report((*path, key), unknown_parameter(spec, key, reserved))
+        del read.values[key]
+    try:
+        params = parse_params(spec, read.values)
+    except ParamError as error:
+        note(doc, path, error)
+        return None, fallback
+    fit, evaluate = splits["fit"], splits["evaluate"]
+    return dataset_choice(spec, params, fit, evaluate), fallback
+
+
+def dataset_choice(spec: DatasetSpec, params: Any, fit: str, evaluate: str) -> DatasetChoice:
+    """A dataset with its label: parameters, then the splits where they are not the defaults."""
+    items = label_items(spec, params)
+    if fit != spec.splits[0]:
+        items.append(f"fit={fit}")
+    if evaluate != spec.splits[-1]:
+        items.append(f"evaluate={evaluate}")
+    return DatasetChoice(spec.name, params, fit, evaluate, join_label(spec.name, items))
+
+
+def read_models(
+    doc: Document, path: Path, value: Any, registry: Registry
+) -> Iterator[tuple[Choice, tuple[LayerChoice, ...]]]:
+    """The models, each with its layers."""
+    for here, read, choice in read_choices(doc, path, value, registry.models):
+        aliases = {alias.name: alias.path for alias in registry.layers.get(read.spec.name, [])}
+        if "layers" not in read.extras:
+            doc.report(here, "found no key 'layers'; expected the layers to look at")
+            continue
+        yield choice, _layers(doc, (*here, "layers"), read.extras["layers"], aliases)
+
+
+def _layers(
+    doc: Document, path: Path, value: Any, aliases: dict[str, str]
+) -> tuple[LayerChoice, ...]:
+    found: dict[str, LayerChoice] = {}
+    for here, item in read_list(doc, path, value):
+        entry = read_mapping(doc, here, _layer_entry(doc, here, item), ("path",), ("pool",))
+        if not entry or "path" not in entry:
+            continue
+        module = read_text(doc, (*here, "path"), entry["path"])
+        pools = entry.get("pool", POOLS[0])
+        for pool in pools if isinstance(pools, list) else [pools]:
+            if pool not in POOLS:
+                doc.report((*here, "pool"), f"found {shown(pool)}; expected {' | '.join(POOLS)}")
+                continue
+            layer = layer_choice(aliases.get(module, module), pool)
+            if layer.label in found:
+                doc.report(here, f"found {layer.label} again; expected each layer once")
+            found[layer.label] = layer
+    return tuple(found.values())
+
+
+def _layer_entry(doc: Document, path: Path, item: Any) -> Any:
+    """A layer's short form, `layer2` or `layer2[pool=max]`, as the mapping it stands for."""
+    if not isinstance(item, str):
+        return item
+    try:
+        read = read_label(item)
+    except UsageError as error:
+        doc.report(path, str(error))
+        return {"path": item}
+    if read.part is not None:
+        doc.report(path, f"found {item!r}; expected a module path, as in {read.name}[pool=max]")
+    return {"path": read.name, **read.params}
+
+
+def layer_choice(path: str, pool: str = POOLS[0]) -> LayerChoice:
+    """A layer with its label: the path, and the pooling where it is not the default."""
+    items = [] if pool == POOLS[0] else [f"pool={pool}"]
+    return LayerChoice(path, pool, join_label(path, items))
+
+
+def read_evaluations(
+    doc: Document, path: Path, value: Any, registry: Registry, metrics: tuple[Choice, ...]
+) -> Iterator[tuple[Choice, frozenset[str] | None]]:
+    """The evaluations, each with the labels of the metrics it is limited to, or None."""
+    incomplete = bool(doc.problems)
+    for here, read, choice in read_choices(doc, path, value, registry.evaluations):
+        if "metrics" not in read.extras:
+            if read.spec.needs_metric and not metrics and not incomplete:
+                doc.report(here, f"found no metrics in the suite; expected some for {choice.label}")
+            yield choice, None
+            continue
+        inner = (*here, "metrics")
+        if not read.spec.needs_metric:
+            doc.report(
+                inner, f"found metrics for {choice.label}, which needs none; expected no key"
+            )
+            continue
+        labels = set()
+        for place, item in read_list(doc, inner, read.extras["metrics"]):
+            try:
+                labels.add(resolve("metric", read_text(doc, place, item), metrics).label)
+            except UsageError as error:
+                if not incomplete:  # a metric that is misspelt above need not be reported twice
+                    doc.report(place, str(error))
+        yield choice, frozenset(labels)

@@ -1,0 +1,167 @@
+"""Reads a suite: a file, or one that ships with iibench, checked against the registered plugins."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from iibench.errors import SuiteError, nearest
+from iibench.registry import Registry
+from iibench.suite.expectations import read_expectations
+from iibench.suite.kinds import read_dataset, read_evaluations, read_models
+from iibench.suite.overrides import override
+from iibench.suite.param_types import shown
+from iibench.suite.schema import FORMAT, OPTIONAL_KEYS, REQUIRED_KEYS, Suite
+from iibench.suite.sections import read_choices, read_mapping, read_number, read_text
+from iibench.suite.yaml_lines import Document, parse
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def load_suite(path_or_name: str, registry: Registry, overrides: Sequence[str] = ()) -> Suite:
+    """The suite in a file, or the shipped one of that name, with `KEY=VALUE` overrides applied.
+
+    Raises `SuiteError` with one line per problem, `FILE:LINE: key: what was found; what is expected`.
+    """
+    path, raw = _read(path_or_name)
+    document = parse(_decoded(raw, path_or_name, path), path)
+    if not isinstance(document.value, dict):
+        found = "an empty file" if document.value is None else shown(document.value)
+        raise SuiteError(f"{path}:1: found {found}; expected a mapping with the key 'iibench'")
+    override(document, overrides)
+    suite = _checked(document, registry)
+    document.raise_problems()
+    if suite is None:
+        raise SuiteError(f"{path}: cannot be read")
+    return dataclasses.replace(
+        suite,
+        path=path,
+        text=raw.decode("utf-8-sig"),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        overrides=tuple(overrides),
+    )
+
+
+def shipped_suites() -> dict[str, str]:
+    """Name -> first line of the description of every suite that ships with iibench, by name."""
+    found = {}
+    for name, path in _shipped().items():
+        value = parse(path.read_text(encoding="utf-8"), path.name).value
+        lines = str(value.get("description", "")).strip().splitlines()
+        found[name] = lines[0] if lines else ""
+    return found
+
+
+def _shipped() -> dict[str, Path]:
+    """Name -> file of the shipped suites.
+
+    The package's own search path is read: `importlib.resources` refuses packages whose path has, as in
+    some editable installs, an entry that is no folder.
+    """
+    spec = find_spec("iibench_suites")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    paths = [path for folder in folders for path in Path(folder).glob("*.yaml")]
+    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+
+
+def _read(path_or_name: str) -> tuple[str, bytes]:
+    """(path as shown in messages, content)."""
+    path = Path(path_or_name)
+    shipped = _shipped()
+    try:
+        if path.is_file():
+            return path_or_name, path.read_bytes()
+        if path_or_name in shipped:
+            return str(shipped[path_or_name]), shipped[path_or_name].read_bytes()
+    except OSError as error:
+        raise SuiteError(f"{path_or_name}: cannot be read: {error.strerror}") from error
+    found = "a folder" if path.is_dir() else "no such file"
+    close = nearest(path.stem, shipped) or list(shipped)
+    raise SuiteError(
+        f"{path_or_name}: found {found}; expected a suite file or the name of a shipped suite; "
+        f"nearest: {', '.join(close)}"
+    )
+
+
+def _decoded(raw: bytes, name: str, path: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SuiteError(
+            f"{path}:{line}: found the byte 0x{raw[error.start]:02x}; expected UTF-8 text"
+        ) from error
+
+
+def _checked(doc: Document, registry: Registry) -> Suite | None:
+    """The suite, as far as it could be read; everything wrong is noted in the document."""
+    given = read_mapping(doc, (), doc.value, REQUIRED_KEYS, OPTIONAL_KEYS) or {}
+    if "iibench" in given:
+        _check_version(doc, given["iibench"])
+    name = _name(doc, given["name"]) if "name" in given else ""
+    description = given.get("description", "")
+    if "description" in given:
+        description = read_text(doc, ("description",), description)
+    seed = 0
+    if "seed" in given:
+        expected = "an integer >= 0"
+        number = read_number(
+            doc, ("seed",), given["seed"], lambda x: isinstance(x, int) and x >= 0, expected
+        )
+        seed = int(number or 0)
+    dataset, fallback = (
+        read_dataset(doc, ("dataset",), given["dataset"], registry)
+        if "dataset" in given
+        else (None, None)
+    )
+    models = tuple(read_models(doc, ("models",), given.get("models"), registry))
+    finders = tuple(
+        choice
+        for *_, choice in read_choices(doc, ("finders",), given.get("finders"), registry.finders)
+    )
+    metrics = tuple(
+        choice
+        for *_, choice in read_choices(doc, ("metrics",), given.get("metrics"), registry.metrics)
+    )
+    evaluations = tuple(
+        read_evaluations(doc, ("evaluations",), given.get("evaluations"), registry, metrics)
+    )
+    if dataset is None:
+        return None
+    suite = Suite(
+        name=name,
+        description=description,
+        path=doc.file,
+        text="",
+        sha256="",
+        seed=seed,
+        dataset=dataset,
+        fallback=fallback,
+        models=models,
+        finders=finders,
+        metrics=metrics,
+        evaluations=evaluations,
+    )
+    expectations = read_expectations(doc, ("expect",), given.get("expect"), suite, registry)
+    return dataclasses.replace(suite, expectations=tuple(expectations))
+
+
+def _check_version(doc: Document, version: Any) -> None:
+    if version == FORMAT:
+        return
+    quote = "" if isinstance(version, str) else f' in quotes (iibench: "{FORMAT}")'
+    doc.report(
+        ("iibench",), f'found {shown(version)}; expected the format version "{FORMAT}"{quote}'
+    )
+
+
+def _name(doc: Document, value: Any) -> str:
+    name = read_text(doc, ("name",), value)
+    if name and not _NAME.fullmatch(name):
+        doc.report(("name",), f"found {shown(name)}; expected letters, digits, '.', '_' and '-'")
+    return name

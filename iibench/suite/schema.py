@@ -1,0 +1,81 @@
+"""A suite, read and checked: what to run, in the order in which the file says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
+
+#: The version of the suite format, as the key `iibench` gives it.
+FORMAT = "1"
+#: How a layer's output can be pooled to one vector per image; the first is the default.
+POOLS = ("mean", "max", "center", "flatten", "cls")
+
+REQUIRED_KEYS = ("iibench", "name", "dataset", "models", "finders", "evaluations")
+OPTIONAL_KEYS = ("description", "seed", "metrics", "expect")
+EXPECT_KEYS = (
+    *("on", "finder", "above", "test", "alpha", "at_least", "at_most"),
+    *("model", "layer", "dataset", "text"),
+)
+#: Keys of an entry that are not parameters of the plugin it names.
+RESERVED = {
+    "dataset": ("name", "fit", "evaluate", "fallback"),
+    "model": ("name", "layers"),
+    "finder": ("name",),
+    "metric": ("name", "parts"),
+    "evaluation": ("name", "metrics"),
+}
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A statement about the results of a suite that a run puts to the test.
+
+    Everything is named by its label in the suite. Either `above` is given: the scores of `finder`
+    are larger than those of `above` (one-sided `test` at level `alpha`); or `at_least` and / or
+    `at_most`: bounds of the mean over scored units. `model` and `layer` None mean each of them.
+    `dataset` is the label, without a limit, of the dataset that the statement is about.
+    """
+
+    evaluation: str
+    metric: str | None
+    finder: str
+    dataset: str
+    above: str | None = None
+    test: Literal["mann_whitney"] = "mann_whitney"
+    alpha: float = 0.05
+    at_least: float | None = None
+    at_most: float | None = None
+    model: str | None = None
+    layer: str | None = None
+    text: str | None = None
+
+    @property
+    def on(self) -> str:
+        """`evaluation/metric`, as the suite writes it."""
+        return self.evaluation if self.metric is None else f"{self.evaluation}/{self.metric}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file after checking. `text` and `sha256` are those of the file, before `overrides`.
+
+    `models`: each with its layers. `evaluations`: each with the labels of the metrics it is limited
+    to, or None for all of them.
+    """
+
+    name: str
+    description: str
+    path: str
+    text: str
+    sha256: str
+    seed: int
+    dataset: DatasetChoice
+    fallback: DatasetChoice | None
+    models: tuple[tuple[Choice, tuple[LayerChoice, ...]], ...]
+    finders: tuple[Choice, ...]
+    metrics: tuple[Choice, ...]
+    evaluations: tuple[tuple[Choice, frozenset[str] | None], ...]
+    expectations: tuple[Expectation, ...] = ()
+    overrides: tuple[str, ...] = ()

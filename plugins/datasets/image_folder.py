@@ -1,0 +1,200 @@
+"""Images of the user's own: a folder of class folders, or a zip of them, or images without classes.
+
+The layout is read from where the images lie: all at the top (no labels), or all in folders one level
+below (the folder is the class). Files are read in place; nothing is unpacked or copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, MinLen
+
+from iibench import DatasetSpec, hookimpl
+from iibench.errors import AssetError
+from iibench.specs import Resources
+
+from ._decode import DecodeError, rgb
+from ._image_files import Facts, Source, facts, open_source
+from ._stored import fingerprint_of
+
+if TYPE_CHECKING:
+    from iibench.specs import ImageArray, IntArray
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of a folder of images."""
+
+    path: str = field(
+        metadata={"help": "a folder or a .zip; relative paths start at the suite's folder"}
+    )
+    size: Annotated[int, Ge(1)] | None = field(
+        default=None,
+        metadata={
+            "help": "the shorter side is resized to this many pixels, then the centre is cut out; "
+            "without it all images must have one size"
+        },
+    )
+    seed: Annotated[int, Ge(0)] = field(default=0, metadata={"help": "of the split into halves"})
+    extensions: Annotated[tuple[str, ...], MinLen(1)] = field(
+        default=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+        metadata={"help": "endings of the files that are images, in any case"},
+    )
+
+
+def load(params: Params, split: str, resources: Resources) -> FolderImages:
+    """All images, or one half of every class: "first_half" and "second_half" have no image in common.
+
+    Every file is read once, to hash it and to look at its size; `AssetError` names a file that is no
+    image, that lies where it may not, or whose size differs from the first one's.
+    """
+    source = open_source(params.path, resources.base_dir)
+    endings = tuple(extension.lower() for extension in params.extensions)
+    names = sorted(
+        (name for name in source.names() if name.lower().endswith(endings)),
+        key=lambda name: PurePosixPath(name).parts,
+    )
+    if not names:
+        raise AssetError(
+            f"{source.root} holds no image: no file in it, or in folders one level below, "
+            f"ends with {', '.join(endings)}"
+        )
+    class_of = _classes(names, source.root)
+    class_names = tuple(sorted(set(class_of)))
+    labels = [class_names.index(name) for name in class_of]
+    known = [facts(source, name) for name in names]
+    image_size = _image_size(names, known, source.root, params.size)
+    chosen = split_indices(labels or [0] * len(names), split, params.seed)
+    if not chosen:
+        raise AssetError(f"{split} of {source.root} is empty: there are {len(names)} images in all")
+    content = [(names[i], known[i].sha256) for i in chosen]
+    return FolderImages(
+        source=source,
+        names=tuple(names[i] for i in chosen),
+        label_of=tuple(labels[i] for i in chosen) if labels else (),
+        class_names=class_names,
+        image_size=image_size,
+        size=params.size,
+        fingerprint=fingerprint_of("image_folder", VERSION, params.size, class_names, content),
+    )
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """One split of a folder of images; decodes on demand."""
+
+    source: Source
+    names: tuple[str, ...]
+    label_of: tuple[int, ...]
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int]
+    size: int | None
+    fingerprint: str
+
+    @property
+    def labels(self) -> IntArray | None:
+        """(n,) class index of each image, or None where the images lie in no class folders."""
+        import numpy as np
+
+        return np.array(self.label_of, np.int64) if self.label_of else None
+
+    def __len__(self) -> int:
+        """n, the number of images."""
+        return len(self.names)
+
+    def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
+        """uint8 (len(indices), h, w, 3); raises `AssetError` naming a file that is damaged."""
+        import numpy as np
+
+        out = np.empty((len(indices), *self.image_size, 3), np.uint8)
+        for row, index in enumerate(indices):
+            name = self.names[int(index)]
+            try:
+                decoded = rgb(self.source.read(name), self.size)
+                if decoded.shape[:2] != self.image_size:
+                    raise DecodeError("its pixels are not as many as its header says")
+            except DecodeError as error:
+                raise AssetError(
+                    f"{name} in {self.source.root} cannot be decoded: {error}"
+                ) from error
+            out[row] = decoded
+        return out
+
+
+def _classes(names: Sequence[str], root: Path) -> list[str]:
+    """The class of each image, or nothing where all images lie at the top.
+
+    One folder around the class folders is looked through: zips are often made so.
+    """
+    paths = [PurePosixPath(name).parts for name in names]
+    if len({path[0] for path in paths}) == 1 and all(len(path) == 3 for path in paths):
+        paths = [path[1:] for path in paths]
+    first = len(paths[0])
+    for name, path in zip(names, paths, strict=True):
+        if len(path) > 2:
+            raise AssetError(
+                f"{name} in {root} lies too deep; expected CLASS/IMAGE, or all images at the top"
+            )
+        if len(path) != first:
+            raise AssetError(
+                f"{root} has images at its top and in folders, such as {names[0]} and {name}; "
+                "expected all in class folders, or all at the top"
+            )
+    return [path[0] for path in paths] if first == 2 else []
+
+
+def _image_size(
+    names: Sequence[str], known: Sequence[Facts], root: Path, size: int | None
+) -> tuple[int, int]:
+    if size is not None:
+        return size, size
+    high, wide = known[0].size
+    for name, found in zip(names, known, strict=True):
+        if found.size != (high, wide):
+            raise AssetError(
+                f"{name} in {root} has {found.size[1]} x {found.size[0]} pixels, but {names[0]} "
+                f"{wide} x {high}; give size to bring all images to one, such as "
+                f"size: {min(min(fact.size) for fact in known)}"
+            )
+    return high, wide
+
+
+def split_indices(labels: Sequence[int], split: str, seed: int) -> list[int]:
+    """Indices of the split's images in order; halves are balanced within every class.
+
+    Of an odd number in a class the larger half goes to the first half and the second in turn.
+    """
+    import numpy as np
+
+    if split == "all":
+        return list(range(len(labels)))
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    larger_first = True
+    for label in sorted(set(labels)):
+        members = rng.permutation(np.flatnonzero(np.asarray(labels) == label))
+        middle = (len(members) + larger_first) // 2
+        larger_first ^= len(members) % 2 == 1
+        half = members[:middle] if split == "first_half" else members[middle:]
+        chosen.extend(int(i) for i in half)
+    return sorted(chosen)
+
+
+@hookimpl
+def iibench_register_datasets() -> Iterable[DatasetSpec]:
+    """Registers `image_folder`."""
+    yield DatasetSpec(
+        name="image_folder",
+        summary="your own images: a folder or a zip, with a folder per class or without classes",
+        params=Params,
+        headline=("path",),
+        load=load,
+        splits=("all", "first_half", "second_half"),
+        version=VERSION,
+    )

@@ -1,0 +1,104 @@
+"""Independent component analysis: FastICA (Hyvärinen & Oja 2000; scikit-learn).
+
+A (n, N) activations, m (N,) their mean, U (K, N) unmixing matrix, S = (A - m) U^T the sources, of unit
+variance over the fit split, V (K, N) the mixing matrix's columns as rows: A - m = S V (up to the
+components left out). The direction is V[k], what source k adds to the activation; the response is
+S[:, k]. A source has no sign of its own: each is oriented so that its responses over the fit split
+are positively skewed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Gt
+
+from iibench import Directions, FinderSpec, hookimpl
+from iibench_plugins.finders._orientation import (
+    positive_skew_signs,
+    principal_components,
+    sklearn_seed,
+)
+
+if TYPE_CHECKING:
+    from iibench.specs import FitContext, FloatArray
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of FastICA."""
+
+    k: Annotated[int, Ge(1)] | None = field(
+        default=None,
+        metadata={"help": "number of sources, K; null: all min(n, N) of them"},
+    )
+    max_iter: Annotated[int, Ge(1)] = field(
+        default=200, metadata={"help": "iterations at most; a note says so where they run out"}
+    )
+    tol: Annotated[float, Gt(0)] = field(
+        default=1e-4, metadata={"help": "largest change of an unmixing vector that ends the fit"}
+    )
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """Parallel FastICA (logcosh) on the whitened principal components.
+
+    Whitening to the activations' numerical rank first keeps dead neurons from dividing by zero.
+    Raises `CaseError` for k > min(n, N) and for activations that are all the same.
+    """
+    import numpy as np
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    found = principal_components(A, params.k, context.seed, "ica")
+    scale = np.sqrt(found.variance)
+    whitening = found.components / scale[:, None]
+    white = ((A - found.mean) @ whitening.T).astype(np.float32)
+    model = FastICA(
+        whiten=False,
+        max_iter=params.max_iter,
+        tol=params.tol,
+        random_state=sklearn_seed(context.seed),
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(white)
+    notes = found.notes
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+        notes = (*notes, f"FastICA did not converge in {params.max_iter} iterations")
+    # the rotation is orthogonal up to float32; polishing it makes mixing the exact inverse
+    left, _, right = np.linalg.svd(model.components_.astype(np.float64))
+    rotation = left @ right
+    unmixing = rotation @ whitening
+    mixing = rotation @ (found.components * scale[:, None])
+    signs = positive_skew_signs(white @ rotation.T, mixing)[:, None]
+    return Directions(
+        (mixing * signs).astype(np.float32),
+        {"mean": found.mean, "unmixing": unmixing * signs},
+        notes,
+    )
+
+
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, K): the sources, in standard deviations of the fit split."""
+    import numpy as np
+
+    sources = (A - directions.state["mean"]) @ directions.state["unmixing"].T
+    return np.ascontiguousarray(sources, dtype=np.float32)
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `ica`."""
+    yield FinderSpec(
+        name="ica",
+        summary="FastICA sources, oriented to positive skew; response: the source signal",
+        params=Params,
+        headline=("k",),
+        fit=fit,
+        encode=encode,
+        citation="Hyvärinen & Oja (2000), Independent component analysis: algorithms and applications",
+    )

@@ -1,0 +1,264 @@
+"""K-Means with cosine similarity (Sec. 3.2): Lloyd's algorithm on activations of unit norm.
+
+A (n, N) activations, X (n, N) = A with each row scaled to unit norm (a row of zeros stays zero),
+mu (K, N) centroids. A centroid is the mean of unit vectors and is kept as that, so its norm is at most
+1 and tells how tight the cluster is. All arithmetic goes through blocked matrix products:
+||x - mu||^2 = |x|^2 + |mu|^2 - 2 x mu^T, with |x| = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+
+from iibench import Directions, FinderSpec, hookimpl
+from iibench.errors import CaseError
+
+if TYPE_CHECKING:
+    import torch
+
+    from iibench.specs import FitContext, FloatArray
+
+#: Entries of a (rows, K) matrix of distances that is held at once: 8 MiB of float32.
+BLOCK = 2**21
+
+#: Squared distances below this are rounding errors of float32 unit vectors: the two are the same.
+SAME = 4e-6
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of K-Means."""
+
+    k: Annotated[int, Ge(1)] = field(default=256, metadata={"help": "number of clusters, K"})
+    response: Literal["cosine", "projection", "neg_distance"] = field(
+        default="cosine",
+        metadata={
+            "help": "cosine: of activation and centroid; projection: of the activation, unscaled, on "
+            "the centroid; neg_distance: minus the distance of the unit-norm activation to the centroid"
+        },
+    )
+    n_init: Annotated[int, Ge(1)] = field(
+        default=1, metadata={"help": "k-means++ starts; the one with the lowest inertia is kept"}
+    )
+    max_iter: Annotated[int, Ge(1)] = field(
+        default=100,
+        metadata={"help": "Lloyd iterations at most; a note says so where they run out"},
+    )
+    tol: Annotated[float, Ge(0)] = field(
+        default=1e-4,
+        metadata={
+            "help": "the fit ends where the centroids' summed squared shift is at most tol times the "
+            "mean variance of the unit-norm activations' entries (scikit-learn's rule)"
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The end of Lloyd's algorithm: `centroids` (K, N), `labels` (n,), `inertia` (float64 sum of
+    squared distances to the nearest centroid), `iterations`, and whether it `converged`."""
+
+    centroids: torch.Tensor
+    labels: torch.Tensor
+    inertia: float
+    iterations: int
+    converged: bool
+
+
+def unit_rows(A: FloatArray) -> FloatArray:
+    """A with each row scaled to unit norm; rows of zeros stay zero."""
+    import numpy as np
+
+    norms = np.linalg.norm(A, axis=1, keepdims=True)
+    return np.divide(A, norms, out=np.zeros_like(A), where=norms > 0)
+
+
+def seed_centroids(X: torch.Tensor, k: int, seed: int) -> torch.Tensor:
+    """(k, N) greedy k-means++ start (Arthur & Vassilvitskii 2007), as in scikit-learn.
+
+    Each further centroid is the best of 2 + log k candidates drawn with probability proportional to
+    the squared distance to the nearest centroid so far. Raises `CaseError` where fewer than k rows of
+    X differ.
+    """
+    import math
+
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    squares = (X * X).sum(1)
+    candidates = 2 + int(math.log(k))
+    first = int(torch.randint(len(X), (1,), generator=generator))
+    chosen = [first]
+    closest = _distances(X, squares, torch.tensor([first], device=X.device))[0]
+    while len(chosen) < k:
+        cumulative = closest.cpu().double().cumsum(0)
+        total = float(cumulative[-1])
+        if total == 0.0:
+            raise CaseError(
+                f"kmeans: k = {k} clusters are asked for and the {len(X)} activations, scaled to "
+                f"unit norm, have only {len(chosen)} different values"
+            )
+        draws = torch.rand(candidates, generator=generator, dtype=torch.float64) * total
+        rows = torch.searchsorted(cumulative, draws, right=True).clamp_(max=len(X) - 1)
+        reduced = torch.minimum(closest, _distances(X, squares, rows.to(X.device)))
+        best = int(reduced.sum(1, dtype=torch.float32).argmin())
+        chosen.append(int(rows[best]))
+        closest = reduced[best]
+    return X[torch.tensor(chosen, device=X.device)]
+
+
+def _distances(X: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """(c, n) squared distances of every row of X to the c chosen ones, zero where they are the same."""
+    import torch
+
+    picked = X[rows]
+    found = torch.addmm(squares, picked, X.T, alpha=-2) + squares[rows, None]
+    return torch.where(found < SAME, 0.0, found)
+
+
+def lloyd(X: torch.Tensor, centroids: torch.Tensor, max_iter: int, tol: float) -> Clustering:
+    """Lloyd's algorithm from given centroids; empty clusters restart at the points farthest off.
+
+    Ends where no label changes or the centroids' summed squared shift is at most tol times the mean
+    variance of X's columns.
+    """
+    import torch
+
+    squares = (X * X).sum(1)
+    threshold = tol * float(X.cpu().double().var(0, correction=0).mean())
+    previous = torch.full((len(X),), -1, device=X.device)
+    settled, iteration = False, 0
+    while not settled and iteration < max_iter:
+        iteration += 1
+        labels, distances = _assign(X, squares, centroids)
+        means = _means(X, labels, distances, len(centroids))
+        shift = float(((means - centroids) ** 2).sum())
+        settled = shift <= threshold or torch.equal(labels, previous)
+        centroids, previous = means, labels
+    labels, distances = _assign(X, squares, centroids)
+    inertia = float(distances.cpu().double().sum())
+    return Clustering(centroids, labels, inertia, iteration, settled)
+
+
+def _blocks(n: int, k: int) -> Iterator[slice]:
+    rows = max(1, BLOCK // k)
+    return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
+
+
+def _assign(
+    X: torch.Tensor, squares: torch.Tensor, centroids: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Label of the nearest centroid of each row (ties: lowest index) and the squared distance to it."""
+    import torch
+
+    norms = (centroids * centroids).sum(1)
+    labels = torch.empty(len(X), dtype=torch.int64, device=X.device)
+    distances = torch.empty(len(X), device=X.device)
+    for rows in _blocks(len(X), len(centroids)):
+        torch.min(
+            torch.addmm(norms, X[rows], centroids.T, alpha=-2),
+            dim=1,
+            out=(distances[rows], labels[rows]),
+        )
+    return labels, distances.add_(squares).clamp_(min=0)
+
+
+def _means(X: torch.Tensor, labels: torch.Tensor, distances: torch.Tensor, k: int) -> torch.Tensor:
+    """(k, N) mean of the rows with each label, summed up in float64; an empty cluster takes over the
+    row that is farthest from its own centroid, as in scikit-learn."""
+    import torch
+
+    sums = torch.zeros((k, X.shape[1]), dtype=torch.float64)
+    for rows in _blocks(len(X), k):
+        sums += _scatter_sum(X[rows], labels[rows], k).cpu().double()
+    counts = torch.bincount(labels.cpu(), minlength=k).double()
+    empty = torch.nonzero(counts == 0).flatten()
+    farthest = torch.topk(distances, len(empty)).indices
+    for cluster, row in zip(empty.tolist(), farthest.tolist(), strict=True):
+        point, left = X[row].cpu().double(), int(labels[row])
+        sums[left] -= point
+        counts[left] -= 1
+        sums[cluster] = point
+        counts[cluster] = 1
+    return (sums / counts.clamp(min=1)[:, None]).float().to(X.device)
+
+
+def _scatter_sum(block: torch.Tensor, labels: torch.Tensor, k: int) -> torch.Tensor:
+    """(k, N) sum of the rows with each label."""
+    import torch
+
+    if block.device.type == "cpu":
+        return torch.zeros((k, block.shape[1])).index_add_(0, labels, block)
+    # scattered additions would run in another order each time on a GPU; a matrix product does not
+    onehot = torch.zeros((len(block), k), device=block.device).scatter_(1, labels[:, None], 1)
+    return onehot.T @ block
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """Centroids of the unit-norm activations: the clustering of lowest inertia of `n_init` starts.
+
+    Raises `CaseError` for K > n and where fewer than K unit-norm activations differ.
+    """
+    import numpy as np
+    import torch
+
+    if params.k > len(A):
+        raise CaseError(
+            f"kmeans: k = {params.k} clusters are asked for and there are n = {len(A)} images to fit on"
+        )
+    X = torch.from_numpy(unit_rows(A)).to(context.device)
+    best: Clustering | None = None
+    with torch.inference_mode():
+        for start, sequence in enumerate(np.random.SeedSequence(context.seed).spawn(params.n_init)):
+            seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
+            found = lloyd(X, seed_centroids(X, params.k, seed), params.max_iter, params.tol)
+            if best is None or found.inertia < best.inertia:
+                best = found
+            context.progress(start + 1, params.n_init, "starts")
+    if best is None:
+        raise CaseError("kmeans: n_init = 0 starts give no clustering")
+    notes = [f"inertia {best.inertia:.6g} after {best.iterations} iterations"]
+    if not best.converged:
+        notes.append(f"K-Means did not converge in {params.max_iter} iterations")
+    empty = params.k - len(torch.unique(best.labels))
+    if empty:
+        notes.append(f"{empty} of {params.k} clusters are the nearest to no activation")
+    return Directions(best.centroids.cpu().numpy(), {}, tuple(notes))
+
+
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, K), as `params.response` says.
+
+    `cosine`: a . mu / (|a| |mu|), 0 where either is zero; in [-1, 1]. `projection`: a . mu of the
+    activation as it is, in its unit. `neg_distance`: -||a / |a| - mu|| (Eq. 6 in the space that the
+    centroids live in); in [-2, 0]. For one centroid it orders images as the cosine does, since
+    ||x - mu||^2 = 1 + |mu|^2 - 2 x . mu; only its values differ.
+    """
+    import numpy as np
+
+    centroids = directions.vectors
+    if params.response == "projection":
+        return np.ascontiguousarray(A @ centroids.T, dtype=np.float32)
+    X = unit_rows(A)
+    if params.response == "cosine":
+        return np.ascontiguousarray(X @ unit_rows(centroids).T)
+    squares = (X * X).sum(1)[:, None] + (centroids * centroids).sum(1)
+    return np.ascontiguousarray(-np.sqrt(np.maximum(squares - 2 * (X @ centroids.T), 0)))
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `kmeans`."""
+    yield FinderSpec(
+        name="kmeans",
+        summary="centroids of K-Means with cosine similarity; response: cosine to the centroid",
+        params=Params,
+        headline=("k",),
+        fit=fit,
+        encode=encode,
+        citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
+    )

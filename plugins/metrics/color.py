@@ -1,0 +1,51 @@
+"""Similarity of mean colours: minus the Euclidean distance of two images' mean RGB, RGB in [0, 1].
+
+Low level: it sees nothing but the average over all pixels. Range [-sqrt(3), 0].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iibench import hookimpl
+from iibench.specs import MetricSpec, NoParams, Resources
+
+from ._rgb import check_rgb
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class MeanColor:
+    """embed(x) (n, 3): the mean of each channel."""
+
+    fingerprint: str = ""
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """float32 (n, 3, h, w) RGB in [0, 1] -> (n, 3). Raises `CaseError` for anything else."""
+        import torch
+
+        check_rgb("color", x)
+        return x.mean(dim=(2, 3), dtype=torch.float64).float()
+
+
+def load(params: NoParams, resources: Resources) -> MeanColor:
+    return MeanColor()
+
+
+@hookimpl
+def iibench_register_metrics() -> Iterable[MetricSpec]:
+    return [
+        MetricSpec(
+            name="color",
+            summary="minus the Euclidean distance of the images' mean RGB colours",
+            load=load,
+            distance="euclidean",
+            range="[-sqrt(3), 0]",
+            level="low",
+            citation="Klindt et al. 2023 (arXiv 2310.11431), Sec. 2.2",
+        )
+    ]

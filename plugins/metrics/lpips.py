@@ -1,0 +1,83 @@
+"""LPIPS v0.1: minus the learned perceptual distance of two images, over all taps or one of them.
+
+Mid level. Similarity = -LPIPS, in (-inf, 0], 0 for equal images. The parts `lpips[0]`, `lpips[1]`,
+... are the summands of single taps. Values depend on the backbone and on the size of the images, so
+both stand in the results. The authors' tests are all on 64 x 64 images; smaller ones are outside
+what was validated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from iibench import hookimpl
+from iibench.specs import EmbeddingMetric, MetricSpec, Resources
+
+from ._lpips_backbones import BACKBONES, backbone
+from ._lpips_embedding import TAPS, build
+
+
+@dataclass(frozen=True)
+class Params:
+    """Which LPIPS."""
+
+    net: Literal["alex", "vgg", "squeeze"] = field(
+        default="alex", metadata={"help": "backbone: AlexNet, VGG16 or SqueezeNet 1.1"}
+    )
+    resize: Annotated[int, Ge(1)] | None = field(
+        default=None,
+        metadata={"help": "images are resized to this many pixels a side (antialiased bicubic)"},
+    )
+    input: Literal["correct", "paper2310"] = field(
+        default="correct",
+        metadata={
+            "help": "correct: RGB in [0, 1] becomes [-1, 1]; paper2310: as the paper's released "
+            "code did, normalised by CIFAR-10's mean and std before that"
+        },
+    )
+
+
+def load(params: Params, resources: Resources) -> EmbeddingMetric:
+    """The embedding phi. Raises `AssetError` where the backbone is neither here nor to be had."""
+    return build(
+        params.net,
+        backbone(params.net, resources),
+        cifar_normalised=params.input == "paper2310",
+        device=resources.device,
+    )
+
+
+def parts(params: Params) -> tuple[str, ...]:
+    """The taps, by number."""
+    return tuple(str(k) for k in range(TAPS[params.net]))
+
+
+def size(params: Params) -> int | None:
+    """Images are compared at their own size unless `resize` is given."""
+    return params.resize
+
+
+@hookimpl
+def iibench_register_metrics() -> Iterable[MetricSpec]:
+    return [
+        MetricSpec(
+            name="lpips",
+            summary="minus LPIPS v0.1, the learned perceptual distance; lpips[l] is tap l alone",
+            params=Params,
+            load=load,
+            distance="squared_euclidean",
+            size=size,
+            parts=parts,
+            level="mid",
+            assets=tuple(BACKBONES.values()),
+            citation=(
+                "Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a "
+                "Perceptual Metric"
+            ),
+            licence="BSD-2-Clause (lpips)",
+        )
+    ]

@@ -1,0 +1,209 @@
+"""ResNet50 for CIFAR-10: the paper's architecture with weights trained for this project.
+
+torchvision's Bottleneck ResNet50 whose first convolution is 3x3, stride 1, padding 1 (no bias), the
+max-pool kept, 10 classes. Input 3 x 32 x 32 gives layer1 (256, 16, 16), layer2 (512, 8, 8), layer3
+(1024, 4, 4), layer4 (2048, 2, 2). The smallest weights file that reaches the tapped layer is read;
+everything past it stays without weights on torch's meta device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from iibench import hookimpl
+from iibench.errors import AssetError, UsageError, unknown_name
+from iibench.specs import (
+    AssetFile,
+    AssetSpec,
+    LayerSpec,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+    Resources,
+)
+
+from ._state import read_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+#: Modules in the order in which they run.
+ORDER = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
+
+LAYER1 = AssetSpec(
+    name="resnet50-cifar10-layer1",
+    summary="ResNet50 for CIFAR-10 up to layer1, float32",
+    files=(
+        AssetFile(
+            "resnet50_cifar10_layer1.safetensors",
+            "6a3e1f90214ff353bf95f435e485b2f80e59f9e832cc5fa518b7b45b831a4852",
+            887_336,
+            packaged="iibench_plugins.models:weights/resnet50_cifar10_layer1.safetensors",
+        ),
+    ),
+    licence="Apache-2.0",
+)
+LAYER2 = AssetSpec(
+    name="resnet50-cifar10-layer2",
+    summary="ResNet50 for CIFAR-10 up to layer2, float16",
+    files=(
+        AssetFile(
+            "resnet50_cifar10_layer2_fp16.safetensors",
+            "28a5f1ea7d05c6d84ccd349dd3c9df2e79ecda50a68d1897a0c1da5380ff2c4e",
+            2_905_392,
+            packaged="iibench_plugins.models:weights/resnet50_cifar10_layer2_fp16.safetensors",
+        ),
+    ),
+    licence="Apache-2.0",
+)
+WHOLE = AssetSpec(
+    name="resnet50-cifar10-whole",
+    summary="ResNet50 for CIFAR-10, the whole network, float16; not shipped, by hand",
+    files=(
+        AssetFile(
+            "resnet50_cifar10_fp16.safetensors",
+            "60e1e50c3008a0725e9afcc6b0025bec8bf8e25305a55c2db420345d1472f24a",
+            47_171_980,
+        ),
+    ),
+    licence="Apache-2.0",
+)
+
+#: How far each asset reaches, smallest first.
+REACH = ((LAYER1, "layer1"), (LAYER2, "layer2"), (WHOLE, "fc"))
+
+MEAN = (0.4914, 0.4822, 0.4465)
+STD = (0.2471, 0.2435, 0.2616)
+
+
+@dataclass(frozen=True)
+class Params:
+    """Which weights to use."""
+
+    weights: str = field(
+        default="auto",
+        metadata={
+            "help": "auto: the project's own; or the path of a .safetensors or .pt state dict of "
+            "the same architecture (such as the paper's, from github.com/huyvnphan/PyTorch_CIFAR10)"
+        },
+    )
+
+
+def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
+    """The network with weights for every module up to the one that `layer` is in.
+
+    Raises `UsageError` for an unknown layer, `AssetError` where the weights are missing or fit
+    another architecture.
+    """
+    module = architecture()
+    names = [name for name, _ in module.named_modules() if name]
+    if layer not in names:
+        raise UsageError(unknown_name("layer", layer, names))
+    top = layer.partition(".")[0]
+    if params.weights == "auto":
+        asset = next(a for a, last in REACH if ORDER.index(top) <= ORDER.index(last))
+        _, path = resources.asset(asset)
+        provenance = f"{asset.name}: trained for iibench, 86.2 % test accuracy"
+    else:
+        path = resources.base_dir / params.weights
+        provenance = path.name
+    fill(module, read_state(path), ORDER[: ORDER.index(top) + 1], path, resources.device)
+    return LoadedModel(module.eval().requires_grad_(False), Preprocess(MEAN, STD), provenance)
+
+
+def architecture() -> torch.nn.Module:
+    """The network without weights, on the meta device."""
+    import torch
+    from torchvision.models import resnet50
+
+    with torch.device("meta"):
+        module: torch.nn.Module = resnet50(num_classes=10)
+        module.conv1 = torch.nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    return module
+
+
+def fill(
+    module: torch.nn.Module,
+    state: dict[str, torch.Tensor],
+    tops: tuple[str, ...],
+    path: Path,
+    device: str,
+) -> None:
+    """Puts `state` into the modules `tops`, each tensor of them exactly once, as float32.
+
+    `num_batches_tracked`, which decides nothing in eval mode, may be missing and becomes 0.
+    """
+    import torch
+
+    wanted = module.state_dict()
+    unknown = sorted(state.keys() - wanted.keys())
+    chosen: dict[str, torch.Tensor] = {}
+    missing = []
+    for name, slot in wanted.items():
+        if name.partition(".")[0] not in tops:
+            continue
+        if name.endswith("num_batches_tracked"):
+            chosen[name] = torch.tensor(0, device=device)
+        elif name not in state:
+            missing.append(name)
+        elif state[name].shape != slot.shape:
+            raise AssetError(
+                f"weights {str(path)!r}: {name} has shape {tuple(state[name].shape)}, expected "
+                f"{tuple(slot.shape)} for a ResNet50 with a 3x3 first convolution and 10 classes"
+            )
+        else:
+            chosen[name] = state[name].to(device, torch.float32)
+    if missing or unknown:
+        raise AssetError(
+            f"weights {str(path)!r} are not those of this architecture: "
+            f"{len(missing)} tensors missing{_first(missing)}, "
+            f"{len(unknown)} unknown{_first(unknown)}"
+        )
+    module.load_state_dict(chosen, strict=False, assign=True)
+
+
+def _first(names: list[str]) -> str:
+    return f" (first: {names[0]})" if names else ""
+
+
+@hookimpl
+def iibench_register_models() -> Iterable[ModelSpec]:
+    return [
+        ModelSpec(
+            name="resnet50_cifar10",
+            summary=(
+                "ResNet50 for CIFAR-10, trained for this project (86.2 % test accuracy): a "
+                "stand-in for the paper's weights of the same architecture (93.65 %)"
+            ),
+            params=Params,
+            load=load,
+            assets=(LAYER1, LAYER2, WHOLE),
+            citation="He et al. 2016, Deep Residual Learning for Image Recognition",
+            licence="Apache-2.0",
+        )
+    ]
+
+
+@hookimpl
+def iibench_register_layers(model: ModelSpec) -> Iterable[LayerSpec]:
+    if model.name != "resnet50_cifar10":
+        return []
+    stem = [
+        LayerSpec("conv1", "conv1", "first convolution, 64 channels at 32 x 32", "stem"),
+        LayerSpec("bn1", "bn1", "its batch-norm, before the ReLU", "stem"),
+        LayerSpec("stem", "maxpool", "after ReLU and max-pool, 64 channels at 16 x 16", "stem"),
+    ]
+    stages = (("layer1", 3, 256, 16), ("layer2", 4, 512, 8), ("layer3", 6, 1024, 4))
+    blocks = []
+    for name, count, channels, side in (*stages, ("layer4", 3, 2048, 2)):
+        size = f"{channels} channels at {side} x {side}"
+        for k in range(count - 1):
+            blocks.append(
+                LayerSpec(f"{name}.{k}", f"{name}.{k}", f"block {k + 1} of {count}, {size}", name)
+            )
+        blocks.append(LayerSpec(name, name, f"all {count} blocks, {size}", name))
+    return [*stem, *blocks]
