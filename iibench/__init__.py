@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from iibench.hookspecs import hookimpl
+from iibench.records import Section
 from iibench.specs import (
     API_VERSION,
     DatasetSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "ModelSpec",
     "Preprocess",
     "Run",
+    "Section",
     "UnitScores",
     "__version__",
     "hookimpl",

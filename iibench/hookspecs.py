@@ -17,7 +17,8 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from iibench.results import CaseReport, Run, Section
+    from iibench.records import CaseReport, Section
+    from iibench.results import Run
     from iibench.runner import RunConfig
     from iibench.specs import (
         DatasetSpec,

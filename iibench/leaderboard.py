@@ -16,7 +16,7 @@ from iibench.statistics import compare_many, holm, rank_intervals, summarise
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.results import CaseReport
+    from iibench.records import CaseReport
     from iibench.specs import DoubleArray
 
 #: Name of the finder that the others are compared with.

@@ -131,6 +131,7 @@ def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
             except IibenchError:
                 continue
             splits[role] = {
+                "notes": list(getattr(data, "notes", ())),
                 "split": split,
                 "n": len(data),
                 "fingerprint": data.fingerprint,

@@ -10,113 +10,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from iibench.errors import UsageError
+from iibench.records import CaseReport, Exemplars, Named, Summary, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.specs import IntArray
-
-Status = Literal["passed", "failed", "skipped", "error"]
-
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
 SCHEMA_VERSION = "1"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Scores of the units of one case in a few numbers.
-
-    `low`, `high`: 95 % percentile bootstrap interval of the mean over units (statistics.py).
-    Numbers are None where no unit is scored.
-    """
-
-    n: int
-    scored: int
-    mean: float | None = None
-    sd: float | None = None
-    median: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Named:
-    """A name, its parameters as plain JSON values, and the label that ids show."""
-
-    name: str
-    label: str
-    params: dict[str, Any] = field(default_factory=dict)
-    part: str | None = None
-
-
-@dataclass(frozen=True)
-class CaseReport:
-    """How one case ended.
-
-    `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
-    `results.parquet`. `seconds`: duration of each stage that this case had to wait for. `cached`: the
-    scores came from the cache. `reason`: why it was skipped or failed. `traceback`: of an error that no
-    plugin foresaw.
-    """
-
-    id: str
-    dataset: str
-    model: Named
-    layer: str
-    finder: Named
-    metric: Named | None
-    evaluation: Named
-    status: Status
-    seed: int
-    reason: str | None = None
-    traceback: str | None = None
-    notes: tuple[str, ...] = ()
-    cached: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
-    summary: Summary | None = None
-    trials: int = 0
-    scores: tuple[float | None, ...] = ()
-    reasons: tuple[str | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of an expectation: its sentence, the verdict, and the numbers it rests on."""
-
-    text: str
-    status: Literal["passed", "failed", "skipped"]
-    detail: str
-    dataset: str | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """An extra part of the page: a title, paragraphs of plain text, and tables."""
-
-    title: str
-    paragraphs: tuple[str, ...] = ()
-    #: each table: header cells, then rows of cells
-    tables: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...] = ()
-
-
-@dataclass(frozen=True)
-class Exemplars:
-    """The M images with the largest response to each of K directions of one finder.
-
-    `images` (K, M) indices into the evaluated split, strongest first; `responses` (K, M).
-    """
-
-    dataset: str
-    model: str
-    layer: str
-    finder: str
-    images: IntArray
-    responses: Any
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,8 @@ from iibench.errors import AssetError, IibenchError, Skip, UsageError
 from iibench.exemplars import exemplars
 from iibench.plan import asked_images, execution_order, write_rates
 from iibench.provenance import describe_run
-from iibench.results import (
-    CaseReport,
-    Exemplars,
-    Named,
-    Run,
-    Status,
-    Summary,
-    Verdict,
-    write_tables,
-)
+from iibench.records import CaseReport, Exemplars, Named, Status, Summary, Verdict
+from iibench.results import Run, write_tables
 from iibench.statistics import summarise
 from iibench.suite.cases import Case, Choice, collect
 from iibench.suite.expect import judge

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.results import Summary
+from iibench.records import Summary
 
 if TYPE_CHECKING:
     import numpy.typing as npt

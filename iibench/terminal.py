@@ -24,7 +24,8 @@ from rich.progress import (
 from rich.table import Table
 
 from iibench import __version__, hookimpl
-from iibench.results import CaseReport, Run
+from iibench.records import CaseReport
+from iibench.results import Run
 
 if TYPE_CHECKING:
     from iibench.plan import StageEstimate

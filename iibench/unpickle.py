@@ -15,11 +15,10 @@ import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-import numpy as np
-
 from iibench.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 #: dtype codes as NumPy pickles them: kind and bytes per item.
@@ -82,6 +81,8 @@ class _Type:
         self.order = _text(order)
 
     def numpy(self) -> np.dtype[Any]:
+        import numpy as np
+
         kind, width = self.code[:1], self.code[1:]
         if kind not in _KINDS or not width.isdecimal() or self.order not in {"<", ">", "=", "|"}:
             raise UsageError(
@@ -103,6 +104,8 @@ class _Array:
 
 
 def _array(data: Any, dtype: Any, shape: Any, order: str) -> npt.NDArray[Any]:
+    import numpy as np
+
     kind = _type(dtype)
     raw = data.encode("latin1") if isinstance(data, str) else data
     if not isinstance(raw, bytes | bytearray):

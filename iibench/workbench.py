@@ -23,6 +23,7 @@ import numpy as np
 from iibench import activations as activations_stage
 from iibench import embeddings as embeddings_stage
 from iibench import exemplars as exemplars_stage
+from iibench import folding as folding_stage
 from iibench import images as images_stage
 from iibench import similarity as similarity_stage
 from iibench.cache import Cache, key_of, source_sha256
@@ -162,7 +163,9 @@ class Workbench:
     def _describe_activations(self, case: Case, split: str) -> dict[str, Any]:
         loaded, weights = self.model(case)
         return {
-            "code": source_sha256(activations_stage.__file__, images_stage.__file__),
+            "code": source_sha256(
+                activations_stage.__file__, folding_stage.__file__, images_stage.__file__
+            ),
             "dataset": self.dataset(case.dataset, split, case.seed).fingerprint,
             "model": _describe(self.registry.models[case.model.name], case.model),
             "weights": weights,

@@ -58,6 +58,11 @@ class Verbs(click.Group):
             raise ValueError(f"there is already a command {name!r}")
         super().add_command(cmd, name)
 
+    def forget_plugins(self) -> None:
+        """Drops the verbs of plugins: each run of the program finds its own."""
+        self.commands.clear()
+        self._plugins_asked = False
+
     def _ask_plugins(self) -> None:
         if self._plugins_asked:
             return
@@ -88,13 +93,13 @@ def plugin_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return found
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="iibench")
-def cli() -> None:
-    """Measure how interpretable the features inside vision networks are.
-
-    Start with: iibench run quickstart
-    """
+cli = Verbs(
+    "iibench",
+    help="Measure how interpretable the features inside vision networks are.\n\n"
+    "Start with: iibench run quickstart",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli = click.version_option(package_name="iibench")(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -104,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_program(arguments: Sequence[str] | None = None) -> int:
     """Runs the program; returns its exit code instead of exiting."""
+    cli.forget_plugins()
     try:
         code = cli.main(args=arguments, prog_name="iibench", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK

@@ -16,7 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.results import CaseReport, Run
+    from iibench.records import CaseReport
+    from iibench.results import Run
     from iibench.specs import IntArray
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -92,8 +93,8 @@ class Album:
     """Images of the page, each once, within a budget of bytes."""
 
     images: Mapping[tuple[str, int], bytes]
+    left: int
     uris: list[str] = field(default_factory=list)
-    left: int = BUDGET
     _index: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def add(self, keys: Sequence[tuple[str, int]]) -> list[int] | None:
@@ -136,17 +137,17 @@ def exemplar_arrays(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], IntA
 
 
 def galleries(
-    run: Run, ordered: Sequence[tuple[CaseReport, str]]
+    run: Run, ordered: Sequence[tuple[CaseReport, str]], budget: int = BUDGET
 ) -> tuple[dict[Place, list[dict[str, Any]]], list[str], int]:
     """(place -> its gallery's entries, data URIs they point to, cases that did not fit).
 
     `ordered`: cases with the name of what they measure, the most important first: where the images are
-    too many for the page, the last are left out. An entry: `finder`, `measure`, and `units`, one per
-    quantile: `q`, `unit`, `score`, `images` (positions among the URIs).
+    more than `budget` bytes as data URIs, the last are left out. An entry: `finder`, `measure`, and
+    `units`, one per quantile: `q`, `unit`, `score`, `images` (positions among the URIs).
     """
     if not ordered:
         return {}, [], 0
-    album = Album(run.images())
+    album = Album(run.images(), left=budget)
     arrays = exemplar_arrays(run.exemplars())
     found: dict[Place, list[dict[str, Any]]] = {}
     left_out = 0

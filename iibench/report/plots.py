@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -18,13 +18,15 @@ from markupsafe import Markup
 from iibench.leaderboard import BASELINE
 from iibench.report.numbers import compact, number
 from iibench.report.tables import Family, Row, View
-from iibench.results import CaseReport
-from iibench.specs import DoubleArray
+
+if TYPE_CHECKING:
+    from iibench.records import CaseReport
+    from iibench.specs import DoubleArray
 
 COLOURS = 7
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down")
-SVG_WIDTH, SVG_HEIGHT = 150, 20
+SVG_WIDTH, SVG_HEIGHT = 124, 20
 
 
 @dataclass(frozen=True)
@@ -186,15 +188,15 @@ def line_figure(
     )
 
 
-def strip(row: Row, low: float, high: float, decimals: int) -> Markup:
-    """A small box plot of the row's scores on the axis [low, high] of its table, as inline SVG."""
+def strip(row: Row, ends: tuple[float, float] | None, decimals: int) -> Markup:
+    """A small box plot of the row's scores on the axis `ends` of its table, as inline SVG."""
     values, _ = scores_of(row.case)
-    if not len(values):
+    if ends is None or not len(values):
         return Markup("")
-    span = high - low or 1.0
+    low, length = ends[0], ends[1] - ends[0] or 1.0
 
     def at(value: float) -> float:
-        return round(3 + (value - low) / span * (SVG_WIDTH - 6), 1)
+        return round(3 + (value - low) / length * (SVG_WIDTH - 6), 1)
 
     q5, q1, median, q3, q95 = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
     words = (
@@ -220,11 +222,11 @@ def strip(row: Row, low: float, high: float, decimals: int) -> Markup:
     )
 
 
-def span(rows: Sequence[Row]) -> tuple[float, float]:
-    """The common axis of a table's small distributions: 5 % to 95 % quantiles of all its rows."""
+def span(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """The axis that a table's small distributions share: the lowest 5 % to the highest 95 % quantile."""
     ends = [np.quantile(v, [0.05, 0.95]) for row in rows if len(v := scores_of(row.case)[0])]
     if not ends:
-        return 0.0, 1.0
+        return None
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
@@ -254,7 +256,7 @@ def _box(
         "boxpoints": False,
         "boxmean": True,
         "width": width,
-        "line": {"color": look.colour, "width": 1.5},
+        "line": {"color": look.colour, "width": 2},
         "fillcolor": f"{look.colour}/0.12",
         "hoverinfo": along,
         "name": html.escape(row.finder),
@@ -268,7 +270,7 @@ def _box(
         along: [compact(float(v)) for v in values[kept]],
         across: [round(position + float(s), 2) for s in spread[kept]],
         "customdata": [unit for unit, keep in zip(units, kept, strict=True) if keep],
-        "marker": {"color": f"{look.colour}/0.4", "size": 4},
+        "marker": {"color": f"{look.colour}/0.3", "size": 4},
         "hovertemplate": f"unit %{{customdata}}: %{{{along}:.4g}}<extra>"
         f"{html.escape(row.finder)}</extra>",
         "showlegend": False,
@@ -285,7 +287,7 @@ def _line(
     curve = {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": name,
+        "name": f"{name} (K = {len(cases[0].scores)})",
         "legendgroup": name,
         "x": xs,
         "y": [compact(s.mean) for _, s in points],

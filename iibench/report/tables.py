@@ -19,7 +19,8 @@ from iibench.suite.labels import split_outside
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.results import CaseReport, Named, Run
+    from iibench.records import CaseReport, Named
+    from iibench.results import Run
 
 #: Order of whole metrics by their declared level; the first one is the main one.
 LEVELS = {"mid": 0, "low": 1, "high": 2, "control": 3}

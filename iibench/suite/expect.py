@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from iibench.results import CaseReport, Verdict
+from iibench.records import CaseReport, Verdict
 from iibench.suite.cases import DatasetChoice, full_label
 from iibench.suite.schema import Expectation
 

@@ -169,12 +169,19 @@ def label(spec: Spec, params: Any, part: str | None = None, name: str | None = N
 
 
 def label_items(spec: Spec, params: Any) -> list[str]:
-    """`key=value` of the headline parameters and of those that differ from their default, in order."""
-    return [
-        f"{f.name}={format_value(getattr(params, f.name))}"
+    """`key=value` of the headline parameters and of those that differ from their default, in order.
+
+    A headline parameter that is None, its default, says nothing and is left out.
+    """
+    values = {
+        f: getattr(params, f.name)
         for f in dataclasses.fields(params)
         if f.name in parameter_names(spec)
-        and (f.name in spec.headline or getattr(params, f.name) != default_of(f))
+    }
+    return [
+        f"{f.name}={format_value(value)}"
+        for f, value in values.items()
+        if value != default_of(f) or (f.name in spec.headline and value is not None)
     ]
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from iibench.specs import FitContext, FloatArray
 
-#: Entries of a (rows, K) matrix of distances that is held at once: 8 MiB of float32.
-BLOCK = 2**21
+#: Entries of a (rows, K) matrix of distances that is held at once: 4 MiB of float32.
+BLOCK = 2**20
 
 #: Squared distances below this are rounding errors of float32 unit vectors: the two are the same.
 SAME = 4e-6
@@ -45,7 +45,7 @@ class Params:
         default=1, metadata={"help": "k-means++ starts; the one with the lowest inertia is kept"}
     )
     max_iter: Annotated[int, Ge(1)] = field(
-        default=100,
+        default=300,
         metadata={"help": "Lloyd iterations at most; a note says so where they run out"},
     )
     tol: Annotated[float, Ge(0)] = field(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from iibench.results import CaseReport, Named, Status, Verdict
+from iibench.records import CaseReport, Named, Status, Verdict
 from iibench.suite.cases import DatasetChoice, with_limit
 from iibench.suite.expect import Expectation, judge, sentence
 

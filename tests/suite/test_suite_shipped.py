@@ -35,7 +35,7 @@ def test_the_papers_suite_is_the_papers_setting(real: Registry) -> None:
     suite = load_suite("cifar_layer1", real)
     assert (suite.dataset.label, suite.fallback.label) == ("cifar10", "photo_patches")
     assert [c.label.partition(",")[0].rstrip("]") for c in suite.finders] == [
-        *("random[k=256", "neurons", "pca[k=none", "ica[k=none", "nmf"),
+        *("random[k=256", "neurons", "pca", "ica", "nmf"),
         *("kmeans[k=128", "kmeans[k=256", "kmeans[k=512", "sae[z=512"),
     ]
     assert len(suite.metrics) == 9

@@ -1,7 +1,7 @@
 """A one-file plugin with a small dataset, network, finders and metrics: enough for whole runs in tests.
 
 Images are flat colours with a little noise, in four classes; neuron c of the network's `tap` is the
-mean of colour channel c (and three mixtures), so what activates it is known.
+rectified colour channel c (and three mixtures), so what activates it is known.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from iibench import (
     hookimpl,
 )
 from iibench.errors import AssetError, CaseError
+from iibench.specs import AssetFile, AssetSpec
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ def missing(params, split, resources):
     raise AssetError("nowhere.zip is not in the data folder and cannot be downloaded")
 
 
+def download(params, split, resources):
+    """An asset from the server that the test runs."""
+    content = os.environ["TOY_SHA256"]
+    file = AssetFile("toy.bin", content, int(os.environ["TOY_SIZE"]), url=os.environ["TOY_URL"])
+    resources.asset(AssetSpec("toy", "a toy file", (file,)))
+    return load_images(ToyParams(), split, resources)
+
+
 def load_model(params, layer, resources):
     import torch
 
@@ -85,14 +94,15 @@ def load_model(params, layer, resources):
             if count:
                 with Path(count).open("a") as file:
                     file.write(f"{len(x)}\n")
-            return torch.einsum("kc,nchw->nkhw", self.mix, x).relu()
+            return torch.einsum("kc,nchw->nkhw", self.mix, x - 0.1)
 
     class Never(torch.nn.Module):
         def forward(self, x):
             raise AssertionError("the forward pass went past the layer")
 
     net = torch.nn.Sequential()
-    net.add_module("tap", Mix())
+    net.add_module("raw", Mix())  # has negative values
+    net.add_module("tap", torch.nn.ReLU(inplace=True))
     net.add_module("past", Never())
     return LoadedModel(net.eval(), Preprocess(), "made up")
 
@@ -157,7 +167,11 @@ def iibench_register_datasets():
         params=ToyParams,
         splits=("train", "test"),
     )
-    return [spec, dataclasses.replace(spec, name="toy_missing", load=missing)]
+    return [
+        spec,
+        dataclasses.replace(spec, name="toy_missing", load=missing),
+        dataclasses.replace(spec, name="toy_download", load=download),
+    ]
 
 
 @hookimpl

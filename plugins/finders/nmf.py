@@ -1,0 +1,211 @@
+"""Non-negative matrix factorisation of activations after a ReLU.
+
+A (n, N) >= 0, W (n, K) >= 0 weights, H (K, N) >= 0 components of unit norm, A ~ W H in the Frobenius
+norm. The direction is H[k], the response W[:, k], in the activation's unit.
+
+The fit alternates exact updates of one component or one weight column at a time (HALS, Cichocki &
+Phan 2009: the coordinate descent of scikit-learn's `NMF(solver="cd")`), which never raises the error,
+written as matrix products. The weights of given components are a convex problem (non-negative least
+squares): `encode` solves it to convergence, by the alternating direction method of multipliers (ADMM,
+Boyd et al. 2011, Sec. 5.2), since components of activations are close to dependent and coordinate
+descent then needs thousands of sweeps.
+
+With K >= N the neurons are themselves an exact factorisation, as are others: the start decides which
+components are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from iibench import Directions, FinderSpec, hookimpl
+from iibench.errors import CaseError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from iibench.specs import FitContext, FloatArray
+
+#: Coordinates that are updated between two large matrix products.
+BLOCK = 32
+#: Iterations between two looks at the error.
+CHECK = 10
+#: ADMM: penalty for components of unit norm, over-relaxation, iterations at most, and the largest
+#: change of a weight, in units of the activation's norm, at which a row is done.
+RHO, RELAXATION, MAX_STEPS, STEP_TOLERANCE = 0.1, 1.6, 1000, 1e-6
+#: Rows that `encode` solves at once.
+ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of NMF."""
+
+    k: Annotated[int, Ge(1)] | None = field(
+        default=None, metadata={"help": "number of components, K; null: min(n, N)"}
+    )
+    max_iter: Annotated[int, Ge(1)] = field(
+        default=100, metadata={"help": "alternating updates of weights and components at most"}
+    )
+    tol: Annotated[float, Ge(0)] = field(
+        default=1e-4,
+        metadata={
+            "help": f"smallest fall of ||A - W H|| / ||A|| over {CHECK} updates to go on for"
+        },
+    )
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """H, from K activations drawn from the fit split and scaled to unit norm.
+
+    Raises `CaseError` for negative activations and where fewer than K activations are not zero.
+    """
+    import numpy as np
+    import torch
+
+    _check_sign(A)
+    present = np.flatnonzero(A.any(axis=1))
+    k = min(A.shape) if params.k is None else params.k
+    if k > len(present):
+        raise CaseError(
+            f"nmf: k = {k} components are asked for and {len(present)} of the {len(A)} activations "
+            "to fit on are not zero; k may be at most that"
+        )
+    start = np.random.default_rng(context.seed).choice(present, k, replace=False)
+    data = torch.from_numpy(np.ascontiguousarray(A)).to(context.device)
+    energy = float(np.square(A, dtype=np.float64).sum())
+    error = float("inf")
+    with torch.inference_mode():
+        H = data[torch.from_numpy(start).to(context.device)]
+        H /= H.norm(dim=1, keepdim=True)
+        W = torch.zeros(
+            (k, len(A)), device=context.device
+        )  # transposed: its updates run along rows
+        iteration = 0
+        while iteration < params.max_iter:
+            iteration += 1
+            _update(W, H @ H.T, H @ data.T)
+            gram, target = W @ W.T, W @ data
+            _update(H, gram, target)
+            if iteration % CHECK == 0 or iteration == params.max_iter:
+                context.progress(iteration, params.max_iter, "updates")
+                previous, error = error, _relative_error(H, gram, target, energy)
+                if previous - error < params.tol:
+                    break
+        H /= H.norm(dim=1, keepdim=True).clamp(min=torch.finfo(H.dtype).tiny)
+    notes = [f"relative reconstruction error {error:.4f} after {iteration} updates"]
+    empty = int((H.amax(dim=1) == 0).sum())
+    if empty:
+        notes.append(f"{empty} of {k} components are zero")
+    if k >= A.shape[1]:
+        notes.append("K >= N: the neurons are an exact factorisation too, the start decides")
+    return Directions(H.cpu().numpy(), {}, tuple(notes))
+
+
+def _update(X: torch.Tensor, gram: torch.Tensor, target: torch.Tensor) -> None:
+    """One pass of exact coordinate descent over the rows of X (K, c) >= 0, in place, for the problem
+    min ||B - Y X||^2 with gram = Y^T Y (K, K) and target = Y^T B (K, c)."""
+    import torch
+
+    k = len(X)
+    steps = gram.diagonal().clamp(min=torch.finfo(X.dtype).tiny).reciprocal().tolist()
+    for first in range(0, k, BLOCK):
+        last = min(first + BLOCK, k)
+        # minus the gradient of the block's rows; kept current while rows of the block change
+        slope = torch.addmm(target[first:last], gram[first:last], X, alpha=-1)
+        for row in range(first, last):
+            old = X[row].clone()
+            X[row].add_(slope[row - first], alpha=steps[row]).clamp_(min=0)
+            slope[row + 1 - first :].addr_(gram[row + 1 : last, row], X[row] - old, alpha=-1)
+
+
+def _relative_error(
+    H: torch.Tensor, gram: torch.Tensor, target: torch.Tensor, energy: float
+) -> float:
+    """||A - W H|| / ||A|| from W^T W, W^T A and ||A||^2, in float64."""
+    H, gram, target = (part.cpu().double() for part in (H, gram, target))
+    residual = energy - 2 * float((H * target).sum()) + float(((H @ H.T) * gram).sum())
+    return float((max(residual, 0.0) / energy) ** 0.5)
+
+
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, K): the weights W >= 0 that minimise ||A - W H||, in float64 and row by row independent.
+
+    Raises `CaseError` for negative activations.
+    """
+    import numpy as np
+
+    _check_sign(A)
+    H = directions.vectors.astype(np.float64)
+    R = np.empty((len(A), len(H)), np.float32)
+    for start in range(0, len(A), ROWS):
+        R[start : start + ROWS] = nonnegative_weights(A[start : start + ROWS], H)
+    return R
+
+
+def nonnegative_weights(A: FloatArray, H: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, K) weights that solve min ||a - w H|| subject to w >= 0 for each row a of A, by ADMM.
+
+    H (K, N) has rows of unit norm or zero. Each row ends on its own, when no weight changes by more
+    than STEP_TOLERANCE ||a||, so that the rows beside it do not matter.
+    """
+    import numpy as np
+    import torch
+
+    components = torch.from_numpy(H)
+    k = len(components)
+    inverse = torch.linalg.inv(components @ components.T + RHO * torch.eye(k, dtype=torch.float64))
+    data = torch.from_numpy(A.astype(np.float64))
+    solved = torch.zeros((len(A), k), dtype=torch.float64)
+    with torch.inference_mode():
+        rows = torch.arange(len(A))
+        fixed = data @ (components.T @ inverse)
+        limit = STEP_TOLERANCE * data.norm(dim=1)
+        W, dual = torch.zeros_like(fixed), torch.zeros_like(fixed)
+        for step in range(1, MAX_STEPS + 1):
+            free = torch.addmm(fixed, W - dual, inverse, alpha=RHO)
+            dual.add_(free, alpha=RELAXATION).add_(W, alpha=1 - RELAXATION)
+            last, W = W, dual.clamp(min=0)
+            dual -= W
+            if step % CHECK == 0 or step == MAX_STEPS:
+                change = torch.maximum((W - last).abs().amax(1), (W - free).abs().amax(1))
+                going = change > limit
+                solved[rows[~going]] = W[~going]
+                if step == MAX_STEPS:
+                    solved[rows] = W
+                rows, fixed, limit = rows[going], fixed[going], limit[going]
+                W, dual = W[going], dual[going]
+                if not len(rows):
+                    break
+    return np.asarray(solved.numpy())
+
+
+def _check_sign(A: FloatArray) -> None:
+    import numpy as np
+
+    lowest = A.min(axis=0)
+    neuron = int(np.argmin(lowest))
+    if lowest[neuron] < 0:
+        raise CaseError(
+            f"nmf: the activations must not be negative and neuron {neuron} goes down to "
+            f"{lowest[neuron]:.4g}; NMF fits layers that end in a ReLU"
+        )
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `nmf`."""
+    yield FinderSpec(
+        name="nmf",
+        summary="components of a non-negative factorisation; response: the weight",
+        params=Params,
+        fit=fit,
+        encode=encode,
+        citation="Lee & Seung (1999); Cichocki & Phan (2009), fast local algorithms for NMF",
+    )
