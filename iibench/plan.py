@@ -92,7 +92,7 @@ def estimate(
     for case in cases:
         try:
             done = bench.is_cached(case)
-            n = len(bench.evaluated(case))
+            n = len(bench.inputs.evaluated(case))
         except IibenchError:
             continue
         todo.setdefault(case.evaluation.name, []).append(done)
@@ -106,7 +106,7 @@ def estimate(
         add(f"directions {case.finder.label}", "fits", int(not fitted), int(fitted))
         if case.metric is None:
             continue
-        metric = bench.registry.metrics[case.metric.name].spec
+        metric = bench.inputs.registry.metrics[case.metric.name].spec
         if metric.distance is None or metric.input == "labels":
             continue
         present, width = bench.embeddings_present(case)

@@ -44,7 +44,7 @@ def describe_run(
     """Everything a reader needs to trust or repeat the run (see `results.Run.meta`)."""
     suite, bench, registry = session.suite, session.bench, session.plugins.registry
     used = session.cases[:finished]
-    resources = bench.resources
+    resources = bench.inputs.resources
     return {
         "schema_version": SCHEMA_VERSION,
         "name": suite.name,
@@ -127,7 +127,7 @@ def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
         splits = {}
         for role, split in (("fit", choice.fit), ("evaluate", choice.evaluate)):
             try:
-                data = session.bench.dataset(choice, split, case.seed)
+                data = session.bench.inputs.dataset(choice, split, case.seed)
             except IibenchError:
                 continue
             splits[role] = {
@@ -158,7 +158,7 @@ def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
         if case.layer.path in record["weights"]:
             continue
         try:
-            loaded, sha256 = session.bench.model(case)
+            loaded, sha256 = session.bench.inputs.model(case)
         except Exception:  # the model's cases carry the reason
             continue
         record["weights"][case.layer.path] = {"provenance": loaded.provenance, "sha256": sha256}
@@ -175,7 +175,7 @@ def _metric_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
             continue
         spec = session.plugins.registry.metrics[choice.name].spec
         try:
-            fingerprint = session.bench.metric(choice).fingerprint
+            fingerprint = session.bench.inputs.metric(choice).fingerprint
         except Exception:  # the metric's cases carry the reason
             fingerprint = None
         records[choice.label] = {

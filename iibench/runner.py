@@ -21,6 +21,7 @@ from iibench.assets import LocalResources
 from iibench.cache import Cache
 from iibench.errors import AssetError, IibenchError, Skip, UsageError
 from iibench.exemplars import exemplars
+from iibench.inputs import Inputs
 from iibench.plan import asked_images, execution_order, write_rates
 from iibench.provenance import describe_run
 from iibench.records import CaseReport, Exemplars, Named, Status, Summary, Verdict
@@ -133,9 +134,8 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     def progress(event: Progress) -> None:
         plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
 
-    bench = Workbench(
-        plugins.registry, resources, cache, batch_size=config.batch_size, progress=progress
-    )
+    inputs = Inputs(plugins.registry, resources)
+    bench = Workbench(inputs, cache, batch_size=config.batch_size, progress=progress)
     session = Session(config, plugins, suite, [], 0, bench)
     cache.warn = session.note
     for record in plugins.broken():
@@ -169,7 +169,7 @@ def _choose_dataset(session: Session) -> bool:
     seed = suite.seed if config.seed is None else config.seed
     try:
         for split in dict.fromkeys((suite.dataset.fit, suite.dataset.evaluate)):
-            bench.dataset(suite.dataset, split, seed)
+            bench.inputs.dataset(suite.dataset, split, seed)
     except AssetError as error:
         first = str(error).splitlines()[0]
         session.note(
@@ -214,7 +214,9 @@ def execute(session: Session) -> Run:
         interrupted = True
         session.note("interrupted: the cases below finished; the same command continues from them")
     _write_last_failed(config, session.suite, reports)
-    write_rates(config.cache_dir, session.bench.resources.device, session.bench.work)
+    write_rates(
+        config.cache_dir, session.bench.inputs.resources.device, session.bench.inputs.clock.work
+    )
     verdicts = _judge(session, reports)
     seconds = time.perf_counter() - clock
     meta = describe_run(session, started, seconds, interrupted, len(reports))
@@ -234,7 +236,7 @@ def execute(session: Session) -> Run:
 def _run_case(session: Session, case: Case) -> CaseReport:
     """Computes one case; whatever goes wrong becomes its report."""
     bench = session.bench
-    bench.timed()
+    bench.inputs.clock.take()
     status: Status = "passed"
     reason = trace = None
     result: Scores | None = None
@@ -259,7 +261,7 @@ def _run_case(session: Session, case: Case) -> CaseReport:
         seed=case.seed,
         reason=reason,
         traceback=trace,
-        seconds={stage: round(seconds, 4) for stage, seconds in bench.timed().items()},
+        seconds={stage: round(seconds, 4) for stage, seconds in bench.inputs.clock.take().items()},
     )
     if result is None:
         return report
@@ -389,7 +391,7 @@ def _pngs(session: Session, label: str, indices: Sequence[int]) -> dict[int, byt
     from PIL import Image
 
     case = next(case for case in session.cases if case.dataset.label == label)
-    pixels = session.bench.evaluated(case).images(np.asarray(indices, np.int64))
+    pixels = session.bench.inputs.evaluated(case).images(np.asarray(indices, np.int64))
     found = {}
     for index, array in zip(indices, pixels, strict=True):
         buffer = io.BytesIO()

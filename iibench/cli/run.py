@@ -129,7 +129,7 @@ def command(
         if collect_only:
             from iibench.plan import estimate, read_rates
 
-            rates = read_rates(cache, session.bench.resources.device)
+            rates = read_rates(cache, session.bench.inputs.resources.device)
             print_plan(console, session.cases, estimate(session.bench, session.cases, rates))
             for note in session.notes:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)

@@ -20,6 +20,11 @@ VALIDATED_SIZE = 64
 #: With more places than this, only the first metric of each is summed up in words.
 FEW_PLACES = 3
 
+BACKBONES = {
+    "alex": ("AlexNet", "five"),
+    "vgg": ("VGG16", "five"),
+    "squeeze": ("SqueezeNet", "seven"),
+}
 MEANS = {
     "all": "the mean over all M·M ordered pairs, the M self-pairs included, as in the paper's "
     "released code",
@@ -134,7 +139,8 @@ def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
         (
             "Rank",
             "The best and worst rank that Mann-Whitney tests of all pairs of methods in the table, "
-            "Holm-corrected at 5 %, leave open. Methods whose ranks overlap are not told apart.",
+            "Holm-corrected at 5 %, leave open. Methods that cannot be told apart share "
+            "ranks. The tests compare units, the intervals means: on skewed scores they can disagree.",
         ),
         (
             "Unscored",
@@ -186,17 +192,23 @@ def _metrics(run: Run) -> Iterator[tuple[str, str]]:
         if record.get("name") == "lpips":
             yield label, _lpips(run, record)
         else:
+            summary = str(record.get("summary") or "no description")
             spread = f" Similarity in {record['range']}." if record.get("range") else ""
-            yield label, f"{record.get('summary') or 'No description.'}.{spread}"
+            yield label, f"{summary[:1].upper()}{summary[1:]}.{spread}"
 
 
 def _lpips(run: Run, record: Mapping[str, Any]) -> str:
     params = record.get("params", {})
+    net, taps = BACKBONES.get(params.get("net", "alex"), (str(params.get("net")), "all"))
     text = (
-        f"Minus LPIPS v0.1 with {params.get('net', 'alex')} features, the sum over its taps (five for "
-        "AlexNet); a number in brackets, as lpips[3], is one tap alone. The paper's figures average "
-        "the taps: divide a sum by 5 before comparing. "
+        f"Minus LPIPS v0.1 with {net} features, the sum over its {taps} taps; a number in brackets, as "
+        "lpips[3], is one tap alone. "
     )
+    if taps == "five":
+        text += (
+            "The paper's published values fit the average of the taps: divide a sum by 5 before "
+            "comparing with them. "
+        )
     if params.get("input") == "paper2310":
         text += (
             "Legacy input: images are normalised by mean and standard deviation before LPIPS, as the "

@@ -174,10 +174,34 @@ def test_what_did_not_pass_is_shown_with_its_reason(page: Page) -> None:
     assert "– skipped no weights toy/net/layer1/pca/dreams/ii" in page.text
 
 
+def test_cases_that_a_line_lacks_are_said_beside_it() -> None:
+    rng = np.random.default_rng(0)
+    cases = [
+        make_case("pca", "lpips", rng.random(9), "insilico[difficulty=0]"),
+        make_case("pca", "lpips", rng.random(9), "insilico[difficulty=0.1]"),
+        make_case(
+            "pca",
+            "lpips",
+            [],
+            "insilico[difficulty=0.2]",
+            status="error",
+            summary=None,
+            reason="too few images",
+        ),
+    ]
+    page = Page(render(make_run(cases)))
+    (plot,) = page.payload["plots"].values()
+    assert plot["data"][-1]["x"] == [0, 0.1]
+    assert "1 of its 3 cases did not pass" in page.text and "too few images" in page.text
+    assert "1 of its" not in Page(render(make_run(cases[:2]))).text
+
+
 def test_how_it_was_computed(page: Page) -> None:
     for words in (
         "the mean over all M·M ordered pairs, the M self-pairs included",
+        "with AlexNet features, the sum over its five taps",
         "divide a sum by 5 before comparing",
+        "Minus the distance color. Similarity in (-inf, 0].",
         "Computed at 32 × 32 pixels. Caution: below 64 × 64",
         "That is not a correct input",
         "10,000 resamples",

@@ -1,0 +1,64 @@
+"""What cases start from: datasets, networks and metrics, each loaded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from iibench.activations import weights_sha256
+from iibench.errors import PluginError
+from iibench.images import limited
+from iibench.memo import Clock, Memo
+from iibench.registry import Registry
+from iibench.specs import EmbeddingMetric, ImageDataset, LoadedModel, PairwiseMetric, Resources
+from iibench.suite.cases import Case, Choice, DatasetChoice, derive_seed
+from iibench.suite.params import to_json
+
+
+@dataclass
+class Inputs:
+    """Loads what the cases of a run name, through the plugins that registered it."""
+
+    registry: Registry
+    resources: Resources
+    memo: Memo = field(default_factory=Memo)
+    clock: Clock = field(default_factory=Clock)
+
+    def dataset(self, choice: DatasetChoice, split: str, seed: int) -> ImageDataset:
+        """One split of a dataset, cut to the choice's limit."""
+
+        def load() -> ImageDataset:
+            spec = self.registry.datasets[choice.name].spec
+            with self.clock.stage(f"dataset {choice.label} {split}"):
+                whole = spec.load(choice.params, split, self.resources)
+                return limited(whole, choice.limit, derive_seed(seed, choice.label, split))
+
+        return self.memo.once(f"dataset/{choice.label}/{split}/{seed}", load)
+
+    def evaluated(self, case: Case) -> ImageDataset:
+        """The split on which a case is measured."""
+        return self.dataset(case.dataset, case.dataset.evaluate, case.seed)
+
+    def model(self, case: Case) -> tuple[LoadedModel, str]:
+        """The network with the weights that the case's layer needs, and their SHA-256."""
+
+        def load() -> tuple[LoadedModel, str]:
+            spec = self.registry.models[case.model.name].spec
+            with self.clock.stage(f"model {case.model.label}"):
+                loaded = spec.load(case.model.params, case.layer.path, self.resources)
+                return loaded, weights_sha256(loaded.module)
+
+        return self.memo.once(f"model/{case.model.label}/{case.layer.path}", load)
+
+    def metric(self, choice: Choice) -> EmbeddingMetric | PairwiseMetric:
+        """The loaded metric; its parts share one object."""
+
+        def load() -> EmbeddingMetric | PairwiseMetric:
+            spec = self.registry.metrics[choice.name].spec
+            with self.clock.stage(f"metric {choice.name}"):
+                metric = spec.load(choice.params, self.resources)
+            wanted = "embed" if spec.distance is not None else "pairwise"
+            if not hasattr(metric, wanted):
+                raise PluginError(f"metric {choice.name}: the loaded metric has no {wanted}")
+            return metric
+
+        return self.memo.once(f"metric/{choice.name}/{to_json(choice.params)}", load)

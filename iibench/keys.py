@@ -1,0 +1,158 @@
+"""Keys of the stages: everything that decides a stage's value, as plain JSON, and its hash.
+
+Keys chain (a finder's key holds the key of the activations it was fitted on), so that a case's scores
+can be looked up without computing anything before them. They name contents, never names alone: image
+bytes, weights, parameters, plugin source, the source of the stage itself, library versions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from iibench import activations, embeddings, exemplars, folding, images, similarity
+from iibench.cache import key_of, source_sha256
+from iibench.errors import PluginError
+from iibench.inputs import Inputs
+from iibench.registry import Entry
+from iibench.suite.cases import Case, Choice, derive_seed
+from iibench.suite.params import to_json
+
+#: Library versions that may change a stage's numbers.
+LIBRARIES = {name: version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A description and its hash."""
+
+    hash: str
+    description: Mapping[str, Any]
+
+
+class Keys:
+    """The key of every stage of a case; each is made once."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+
+    def activations(self, case: Case, split: str) -> Key:
+        """Of the activations of one split at the case's layer."""
+
+        def describe() -> dict[str, Any]:
+            loaded, weights = self._inputs.model(case)
+            registry = self._inputs.registry
+            return {
+                "stage": "activations",
+                "code": _code(activations, folding, images),
+                "dataset": self._inputs.dataset(case.dataset, split, case.seed).fingerprint,
+                "model": _plugin(registry.models[case.model.name], case.model),
+                "weights": weights,
+                "preprocess": dataclasses.asdict(loaded.preprocess),
+                "layer": case.layer.path,
+                "pool": case.layer.pool,
+                "device": self._inputs.resources.device,
+                "dtype": "float32",
+            }
+
+        return self._once(f"activations/{split}/{case.stem}/{case.seed}", describe)
+
+    def directions(self, case: Case) -> Key:
+        """Of the fitted directions."""
+        registry = self._inputs.registry
+        return self._once(
+            f"directions/{case.stem}/{case.seed}",
+            lambda: {
+                "stage": "directions",
+                "activations": self.activations(case, case.dataset.fit).hash,
+                "finder": _plugin(registry.finders[case.finder.name], case.finder),
+                "seed": finder_seed(case),
+                "device": self._inputs.resources.device,
+            },
+        )
+
+    def responses(self, case: Case) -> Key:
+        """Of the evaluated images' responses to the directions."""
+        return self._once(
+            f"responses/{case.stem}/{case.seed}",
+            lambda: {
+                "stage": "responses",
+                "directions": self.directions(case).hash,
+                "activations": self.activations(case, case.dataset.evaluate).hash,
+            },
+        )
+
+    def embeddings(self, case: Case) -> Key:
+        """Of the evaluated images' embeddings under the case's metric, all parts together."""
+        choice = metric_of(case)
+        entry = self._inputs.registry.metrics[choice.name]
+        return self._once(
+            f"embeddings/{case.dataset.label}/{choice.label}/{case.seed}",
+            lambda: {
+                "stage": "embeddings",
+                "code": _code(embeddings, images),
+                "dataset": self._inputs.evaluated(case).fingerprint,
+                "metric": _plugin(entry, choice),
+                "fingerprint": self._inputs.metric(choice).fingerprint,
+                "size": entry.spec.size(choice.params),
+                "device": self._inputs.resources.device,
+                "dtype": "float32",
+            },
+        )
+
+    def scores(self, case: Case) -> Key:
+        """Of the case's scores."""
+        entry = self._inputs.registry.evaluations[case.evaluation.name]
+        return self._once(
+            f"scores/{case.id}/{case.seed}",
+            lambda: {
+                "stage": "scores",
+                "code": _code(similarity, exemplars),
+                "responses": self.responses(case).hash,
+                "embeddings": self.embeddings(case).hash if case.metric else None,
+                "part": case.metric.part if case.metric else None,
+                "evaluation": _plugin(entry, case.evaluation),
+                "seed": evaluation_seed(case),
+            },
+        )
+
+    def _once(self, name: str, describe: Any) -> Key:
+        def make() -> Key:
+            description = describe() | {"libraries": LIBRARIES}
+            return Key(key_of(description), description)
+
+        return self._inputs.memo.once(f"key/{name}", make)
+
+
+def finder_seed(case: Case) -> int:
+    """The seed of the case's finder: the suite's, the dataset, model, layer and finder decide it."""
+    return derive_seed(case.seed, case.stem)
+
+
+def evaluation_seed(case: Case) -> int:
+    """The seed of the case's draws; without the metric, so that metrics are asked about the same ones."""
+    return derive_seed(case.seed, case.stem, case.evaluation.label)
+
+
+def metric_of(case: Case) -> Choice:
+    """The case's metric; only asked of cases that have one."""
+    if case.metric is None:
+        raise PluginError(f"{case.id} has no metric")
+    return case.metric
+
+
+def _plugin(entry: Entry[Any], choice: Choice) -> dict[str, Any]:
+    """What identifies a plugin's computation: name, version, parameters, source."""
+    return {
+        "name": choice.name,
+        "version": entry.spec.version,
+        "params": to_json(choice.params),
+        "source": entry.source_sha256,
+    }
+
+
+def _code(*modules: Any) -> str:
+    return source_sha256(*(module.__file__ for module in modules))

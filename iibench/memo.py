@@ -1,0 +1,88 @@
+"""Values made once within a run, and the time that making them took."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+#: Bytes of large arrays kept in memory between the cases of a run.
+MEMORY_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """An error in place of a value."""
+
+    error: Exception
+
+
+class Memo:
+    """Values by name. A value that could not be made fails again with the same error."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._arrays: OrderedDict[str, Any] = OrderedDict()
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """The value of `make`, which is called at most once per name."""
+        if name not in self._values:
+            try:
+                self._values[name] = make()
+            except Exception as error:
+                self._values[name] = _Failed(error)
+        value = self._values[name]
+        if isinstance(value, _Failed):
+            raise value.error
+        return value  # type: ignore[no-any-return]
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """Like `once` for large arrays that can be made again: the least recently used are let go."""
+        if name in self._arrays:
+            self._arrays.move_to_end(name)
+            return self._arrays[name]  # type: ignore[no-any-return]
+        failed = self._values.get(name)
+        if isinstance(failed, _Failed):
+            raise failed.error
+        try:
+            value = make()
+        except Exception as error:
+            self._values[name] = _Failed(error)
+            raise
+        self._arrays[name] = value
+        while len(self._arrays) > 1 and sum(a.nbytes for a in self._arrays.values()) > MEMORY_BYTES:
+            self._arrays.popitem(last=False)
+        return value
+
+
+class Clock:
+    """Seconds and units of work per stage."""
+
+    def __init__(self) -> None:
+        #: stage -> (seconds, units of work) of the whole run
+        self.work: dict[str, tuple[float, int]] = {}
+        self._recent: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, amount: int = 1) -> Iterator[None]:
+        """Times a stage of `amount` units of work; stages within it are not counted twice."""
+        before = sum(self._recent.values())
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            within = sum(self._recent.values()) - before
+            spent = time.perf_counter() - start - within
+            self._recent[name] = self._recent.get(name, 0.0) + spent
+            seconds, units = self.work.get(name, (0.0, 0))
+            self.work[name] = (seconds + spent, units + amount)
+
+    def take(self) -> dict[str, float]:
+        """Seconds per stage since the last call."""
+        recent, self._recent = self._recent, {}
+        return recent
