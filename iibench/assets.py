@@ -216,6 +216,8 @@ class LocalResources:
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     report: Report = _quiet
+    #: asset name -> the file that stood for it, of every asset handed out so far
+    used: dict[str, AssetFile] = field(default_factory=dict)
 
     def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
         """The first file of the asset that is there or can be fetched, verified.
@@ -225,6 +227,7 @@ class LocalResources:
         tried = []
         for candidate in _candidates(spec, self):
             if not candidate.problem:
+                self.used[spec.name] = candidate.file
                 return candidate.file, candidate.path
             tried.append(candidate.problem)
         if not tried:
@@ -235,6 +238,7 @@ class LocalResources:
             for file in spec.files:
                 path = self._fetched(file, tried)
                 if path is not None:
+                    self.used[spec.name] = file
                     return file, path
         lines = "\n".join(f"  {line}" for line in tried)
         raise AssetError(

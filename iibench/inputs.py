@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from iibench.activations import weights_sha256
+from iibench.assets import LocalResources
 from iibench.errors import PluginError
 from iibench.images import limited
 from iibench.memo import Clock, Memo
 from iibench.registry import Registry
-from iibench.specs import EmbeddingMetric, ImageDataset, LoadedModel, PairwiseMetric, Resources
+from iibench.specs import EmbeddingMetric, ImageDataset, LoadedModel, PairwiseMetric
 from iibench.suite.cases import Case, Choice, DatasetChoice, derive_seed
 from iibench.suite.params import to_json
 
@@ -19,7 +20,7 @@ class Inputs:
     """Loads what the cases of a run name, through the plugins that registered it."""
 
     registry: Registry
-    resources: Resources
+    resources: LocalResources
     memo: Memo = field(default_factory=Memo)
     clock: Clock = field(default_factory=Clock)
 

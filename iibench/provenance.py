@@ -100,7 +100,7 @@ def describe_run(
         },
         "assets": {
             name: {"filename": file.filename, "sha256": file.sha256}
-            for name, file in getattr(resources, "used", {}).items()
+            for name, file in sorted(bench.inputs.resources.used.items())
         },
         "notes": session.notes,
     }

@@ -350,9 +350,8 @@ def _write(
     from iibench.report.page import write_page
 
     tops = _exemplars(session, reports)
-    needed = images_needed(
-        reports, {(t.dataset, t.model, t.layer, t.finder): t.images for t in tops}
-    )
+    shown = {(t.dataset, t.model, t.layer, t.finder): t.images for t in tops}
+    needed = images_needed(reports, shown, meta["evaluations"])
     images = {
         (label, index): png
         for label, indices in needed.items()

@@ -30,7 +30,7 @@ SKEW_TOLERANCE = 1e-9
 class Principal:
     """Principal components of the centred activations, by falling variance.
 
-    `mean` (N,), `components` (K, N) orthonormal rows, `variance` (K,) along each, `total` variance of
+    `mean` (N,), `components` (K, N) orthonormal rows, `variance` (K,) along each (divisor n), `total` variance of
     all neurons together, `notes` for the report; float64.
     """
 
@@ -65,7 +65,7 @@ def principal_components(A: RealArray, k: int | None, seed: int, finder: str) ->
         )
     model = PCA(most if k is None else k, random_state=sklearn_seed(seed))
     model.fit(np.asarray(A, dtype=np.float64))
-    variance = model.explained_variance_
+    variance = model.explained_variance_ * ((n - 1) / n)
     rank = int((variance > RANK_TOLERANCE * variance[0]).sum())
     notes: tuple[str, ...] = ()
     if rank < len(variance):
@@ -73,7 +73,7 @@ def principal_components(A: RealArray, k: int | None, seed: int, finder: str) ->
             f"{rank} of {len(variance)} components remain: "
             "the activations do not vary along the others",
         )
-    total = float(np.var(A, axis=0, dtype=np.float64, ddof=1).sum())
+    total = float(np.var(A, axis=0, dtype=np.float64).sum())
     return Principal(model.mean_, model.components_[:rank], variance[:rank], total, notes)
 
 

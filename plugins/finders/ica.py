@@ -36,7 +36,7 @@ class Params:
         metadata={"help": "number of sources, K; null: all min(n, N) of them"},
     )
     max_iter: Annotated[int, Ge(1)] = field(
-        default=200, metadata={"help": "iterations at most; a note says so where they run out"}
+        default=500, metadata={"help": "iterations at most; a note says so where they run out"}
     )
     tol: Annotated[float, Gt(0)] = field(
         default=1e-4, metadata={"help": "largest change of an unmixing vector that ends the fit"}
@@ -97,7 +97,6 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         name="ica",
         summary="FastICA sources, oriented to positive skew; response: the source signal",
         params=Params,
-        headline=("k",),
         fit=fit,
         encode=encode,
         citation="Hyvärinen & Oja (2000), Independent component analysis: algorithms and applications",

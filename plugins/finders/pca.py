@@ -63,7 +63,6 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         name="pca",
         summary="principal components, oriented to positive skew; response: centred projection",
         params=Params,
-        headline=("k",),
         fit=fit,
         encode=encode,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",

@@ -36,7 +36,7 @@ class Params:
 
     z: Annotated[int, Ge(1)] = field(default=512, metadata={"help": "hidden units, Z"})
     l1: Annotated[float, Ge(0)] = field(
-        default=1.0, metadata={"help": "weight of the hidden activations' sum in the loss"}
+        default=4.0, metadata={"help": "weight of the hidden activations' sum in the loss"}
     )
     lr: Annotated[float, Gt(0)] = field(default=1e-3, metadata={"help": "Adam's step size"})
     epochs: Annotated[int, Ge(1)] = field(default=20, metadata={"help": "passes over the images"})
@@ -165,7 +165,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         name="sae",
         summary="sparse autoencoder, overcomplete, ReLU, L1; response: the hidden activation",
         params=Params,
-        headline=("z",),
+        headline=("z", "l1"),
         fit=fit,
         encode=encode,
         citation="Sharkey, Braun & Millidge (2022), Taking features out of superposition with sparse "

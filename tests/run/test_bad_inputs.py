@@ -192,6 +192,8 @@ def test_a_download_that_works(iibench, suite, tmp_path: Path, server) -> None:
     done, found = download(iibench, suite, tmp_path)
     assert done.code == 0
     assert found == {("passed", None)}
+    assets = run_json(tmp_path / "out")["assets"]
+    assert assets == {"toy": {"filename": "toy.bin", "sha256": hashlib.sha256(CONTENT).hexdigest()}}
 
 
 def test_an_interrupted_download_leaves_no_file_behind(
