@@ -87,7 +87,7 @@ def tables(cases: Sequence[CaseReport]) -> dict[Key, list[CaseReport]]:
 
 
 def _rows(table: Sequence[CaseReport]) -> list[dict[str, Any]]:
-    passed = [case for case in table if case.status == "passed"]
+    passed = [case for case in table if case.scored]
     samples = [_values(case) for case in passed]
     ranks = rank_intervals(samples)
     rows = [
@@ -96,7 +96,7 @@ def _rows(table: Sequence[CaseReport]) -> list[dict[str, Any]]:
     ]
     _compare_with_baseline(passed, samples, rows)
     rows.sort(key=lambda row: np.inf if row["mean"] is None else -row["mean"])
-    return rows + [_identity(case) for case in table if case.status != "passed"]
+    return rows + [_identity(case) for case in table if not case.scored]
 
 
 def _compare_with_baseline(

@@ -42,6 +42,9 @@ class Named:
 class CaseReport:
     """How one case ended.
 
+    `passed`: scored. `failed`: scored, but an expectation about it is not met. `skipped`: something it
+    needs cannot be had, or no direction of it could be scored. `error`: its input or a plugin is wrong.
+
     `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
     `results.parquet`. `seconds`: duration of each stage that this case had to wait for. `cached`: the
     scores came from the cache. `reason`: why it was skipped or failed. `traceback`: of an error that no
@@ -67,6 +70,11 @@ class CaseReport:
     scores: tuple[float | None, ...] = ()
     reasons: tuple[str | None, ...] = ()
 
+    @property
+    def scored(self) -> bool:
+        """Whether at least one direction has a score."""
+        return self.summary is not None and self.summary.scored > 0
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -76,6 +84,8 @@ class Verdict:
     status: Literal["passed", "failed", "skipped"]
     detail: str
     dataset: str | None = None
+    #: id of the case that it is about, where that was run
+    case: str | None = None
 
 
 @dataclass(frozen=True)

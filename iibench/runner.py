@@ -206,18 +206,19 @@ def execute(session: Session) -> Run:
             reports.append(report)
             for failure in plugins.notify("iibench_case_finish", report=report):
                 session.note(failure)
-            if config.exit_first and report.status in {"failed", "error"}:
-                session.note("stopped at the first failure (-x)", "info")
+            if config.exit_first and report.status == "error":
+                session.note("stopped at the first error (-x)", "info")
                 break
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
         session.note("interrupted: the cases below finished; the same command continues from them")
+    verdicts = _judge(session, reports)
+    reports = [_with_verdicts(report, verdicts) for report in reports]
     _write_last_failed(config, session.suite, reports)
     write_rates(
         config.cache_dir, session.bench.inputs.resources.device, session.bench.inputs.clock.work
     )
-    verdicts = _judge(session, reports)
     seconds = time.perf_counter() - clock
     meta = describe_run(session, started, seconds, interrupted, len(reports))
     temporary = _beside(folder)
@@ -269,7 +270,7 @@ def _run_case(session: Session, case: Case) -> CaseReport:
     summary: Summary = summarise(scores.values)
     if not summary.scored:
         report = dataclasses.replace(
-            report, status="failed", reason=f"no direction could be scored: {scores.reasons[0]}"
+            report, status="skipped", reason=f"no direction could be scored: {scores.reasons[0]}"
         )
     return dataclasses.replace(
         report,
@@ -290,6 +291,15 @@ def _judge(session: Session, reports: Sequence[CaseReport]) -> list[Verdict]:
     if not session.cases:
         return []
     return judge(session.suite.expectations, reports, session.cases[0].dataset)
+
+
+def _with_verdicts(report: CaseReport, verdicts: Sequence[Verdict]) -> CaseReport:
+    """The report, failed where an expectation about its case is not met."""
+    unmet = [v.text for v in verdicts if v.case == report.id and v.status == "failed"]
+    if not unmet:
+        return report
+    reason = f"expectation not met: {'; '.join(unmet)}"
+    return dataclasses.replace(report, status="failed", reason=reason)
 
 
 # ------------------------------------------------------------------------------------ the folder

@@ -26,7 +26,9 @@ from iibench.cli.options import folder_options, folders, load, plugin_options
 @click.option(
     "--collect-only", is_flag=True, help="Show the cases and the work they need; run nothing."
 )
-@click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
+@click.option(
+    "-x", "--exitfirst", is_flag=True, help="Stop at the first case that ends in an error."
+)
 @click.option(
     "--lf",
     "--last-failed",

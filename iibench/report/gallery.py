@@ -60,7 +60,7 @@ def shown_cases(
     return [
         case
         for case in cases
-        if case.status == "passed"
+        if case.scored
         and any(score is not None for score in case.scores)
         and (case.metric is None or case.metric.part is None)
         and is_box(case)

@@ -28,9 +28,9 @@ def judge(
     `dataset` or a case it needs was not run, was skipped, failed, or has no scored unit.
     """
     return [
-        Verdict(text, status, detail, dataset.label)
+        Verdict(text, status, detail, dataset.label, case)
         for expectation in expectations
-        for text, (status, detail) in _verdicts(expectation, reports, dataset)
+        for text, (status, detail), case in _verdicts(expectation, reports, dataset)
     ]
 
 
@@ -47,10 +47,14 @@ def sentence(expectation: Expectation) -> str:
 
 def _verdicts(
     expectation: Expectation, reports: Sequence[CaseReport], dataset: DatasetChoice
-) -> Iterator[tuple[str, Outcome]]:
+) -> Iterator[tuple[str, Outcome, str | None]]:
     text = sentence(expectation)
     if full_label(dataset) != expectation.dataset:
-        yield text, ("skipped", f"it is about {expectation.dataset}; {dataset.label} was used")
+        yield (
+            text,
+            ("skipped", f"it is about {expectation.dataset}; {dataset.label} was used"),
+            None,
+        )
         return
     places: dict[tuple[str, str], dict[str, CaseReport]] = {}
     for report in reports:
@@ -58,11 +62,12 @@ def _verdicts(
             places.setdefault((report.model.label, report.layer), {})[report.finder.label] = report
     if not places:
         wanted = f"{expectation.finder} on {expectation.on}"
-        yield text, ("skipped", f"{wanted} was not run in this selection of cases")
+        yield text, ("skipped", f"{wanted} was not run in this selection of cases"), None
         return
     for (model, layer), found in places.items():
         where = f" ({model}, {layer})" if len(places) > 1 else ""
-        yield text + where, _outcome(expectation, found)
+        subject = found.get(expectation.finder)
+        yield text + where, _outcome(expectation, found), subject.id if subject else None
 
 
 def _concerns(expectation: Expectation, report: CaseReport, dataset: DatasetChoice) -> bool:

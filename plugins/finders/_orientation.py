@@ -30,8 +30,8 @@ SKEW_TOLERANCE = 1e-9
 class Principal:
     """Principal components of the centred activations, by falling variance.
 
-    `mean` (N,), `components` (K, N) orthonormal rows, `variance` (K,) along each (divisor n), `total` variance of
-    all neurons together, `notes` for the report; float64.
+    `mean` (N,), `components` (K, N) orthonormal rows, `variance` (K,) along each (divisor n), `total`
+    variance of all neurons together, `notes` for the report; float64.
     """
 
     mean: DoubleArray

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench_plugins.finders._orientation import (
+
+from ._orientation import (
     positive_skew_signs,
     principal_components,
     sklearn_seed,

@@ -74,7 +74,8 @@ def unit_rows(A: FloatArray) -> FloatArray:
     import numpy as np
 
     norms = np.linalg.norm(A, axis=1, keepdims=True)
-    return np.divide(A, norms, out=np.zeros_like(A), where=norms > 0)
+    scaled: FloatArray = np.divide(A, norms, out=np.zeros_like(A), where=norms > 0)
+    return scaled
 
 
 def seed_centroids(X: torch.Tensor, k: int, seed: int) -> torch.Tensor:

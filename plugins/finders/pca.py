@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench_plugins.finders._orientation import positive_skew_signs, principal_components
+
+from ._orientation import positive_skew_signs, principal_components
 
 if TYPE_CHECKING:
     from iibench.specs import FitContext, FloatArray

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from iibench.specs import FitContext, FloatArray
 
+#: Rows that are described at once.
+ROWS = 8192
+
 
 @dataclass(frozen=True)
 class Params:
@@ -109,8 +112,10 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     optimiser = torch.optim.Adam(weights.all(), lr=params.lr)
     with torch.inference_mode():
         for epoch in range(params.epochs):
-            for rows in torch.randperm(len(x), generator=generator).split(params.batch_size):
-                found = gradients(x[rows.to(x.device)], weights, params.l1)
+            order = torch.randperm(len(x), generator=generator).to(x.device)
+            for start in range(0, len(x), params.batch_size):
+                rows = order[start : start + params.batch_size]
+                found = gradients(x[rows], weights, params.l1)
                 for parameter, gradient in zip(weights.all(), found, strict=True):
                     parameter.grad = gradient
                 optimiser.step()
@@ -137,7 +142,8 @@ def _describe(x: torch.Tensor, weights: Weights) -> tuple[str, ...]:
     active = torch.zeros(len(weights.encoder), dtype=torch.int64, device=x.device)
     squares = 0.0
     E, b_e, D, b_d = weights.all()
-    for part in x.split(8192):
+    for start in range(0, len(x), ROWS):
+        part = x[start : start + ROWS]
         h = torch.addmm(b_e, part, E.T).relu_()
         active += (h > 0).sum(0)
         squares += float((torch.addmm(b_d, h, D) - part).square().sum())

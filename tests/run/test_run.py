@@ -142,6 +142,35 @@ def test_an_expectation_that_is_not_met_fails_the_run(iibench, suite) -> None:
     done = iibench("run", suite(("at_least: -10", "at_least: 10")), "-k", "neurons and ii")
     assert done.code == 1
     assert "FAILED" in done.out
+    assert "expectation not met: the mean of neurons" in done.out
+    again = iibench("run", suite(("at_least: -10", "at_least: 10")), "--lf", "--collect-only")
+    assert [line for line in again.out.splitlines() if line.startswith("toy/")] == [
+        "toy/toynet/tap/neurons/toycolour/ii"
+    ]
+
+
+def test_a_case_without_a_scored_direction_is_skipped(iibench, suite, tmp_path: Path) -> None:
+    flat = suite(("- neurons", "- {name: random, k: 3}"), ("{name: pick, k: [1, 2]}", "flat"))
+    flat.write_text(flat.read_text().partition("expect:")[0])
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "flat.py").write_text(
+        "import numpy as np\n"
+        "from iibench import Directions, FinderSpec, hookimpl\n\n"
+        "@hookimpl\n"
+        "def iibench_register_finders():\n"
+        "    yield FinderSpec(\n"
+        "        name='flat', summary='no response',\n"
+        "        fit=lambda p, A, c: Directions(np.ones((2, A.shape[1]), np.float32)),\n"
+        "        encode=lambda p, d, A: np.zeros((len(A), 2), np.float32),\n"
+        "    )\n"
+    )
+    done = iibench(
+        "run", flat, "-o", "out", "--plugins-dir", tmp_path / "plugins", "-k", "flat and ii"
+    )
+    assert done.code == 0, done.out
+    ((status, reason),) = {(c["status"], c["reason"]) for c in run_json(tmp_path / "out")["cases"]}
+    assert status == "skipped"
+    assert reason == "no direction could be scored: dead: every image has the same response"
 
 
 def test_one_failing_case_is_one_report(iibench, suite, tmp_path: Path) -> None:
