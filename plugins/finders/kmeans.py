@@ -3,7 +3,8 @@
 A (n, N) activations, X (n, N) = A with each row scaled to unit norm (a row of zeros stays zero),
 mu (K, N) centroids. A centroid is the mean of unit vectors and is kept as that, so its norm is at most
 1 and tells how tight the cluster is. All arithmetic goes through blocked matrix products:
-||x - mu||^2 = |x|^2 + |mu|^2 - 2 x mu^T, with |x| = 1.
+||x - mu||^2 = |x|^2 + |mu|^2 - 2 x . mu. (The authors' released code runs scikit-learn's
+MiniBatchKMeans on the same unit-norm activations.)
 """
 
 from __future__ import annotations
@@ -199,12 +200,21 @@ def _scatter_sum(block: torch.Tensor, labels: torch.Tensor, k: int) -> torch.Ten
     return onehot.T @ block
 
 
+def _clusterings(X: torch.Tensor, params: Params, context: FitContext) -> Iterator[Clustering]:
+    """One clustering per start, each with a seed of its own."""
+    import numpy as np
+
+    for start, sequence in enumerate(np.random.SeedSequence(context.seed).spawn(params.n_init)):
+        seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
+        yield lloyd(X, seed_centroids(X, params.k, seed), params.max_iter, params.tol)
+        context.progress(start + 1, params.n_init, "starts")
+
+
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     """Centroids of the unit-norm activations: the clustering of lowest inertia of `n_init` starts.
 
     Raises `CaseError` for K > n and where fewer than K unit-norm activations differ.
     """
-    import numpy as np
     import torch
 
     if params.k > len(A):
@@ -212,16 +222,8 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
             f"kmeans: k = {params.k} clusters are asked for and there are n = {len(A)} images to fit on"
         )
     X = torch.from_numpy(unit_rows(A)).to(context.device)
-    best: Clustering | None = None
     with torch.inference_mode():
-        for start, sequence in enumerate(np.random.SeedSequence(context.seed).spawn(params.n_init)):
-            seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
-            found = lloyd(X, seed_centroids(X, params.k, seed), params.max_iter, params.tol)
-            if best is None or found.inertia < best.inertia:
-                best = found
-            context.progress(start + 1, params.n_init, "starts")
-    if best is None:
-        raise CaseError("kmeans: n_init = 0 starts give no clustering")
+        best = min(_clusterings(X, params, context), key=lambda found: found.inertia)
     notes = [f"inertia {best.inertia:.6g} after {best.iterations} iterations"]
     if not best.converged:
         notes.append(f"K-Means did not converge in {params.max_iter} iterations")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iibench.errors import CaseError
-from iibench.specs import FitContext, FinderSpec, NoParams
+from iibench.specs import FinderSpec, FitContext, NoParams
 from iibench_plugins.finders import ica, kmeans, neurons, nmf, pca, random, sae
 
 PARAMS = {
