@@ -36,8 +36,6 @@ LIBRARIES = (
 
 def describe_run(
     session: Session,
-    started: datetime,
-    seconds: float,
     interrupted: bool,
     finished: int,
 ) -> dict[str, Any]:
@@ -45,12 +43,13 @@ def describe_run(
     suite, bench, registry = session.suite, session.bench, session.plugins.registry
     used = session.cases[:finished]
     resources = bench.inputs.resources
+    now = datetime.now(UTC)
     return {
         "schema_version": SCHEMA_VERSION,
         "name": suite.name,
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 2),
+        "started": session.started.isoformat(timespec="seconds"),
+        "finished": now.isoformat(timespec="seconds"),
+        "seconds": round((now - session.started).total_seconds(), 2),
         "interrupted": interrupted,
         "suite": {
             "name": suite.name,

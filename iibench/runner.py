@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import tempfile
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,6 +77,7 @@ class Session:
     cases: list[Case]
     deselected: int
     bench: Workbench
+    started: datetime
     notes: list[dict[str, str]] = field(default_factory=list)
 
     def note(self, text: str, level: str = "warning") -> None:
@@ -111,6 +111,7 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
 
     Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
     """
+    started = datetime.now(UTC)
     suite = load_suite(config.suite, plugins.registry, config.overrides)
     device = resolve_device(config.device)
     cache_messages: list[str] = []
@@ -136,7 +137,7 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
 
     inputs = Inputs(plugins.registry, resources)
     bench = Workbench(inputs, cache, batch_size=config.batch_size, progress=progress)
-    session = Session(config, plugins, suite, [], 0, bench)
+    session = Session(config, plugins, suite, [], 0, bench, started)
     cache.warn = session.note
     for record in plugins.broken():
         session.note(f"plugin {record.name} is not in use: {record.reason}")
@@ -190,8 +191,6 @@ def execute(session: Session) -> Run:
     """
     config, plugins = session.config, session.plugins
     folder = _output_folder(config, session.suite)
-    started = datetime.now(UTC)
-    clock = time.perf_counter()
     reports: list[CaseReport] = []
     texts = [note["text"] for note in session.notes]
     for failure in plugins.notify(
@@ -219,8 +218,7 @@ def execute(session: Session) -> Run:
     write_rates(
         config.cache_dir, session.bench.inputs.resources.device, session.bench.inputs.clock.work
     )
-    seconds = time.perf_counter() - clock
-    meta = describe_run(session, started, seconds, interrupted, len(reports))
+    meta = describe_run(session, interrupted, len(reports))
     temporary = _beside(folder)
     try:
         run = _write(session, temporary, meta, reports, verdicts)
