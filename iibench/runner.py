@@ -175,7 +175,8 @@ def _choose_dataset(session: Session) -> bool:
         first = str(error).splitlines()[0]
         session.note(
             f"{suite.dataset.name} could not be had, so {suite.fallback.name} was used instead: "
-            f"these are not the numbers of {suite.dataset.name}. ({first})"
+            f"these are not the numbers of {suite.dataset.name} ({first}). "
+            "iibench assets says which file to put where."
         )
         return True
     return False
