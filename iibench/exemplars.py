@@ -38,12 +38,17 @@ def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Or
     which often is the order of the classes, must not decide which images are shown.
     """
     ranked = np.take_along_axis(responses, order.astype(np.int64), axis=0)
-    tied = np.flatnonzero((ranked[1:] == ranked[:-1]).any(axis=0))
-    if tied.size == 0:
-        return order
-    shuffle = np.random.default_rng(seed).permutation(len(responses)).astype(np.int32)
+    equal = ranked[1:] == ranked[:-1]
+    place = np.random.default_rng(seed).permutation(len(responses))
     result = order.copy()
-    result[:, tied] = shuffle[order_by_response(responses[np.ix_(shuffle, tied)])]
+    for unit in np.flatnonzero(equal.any(axis=0)):
+        # only the ranks within runs of equal responses: usually few
+        tied = np.zeros(len(responses), bool)
+        tied[1:] |= equal[:, unit]
+        tied[:-1] |= equal[:, unit]
+        ranks = np.flatnonzero(tied)
+        images = order[ranks, unit]
+        result[ranks, unit] = images[np.lexsort((place[images], -ranked[ranks, unit]))]
     return result
 
 

@@ -107,7 +107,7 @@ def test_only_the_rows_that_are_needed_are_asked_for() -> None:
 
 def test_the_matrix_pays_only_for_many_questions() -> None:
     assert not dense_pays(10_000, 256 * 400)
-    assert dense_pays(10_000, 10 * 256 * 400)
+    assert dense_pays(10_000, 20 * 256 * 400)
     assert not dense_pays(1_000_000, 1e12)
 
 

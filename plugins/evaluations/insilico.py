@@ -96,12 +96,12 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     if scored.size:
         queries = np.stack([trials.strong[scored], trials.weak[scored]], axis=2).reshape(-1, 2)
         strong = trials.strong_references[scored].reshape(len(queries), -1)
-        to_strong = inputs.similarity.cross(queries, strong)
         if params.observer == "eq2":
-            margin = margin_eq2(to_strong)
+            margin = margin_eq2(inputs.similarity.cross(queries, strong))
         else:
             weak = trials.weak_references[scored].reshape(len(queries), -1)
-            to_weak = inputs.similarity.cross(queries, weak)
+            both = inputs.similarity.cross(queries, np.concatenate([strong, weak], axis=1))
+            to_strong, to_weak = np.split(both, 2, axis=2)
             margin = margin_two_sided(to_strong, to_weak, params.pool, params.zscore)
         correct = np.where(margin > 0, 1.0, np.where(margin == 0, 0.5, 0.0))
         values[scored] = correct.reshape(-1, t).mean(axis=1)

@@ -78,6 +78,8 @@ class Setting:
         self.model = spec.load(parse_params(spec, {}), "layer1", self.resources)
         rows = [a for _, a in self.activations()]
         self.responses = np.concatenate(rows)[:, :units]
+        metric = self.registry.metrics["lpips"].spec
+        self.metric = metric.load(parse_params(metric, {}), self.resources)
         self.lpips = peers.lpips_network("alex", backbone("alex", self.resources))
 
     def _images(self) -> tuple[Any, str]:
@@ -102,10 +104,9 @@ class Setting:
         from iibench.images import Subset
 
         spec = self.registry.metrics["lpips"].spec
-        metric = spec.load(parse_params(spec, {}), self.resources)
         data = Subset(self.dataset, np.arange(self.n))
         table = EmbeddingTable(
-            metric, spec, None, data, cache, "k" * 64, {}, "cpu", lambda done, total: None
+            self.metric, spec, None, data, cache, "k" * 64, {}, "cpu", lambda done, total: None
         )  # type: ignore[arg-type]
         return EmbeddingSimilarity(
             table.rows, self.n, "squared_euclidean", dense=dense_pays(self.n, asked)
