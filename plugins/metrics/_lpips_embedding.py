@@ -69,6 +69,8 @@ class LpipsEmbedding:
         if self.cifar_normalised:
             mean = torch.tensor(CIFAR_MEAN, device=x.device)[:, None, None]
             x = (x - mean) / torch.tensor(CIFAR_STD, device=x.device)[:, None, None]
+        if x.device.type == "cpu":  # convolutions and poolings are 1.5 times as fast in this layout
+            x = x.contiguous(memory_format=torch.channels_last)
         # TF32 would make a GPU's numbers agree with a CPU's to three digits only.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.no_grad(), exact:
@@ -130,6 +132,8 @@ def build(
     Raises `AssetError` where a tensor is missing, unknown, of another shape, or a learned weight is
     negative.
     """
+    import torch
+
     learned = _packaged_weights(net) if learned is None else learned
     network = _empty_network(net)
     _fill(network.net, {_slice_name(network.net, k): v for k, v in trunk.items()}, net, device)
@@ -146,6 +150,8 @@ def build(
             )
         weights.append(w)
     network.scaling_layer.to(device)
+    if device == "cpu":
+        network.net.to(memory_format=torch.channels_last)
     network.eval().requires_grad_(False)
     digest = _fingerprint({**trunk, **learned})
     return LpipsEmbedding(net, network, tuple(weights), cifar_normalised, digest)
