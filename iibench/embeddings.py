@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,12 +66,22 @@ class EmbeddingTable:
         store = self._store
         if store.missing(indices).size:
             with store.filling():
-                missing = store.missing(indices)
-                for start in range(0, len(missing), self._batch):
-                    chosen = missing[start : start + self._batch]
-                    store.put(chosen, self._embed(chosen))
-                    self._progress(min(start + self._batch, len(missing)), len(missing))
+                self._fill(store, store.missing(indices))
         return store.array()
+
+    def _fill(self, store: RowStore, missing: IntArray) -> None:
+        """Embeds batch by batch; each batch is written while the next one is computed."""
+        with ThreadPoolExecutor(1, "iibench-embeddings") as writer:
+            written: Future[None] | None = None
+            for start in range(0, len(missing), self._batch):
+                chosen = missing[start : start + self._batch]
+                rows = self._embed(chosen)
+                if written is not None:
+                    written.result()
+                written = writer.submit(store.put, chosen, rows)
+                self._progress(min(start + self._batch, len(missing)), len(missing))
+            if written is not None:
+                written.result()
 
     def _labels(self) -> FloatArray:
         labels = self._dataset.labels

@@ -37,18 +37,21 @@ def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Or
     Sparse responses are zero for most images. Where trials draw from such ties, the order on disk,
     which often is the order of the classes, must not decide which images are shown.
     """
-    ranked = np.take_along_axis(responses, order.astype(np.int64), axis=0)
-    equal = ranked[1:] == ranked[:-1]
+    import torch
+
+    by_unit = torch.from_numpy(np.ascontiguousarray(responses.T))
+    ranked = by_unit.gather(1, torch.from_numpy(np.ascontiguousarray(order.T)).long()).numpy()
+    equal = ranked[:, 1:] == ranked[:, :-1]
     place = np.random.default_rng(seed).permutation(len(responses))
     result = order.copy()
-    for unit in np.flatnonzero(equal.any(axis=0)):
+    for unit in np.flatnonzero(equal.any(axis=1)):
         # only the ranks within runs of equal responses: usually few
         tied = np.zeros(len(responses), bool)
-        tied[1:] |= equal[:, unit]
-        tied[:-1] |= equal[:, unit]
+        tied[1:] |= equal[unit]
+        tied[:-1] |= equal[unit]
         ranks = np.flatnonzero(tied)
         images = order[ranks, unit]
-        result[ranks, unit] = images[np.lexsort((place[images], -ranked[ranks, unit]))]
+        result[ranks, unit] = images[np.lexsort((place[images], -ranked[unit, ranks]))]
     return result
 
 
