@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -71,6 +72,9 @@ class Setting:
             base_dir=Path.cwd(),
         )
         self.registry = load_plugins(environ="").registry
+        #: caches of single calls, each empty at first; removed at the end, which is nobody's work
+        self.scratch = tempfile.TemporaryDirectory()
+        self.calls = itertools.count()
         self.dataset, self.dataset_name = self._images()
         self.n = min(images, len(self.dataset))
         self.images = np.ascontiguousarray(self.dataset.images(np.arange(self.n)))
@@ -119,14 +123,13 @@ class Setting:
         spec = self.registry.evaluations[name].spec
         params = [parse_params(spec, values) for values in settings]
         k = self.responses.shape[1]
-        with tempfile.TemporaryDirectory() as folder:
-            asked = sum(spec.images(p, self.n) * k for p in params)
-            lookup = self.similarity(Cache(Path(folder)), asked)
-            order = order_by_response(self.responses)
-            return [
-                spec.evaluate(p, EvaluationInputs(self.responses, order, lookup, None, 7)).values
-                for p in params
-            ]
+        asked = sum(spec.images(p, self.n) * k for p in params)
+        lookup = self.similarity(Cache(Path(self.scratch.name) / str(next(self.calls))), asked)
+        order = order_by_response(self.responses)
+        return [
+            spec.evaluate(p, EvaluationInputs(self.responses, order, lookup, None, 7)).values
+            for p in params
+        ]
 
 
 def rows(setting: Setting, passes: int) -> list[Row]:
