@@ -32,7 +32,7 @@ def order_by_response(responses: FloatArray) -> Order:
 
 
 def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Order:
-    """`order`, with images of equal response shuffled (one seeded permutation of the images for all).
+    """`order`, with images of equal response shuffled by a seeded draw of each direction's own.
 
     Sparse responses are zero for most images. Where trials draw from such ties, the order on disk,
     which often is the order of the classes, must not decide which images are shown.
@@ -42,7 +42,6 @@ def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Or
     by_unit = torch.from_numpy(np.ascontiguousarray(responses.T))
     ranked = by_unit.gather(1, torch.from_numpy(np.ascontiguousarray(order.T)).long()).numpy()
     equal = ranked[:, 1:] == ranked[:, :-1]
-    place = np.random.default_rng(seed).permutation(len(responses))
     result = order.copy()
     for unit in np.flatnonzero(equal.any(axis=1)):
         # only the ranks within runs of equal responses: usually few
@@ -51,7 +50,8 @@ def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Or
         tied[:-1] |= equal[unit]
         ranks = np.flatnonzero(tied)
         images = order[ranks, unit]
-        result[ranks, unit] = images[np.lexsort((place[images], -ranked[unit, ranks]))]
+        draw = np.random.default_rng([seed, unit]).random(len(ranks))
+        result[ranks, unit] = images[np.lexsort((draw, -ranked[unit, ranks]))]
     return result
 
 
