@@ -50,7 +50,7 @@ def order_with_random_ties(responses: FloatArray, order: Order, seed: int) -> Or
         tied[:-1] |= equal[unit]
         ranks = np.flatnonzero(tied)
         images = order[ranks, unit]
-        draw = np.random.default_rng([seed, unit]).random(len(ranks))
+        draw = np.random.default_rng([seed, int(unit)]).random(len(ranks))
         result[ranks, unit] = images[np.lexsort((draw, -ranked[unit, ranks]))]
     return result
 
