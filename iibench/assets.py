@@ -80,11 +80,6 @@ def sha256_of(path: Path) -> str:
     return _HASHES[key]
 
 
-def forget_hashes() -> None:
-    """Has every file hashed anew the next time."""
-    _HASHES.clear()
-
-
 # ------------------------------------------------------------------------------ local places
 
 
@@ -169,12 +164,6 @@ def status(spec: AssetSpec, resources: Resources) -> AssetStatus:
         return AssetStatus(spec.name, "damaged", size, detail="; ".join(problems))
     names = " or ".join(file.filename for file in spec.files)
     return AssetStatus(spec.name, "missing", size, detail=f"no {names} on disk")
-
-
-def verify(spec: AssetSpec, resources: Resources) -> AssetStatus:
-    """As `status`, with every file read and hashed anew."""
-    forget_hashes()
-    return status(spec, resources)
 
 
 def by_hand(spec: AssetSpec, resources: Resources) -> str:

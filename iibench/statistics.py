@@ -37,9 +37,8 @@ class Comparison:
     """x against y.
 
     `difference`: mean of x minus mean of y, with its 95 % percentile bootstrap interval `low`, `high`
-    (None below two values on a side). `p`: two-sided, Mann-Whitney U, or Wilcoxon's signed-rank test
-    where `paired`. `effect`: P(x > y) + P(x = y) / 2 in [0, 1], over all pairs, or over the n units
-    where `paired`. `n_x`, `n_y`: scored values. All numbers are None where a side has no value.
+    (None below two values on a side). `p`: two-sided, Mann-Whitney U. `effect`: P(x > y) + P(x = y) / 2
+    in [0, 1]. `n_x`, `n_y`: scored values. All numbers are None where a side has no value.
     """
 
     difference: float | None
@@ -49,7 +48,6 @@ class Comparison:
     effect: float | None
     n_x: int
     n_y: int
-    paired: bool
 
 
 def summarise(values: DoubleArray) -> Summary:
@@ -80,42 +78,21 @@ def compare_many(samples: Sequence[DoubleArray], baseline: DoubleArray) -> list[
     y = _scored(baseline)
     cleaned = [_scored(sample) for sample in samples]
     if not len(y):
-        return [Comparison(None, None, None, None, None, len(x), 0, False) for x in cleaned]
+        return [Comparison(None, None, None, None, None, len(x), 0) for x in cleaned]
     resampled = _resampled_means(cleaned)
     resampled_y = _means(y[:, None], stream=1)[:, 0]
     found = []
     for x, means in zip(cleaned, resampled, strict=True):
         if not len(x):
-            found.append(Comparison(None, None, None, None, None, 0, len(y), False))
+            found.append(Comparison(None, None, None, None, None, 0, len(y)))
             continue
         low, high = None, None
         if len(x) > 1 and len(y) > 1:
             low, high = _interval(means - resampled_y)
         p, effect = mann_whitney(x, y)
         difference = float(x.mean() - y.mean())
-        found.append(Comparison(difference, low, high, p, effect, len(x), len(y), False))
+        found.append(Comparison(difference, low, high, p, effect, len(x), len(y)))
     return found
-
-
-def compare_paired(values: DoubleArray, baseline: DoubleArray) -> Comparison:
-    """`values` against `baseline` (n,) of the same units; units unscored on either side are left out.
-
-    p is Wilcoxon's signed-rank test (zero differences left out; 1 where all are zero), the interval
-    bootstraps the paired differences. Raises `ValueError` where the shapes differ.
-    """
-    from scipy.stats import wilcoxon
-
-    x, y = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
-    if x.shape != y.shape:
-        raise ValueError(f"paired values must be of the same units: {x.shape} against {y.shape}")
-    d = _scored(x - y)
-    n = len(d)
-    if n == 0:
-        return Comparison(None, None, None, None, None, 0, 0, True)
-    summary = summarise(d)
-    p = float(wilcoxon(d).pvalue) if np.any(d != 0) else 1.0
-    effect = float(np.mean(d > 0) + np.mean(d == 0) / 2)
-    return Comparison(summary.mean, summary.low, summary.high, p, effect, n, n, True)
 
 
 def mann_whitney(x: DoubleArray, y: DoubleArray) -> tuple[float, float]:

@@ -23,11 +23,9 @@ from iibench.assets import (
     default_cache_dir,
     default_data_dir,
     find_local,
-    forget_hashes,
     packaged_path,
     status,
     torch_hub_dir,
-    verify,
 )
 from iibench.errors import AssetError
 from iibench.fetch import FetchError, take_member
@@ -219,15 +217,12 @@ def test_a_file_is_hashed_once_until_it_changes(
         return real(path)
 
     monkeypatch.setattr(assets, "sha256_of_file", counting)
-    forget_hashes()
     path = resources.data_dir / "file.bin"
     path.write_bytes(BODY)
     spec = asset(a_file())
     resources.asset(spec)
     resources.asset(spec)
     assert hashed == [path]
-    assert verify(spec, resources).state == "ready"
-    assert hashed == [path, path]
     path.write_bytes(BODY + b"!")
     assert status(spec, resources).state == "damaged"
 

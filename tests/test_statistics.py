@@ -14,7 +14,6 @@ from iibench.statistics import (
     RESAMPLES,
     compare,
     compare_many,
-    compare_paired,
     holm,
     mann_whitney,
     rank_intervals,
@@ -104,7 +103,7 @@ def test_comparison_against_scipy() -> None:
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
     assert found.effect == pytest.approx(expected.statistic / (80 * 50))
     assert found.difference == pytest.approx(x.mean() - y.mean())
-    assert (found.n_x, found.n_y, found.paired) == (80, 50, False)
+    assert (found.n_x, found.n_y) == (80, 50)
     reference = scipy.stats.bootstrap(
         (x, y),
         lambda a, b, axis: a.mean(axis) - b.mean(axis),
@@ -158,32 +157,6 @@ def test_many_comparisons_are_those_made_one_at_a_time() -> None:
     assert together[3].difference is None and together[3].p is None and together[3].n_x == 0
     assert together[4].low is None and together[4].difference is not None
     assert compare(y, np.array([np.nan])).p is None
-
-
-def test_paired_comparison() -> None:
-    rng = np.random.default_rng(13)
-    x = rng.normal(size=40)
-    y = x - 0.1 + rng.normal(0, 0.05, 40)
-    x[3], y[7] = np.nan, np.nan
-    found = compare_paired(x, y)
-    d = (x - y)[~np.isnan(x - y)]
-    assert found.paired and found.n_x == found.n_y == 38
-    assert found.difference == pytest.approx(d.mean())
-    assert found.p == pytest.approx(scipy.stats.wilcoxon(d).pvalue)
-    assert found.effect == pytest.approx(np.mean(d > 0))
-    assert found.low is not None and found.high is not None
-    assert 0 < found.low < 0.1 < found.high < 0.15
-    unpaired = compare(x, y)
-    assert unpaired.low is not None and unpaired.high is not None
-    assert found.high - found.low < (unpaired.high - unpaired.low) / 5
-
-
-def test_paired_comparison_of_equal_empty_and_unequal_values() -> None:
-    same = compare_paired(np.ones(5), np.ones(5))
-    assert (same.p, same.effect, same.difference) == (1.0, 0.5, 0.0)
-    assert compare_paired(np.array([np.nan]), np.array([1.0])).p is None
-    with pytest.raises(ValueError, match="same units"):
-        compare_paired(np.ones(3), np.ones(4))
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=12))

@@ -42,7 +42,7 @@ def list_assets(
     for asset, users in load(plugin_names, plugins_dirs).registry.assets().values():
         state = status(asset, where)
         click.echo(f"{asset.name}  {state.state}  {_size(state.size)}  for {', '.join(users)}")
-        click.echo(f"    {asset.summary}")
+        click.echo(f"    {asset.summary}  {asset.homepage}".rstrip())
         if state.state == "ready":
             click.echo(f"    {state.path}")
         else:

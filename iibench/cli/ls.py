@@ -23,8 +23,8 @@ def command(
             state = "" if record.status == "ok" else f"  {record.status}: {record.reason}"
             origin = f"{record.distribution} {record.version}".strip() or record.module
             click.echo(f"{record.name}  ({record.source}, {origin}){state}")
-            for item in record.registers if verbose else ():
-                click.echo(f"    {item}")
+            for line in (*record.registers, *record.details.splitlines()) if verbose else ():
+                click.echo(f"    {line}")
         return
     if kind == "suites":
         from iibench.suite.load import shipped_suites
