@@ -60,6 +60,11 @@ class Keys:
 
         return self._once(f"activations/{split}/{case.stem}/{case.seed}", describe)
 
+    def fit_split(self, case: Case) -> str:
+        """The split whose activations the finder is given: the evaluated one if it trains on nothing."""
+        spec = self._inputs.registry.finders[case.finder.name].spec
+        return case.dataset.fit if spec.trains_on else case.dataset.evaluate
+
     def directions(self, case: Case) -> Key:
         """Of the fitted directions."""
         registry = self._inputs.registry
@@ -67,7 +72,7 @@ class Keys:
             f"directions/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "directions",
-                "activations": self.activations(case, case.dataset.fit).hash,
+                "activations": self.activations(case, self.fit_split(case)).hash,
                 "finder": _plugin(registry.finders[case.finder.name], case.finder),
                 "seed": finder_seed(case),
                 "device": self._inputs.resources.device,

@@ -98,7 +98,7 @@ def estimate(
         todo.setdefault(case.evaluation.name, []).append(done)
         if done:
             continue
-        for split in dict.fromkeys((case.dataset.fit, case.dataset.evaluate)):
+        for split in dict.fromkeys((bench.keys.fit_split(case), case.dataset.evaluate)):
             total, cached, width = bench.rows_present(case, split)
             stage = f"activations {case.model.label}/{case.layer.label} on {split}"
             add(stage, "images", total - cached, cached, total * width * 4)

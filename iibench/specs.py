@@ -240,7 +240,8 @@ class FinderSpec(Spec):
     `encode(params, directions, A) -> R` (n, K) float32, larger = more strongly activated, for A of
     any split. Both are pure: the same arguments give the same arrays. They raise `CaseError` where the
     input does not allow the computation (negative activations for NMF, K > n).
-    `trains_on`: False where `fit` looks at nothing but the shape of A.
+    `trains_on`: False where `fit` looks at nothing but N; it is then given the evaluated split's A,
+    and the activations of the fit split are not computed for it.
     """
 
     fit: Callable[[Any, FloatArray, FitContext], Directions]

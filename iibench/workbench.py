@@ -129,7 +129,7 @@ class Workbench:
                 vectors = arrays.pop("vectors")
                 state = {name.removeprefix("state/"): array for name, array in arrays.items()}
                 return Directions(vectors, state, tuple(blob.meta["notes"]))
-            data = np.ascontiguousarray(self.activations(case, case.dataset.fit))
+            data = np.ascontiguousarray(self.activations(case, self.keys.fit_split(case)))
             spec = self.inputs.registry.finders[case.finder.name].spec
             with self.inputs.clock.stage(stage):
                 self.progress(Progress(stage, 0, 1, "fits"))

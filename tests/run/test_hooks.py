@@ -84,7 +84,7 @@ def test_life_cycle(iibench, suite, tmp_path: Path, monkeypatch) -> None:
         [case_id, "passed", 6] for case_id in ids
     ]
     stages = {call[1] for call in calls if call[0] == "stage_progress"}
-    assert "activations toynet/tap on train" in stages
+    assert "activations toynet/tap on test" in stages
     assert names.index("configure") < names.index("collection_modify") < names.index("run_start")
     assert calls[-2:] == [["report_sections", 4], ["run_finish", True]]
     page = (tmp_path / "out" / "index.html").read_text()
