@@ -60,6 +60,8 @@ class CaseReport:
     evaluation: Named
     status: Status
     seed: int
+    #: seeds derived from the suite's: of the finder's fit and of the evaluation's draws
+    seeds: dict[str, int] = field(default_factory=dict)
     reason: str | None = None
     traceback: str | None = None
     notes: tuple[str, ...] = ()

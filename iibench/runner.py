@@ -8,19 +8,30 @@ import json
 import shutil
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from iibench.activations import layer_names
 from iibench.assets import LocalResources
 from iibench.cache import Cache
-from iibench.errors import AssetError, IibenchError, Skip, UsageError
+from iibench.errors import (
+    AssetError,
+    IibenchError,
+    PluginError,
+    Skip,
+    SuiteError,
+    UsageError,
+    unknown_name,
+)
 from iibench.exemplars import exemplars
 from iibench.inputs import Inputs
+from iibench.keys import evaluation_seed, finder_seed
 from iibench.plan import asked_images, execution_order, write_rates
 from iibench.provenance import describe_run
 from iibench.records import CaseReport, Exemplars, Named, Status, Summary, Verdict
@@ -36,6 +47,8 @@ from iibench.workbench import Progress, Scores, Workbench
 if TYPE_CHECKING:
     from iibench.plugins import Plugins
     from iibench.suite.schema import Suite
+
+T = TypeVar("T")
 
 #: Exemplars per direction kept in the run folder.
 EXEMPLARS = 5
@@ -159,7 +172,40 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     session.cases = execution_order(cases)
     session.deselected = everything - len(cases)
     bench.asked = asked_images(cases, plugins.registry)
+    _check_inputs(session)
     return session
+
+
+def _check_inputs(session: Session) -> None:
+    """Loads the datasets and networks of all cases, so that a wrong one is told before anything runs.
+
+    What cannot be had, or a plugin that fails, is left to the cases that need it. Raises `UsageError`
+    where the user's images or a layer of the suite are wrong.
+    """
+    inputs, file = session.bench.inputs, session.suite.path
+    for case in session.cases:
+        for split in (case.dataset.fit, case.dataset.evaluate):
+            load = partial(inputs.dataset, case.dataset, split, case.seed)
+            _loaded(load, f"{file}: dataset {case.dataset.name}")
+        model = _loaded(partial(inputs.model, case), f"{file}: model {case.model.label}")
+        if model is None:
+            continue
+        names = layer_names(model[0].module)
+        if case.layer.path not in names:
+            unknown = unknown_name("layer", case.layer.path, names)
+            raise SuiteError(f"{file}: model {case.model.label}: {unknown}")
+
+
+def _loaded(load: Callable[[], T], what: str) -> T | None:
+    """What `load` makes; None where its failure is for the cases to report."""
+    try:
+        return load()
+    except UsageError as error:
+        if isinstance(error, AssetError | PluginError):
+            return None
+        raise SuiteError(f"{what}: {error}") from error
+    except Exception:
+        return None
 
 
 def _choose_dataset(session: Session) -> bool:
@@ -259,6 +305,7 @@ def _run_case(session: Session, case: Case) -> CaseReport:
         evaluation=_named(case.evaluation),
         status=status,
         seed=case.seed,
+        seeds={"finder": finder_seed(case), "draws": evaluation_seed(case)},
         reason=reason,
         traceback=trace,
         seconds={stage: round(seconds, 4) for stage, seconds in bench.inputs.clock.take().items()},

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench.errors import AssetError, nearest
+from iibench.errors import UsageError, nearest
 
 from ._decode import DecodeError, displayed_size
 
@@ -40,28 +40,28 @@ class Source(Protocol):
         """The folder, or the zip."""
 
     def names(self) -> list[str]:
-        """Names of all files; raises `AssetError` where one would lead out of the root."""
+        """Names of all files; raises `UsageError` where one would lead out of the root."""
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; raises `AssetError` naming the file where it cannot be read."""
+        """A file's bytes; raises `UsageError` naming the file where it cannot be read."""
 
     def stamp(self, name: str) -> tuple[int, int]:
         """Size and modification time: they change when the file (or the zip around it) does."""
 
 
 def open_source(path: str, base_dir: Path) -> Source:
-    """The folder or zip at `path`, relative to `base_dir`; raises `AssetError` where there is none."""
+    """The folder or zip at `path`, relative to `base_dir`; raises `UsageError` where there is none."""
     root = (base_dir / Path(path).expanduser()).resolve()
     if root.is_dir():
         return Folder(root)
     if root.is_file() and zipfile.is_zipfile(root):
         return Zip(root)
     if root.exists():
-        raise AssetError(f"path: {root} is neither a folder nor a zip")
+        raise UsageError(f"path: {root} is neither a folder nor a zip")
     siblings = [p.name for p in root.parent.iterdir()] if root.parent.is_dir() else []
     close = nearest(root.name, siblings)
     hint = f"; nearest in {root.parent}: {', '.join(close)}" if close else ""
-    raise AssetError(f"path: there is no {root}{hint}")
+    raise UsageError(f"path: there is no {root}{hint}")
 
 
 _FACTS: dict[tuple[Path, str, tuple[int, int]], Facts] = {}
@@ -70,7 +70,7 @@ _FACTS: dict[tuple[Path, str, tuple[int, int]], Facts] = {}
 def facts(source: Source, name: str) -> Facts:
     """Hash and displayed size of a file, remembered for this process while the file stays the same.
 
-    Raises `AssetError` naming the file where it is no image.
+    Raises `UsageError` naming the file where it is no image.
     """
     key = (source.root, name, source.stamp(name))
     if key not in _FACTS:
@@ -78,7 +78,7 @@ def facts(source: Source, name: str) -> Facts:
         try:
             size = displayed_size(data)
         except DecodeError as error:
-            raise AssetError(f"{name} in {source.root} cannot be decoded: {error}") from error
+            raise UsageError(f"{name} in {source.root} cannot be decoded: {error}") from error
         _FACTS[key] = Facts(hashlib.sha256(data).hexdigest(), size)
     return _FACTS[key]
 
@@ -105,7 +105,7 @@ class Folder:
             if _hidden(path.name):
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(self.root):
-                raise AssetError(f"{path} is a link that leads out of {self.root}")
+                raise UsageError(f"{path} is a link that leads out of {self.root}")
             if path.is_file():
                 yield path
             elif path.is_dir() and depth > 1:
@@ -116,7 +116,7 @@ class Folder:
         try:
             return (self.root / name).read_bytes()
         except OSError as error:
-            raise AssetError(f"{self.root / name} cannot be read: {error.strerror}") from error
+            raise UsageError(f"{self.root / name} cannot be read: {error.strerror}") from error
 
     def stamp(self, name: str) -> tuple[int, int]:
         """See `Source`."""
@@ -139,14 +139,14 @@ class Zip:
             name = info.filename
             parts = PurePosixPath(name.replace("\\", "/")).parts
             if ".." in parts or name.startswith(("/", "\\")) or PureWindowsPath(name).drive:
-                raise AssetError(f"{self.root} has a member that leads out of it: {name!r}")
+                raise UsageError(f"{self.root} has a member that leads out of it: {name!r}")
             if stat.S_ISLNK(info.external_attr >> 16):
-                raise AssetError(f"{self.root} has a member that is a link: {name!r}")
+                raise UsageError(f"{self.root} has a member that is a link: {name!r}")
             if not info.is_dir() and not any(_hidden(part) for part in parts):
                 found.append(name)
         if len(set(found)) != len(found):
             twice = next(name for name in sorted(found) if found.count(name) > 1)
-            raise AssetError(f"{self.root} has two members called {twice!r}")
+            raise UsageError(f"{self.root} has two members called {twice!r}")
         return found
 
     def read(self, name: str) -> bytes:
@@ -154,7 +154,7 @@ class Zip:
         try:
             return self._archive().read(name)
         except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise AssetError(f"{name} in {self.root} cannot be read: {error}") from error
+            raise UsageError(f"{name} in {self.root} cannot be read: {error}") from error
 
     def stamp(self, name: str) -> tuple[int, int]:
         """See `Source`."""
@@ -164,7 +164,7 @@ class Zip:
         try:
             return _opened_zip(self.root, _stamp(self.root))
         except (OSError, zipfile.BadZipFile) as error:
-            raise AssetError(f"{self.root} cannot be read as a zip: {error}") from error
+            raise UsageError(f"{self.root} cannot be read as a zip: {error}") from error
 
 
 @functools.lru_cache(maxsize=4)

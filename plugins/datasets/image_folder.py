@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, MinLen
 
 from iibench import DatasetSpec, hookimpl
-from iibench.errors import AssetError
+from iibench.errors import UsageError
 from iibench.specs import Resources
 
 from ._decode import DecodeError, rgb
@@ -51,7 +51,7 @@ class Params:
 def load(params: Params, split: str, resources: Resources) -> FolderImages:
     """All images, or one half of every class: "first_half" and "second_half" have no image in common.
 
-    Every file is read once, to hash it and to look at its size; `AssetError` names a file that is no
+    Every file is read once, to hash it and to look at its size; `UsageError` names a file that is no
     image, that lies where it may not, or whose size differs from the first one's.
     """
     source = open_source(params.path, resources.base_dir)
@@ -61,7 +61,7 @@ def load(params: Params, split: str, resources: Resources) -> FolderImages:
         key=lambda name: PurePosixPath(name).parts,
     )
     if not names:
-        raise AssetError(
+        raise UsageError(
             f"{source.root} holds no image: no file in it, or in folders one level below, "
             f"ends with {', '.join(endings)}"
         )
@@ -72,7 +72,7 @@ def load(params: Params, split: str, resources: Resources) -> FolderImages:
     image_size = _image_size(names, known, source.root, params.size)
     chosen = split_indices(labels or [0] * len(names), split, params.seed)
     if not chosen:
-        raise AssetError(f"{split} of {source.root} is empty: there are {len(names)} images in all")
+        raise UsageError(f"{split} of {source.root} is empty: there are {len(names)} images in all")
     content = [(names[i], known[i].sha256) for i in chosen]
     return FolderImages(
         source=source,
@@ -109,7 +109,7 @@ class FolderImages:
         return len(self.names)
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
-        """uint8 (len(indices), h, w, 3); raises `AssetError` naming a file that is damaged."""
+        """uint8 (len(indices), h, w, 3); raises `UsageError` naming a file that is damaged."""
         import numpy as np
 
         out = np.empty((len(indices), *self.image_size, 3), np.uint8)
@@ -120,7 +120,7 @@ class FolderImages:
                 if decoded.shape[:2] != self.image_size:
                     raise DecodeError("its pixels are not as many as its header says")
             except DecodeError as error:
-                raise AssetError(
+                raise UsageError(
                     f"{name} in {self.source.root} cannot be decoded: {error}"
                 ) from error
             out[row] = decoded
@@ -138,11 +138,11 @@ def _classes(names: Sequence[str], root: Path) -> list[str]:
     first = len(paths[0])
     for name, path in zip(names, paths, strict=True):
         if len(path) > 2:
-            raise AssetError(
+            raise UsageError(
                 f"{name} in {root} lies too deep; expected CLASS/IMAGE, or all images at the top"
             )
         if len(path) != first:
-            raise AssetError(
+            raise UsageError(
                 f"{root} has images at its top and in folders, such as {names[0]} and {name}; "
                 "expected all in class folders, or all at the top"
             )
@@ -157,7 +157,7 @@ def _image_size(
     high, wide = known[0].size
     for name, found in zip(names, known, strict=True):
         if found.size != (high, wide):
-            raise AssetError(
+            raise UsageError(
                 f"{name} in {root} has {found.size[1]} x {found.size[0]} pixels, but {names[0]} "
                 f"{wide} x {high}; give size to bring all images to one, such as "
                 f"size: {min(min(fact.size) for fact in known)}"
@@ -195,6 +195,7 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         params=Params,
         headline=("path",),
         load=load,
-        splits=("all", "first_half", "second_half"),
+        # first and last are the defaults to fit and to evaluate: no image is in both
+        splits=("first_half", "all", "second_half"),
         version=VERSION,
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets import LocalResources
-from iibench.errors import AssetError
+from iibench.errors import UsageError
 from iibench.specs import DatasetSpec
 from iibench_plugins.datasets import image_folder
 from iibench_plugins.datasets._decode import DecodeError, displayed_size, rgb
@@ -104,7 +104,7 @@ def test_extensions_choose_files(resources: LocalResources, tmp_path: Path) -> N
     write(tmp_path / "images", {"1.png": encoded(pixels(1)), "2.bmp": encoded(pixels(2), "bmp")})
     assert len(load(resources)) == 2
     assert len(load(resources, extensions=(".bmp",))) == 1
-    with pytest.raises(AssetError, match=r"no image.*\.webp"):
+    with pytest.raises(UsageError, match=r"no image.*\.webp"):
         load(resources, extensions=(".webp",))
 
 
@@ -119,7 +119,7 @@ def test_mixed_layouts_are_refused(
     resources: LocalResources, tmp_path: Path, files: dict[str, bytes], message: str
 ) -> None:
     write(tmp_path / "images", files)
-    with pytest.raises(AssetError, match=message):
+    with pytest.raises(UsageError, match=message):
         load(resources)
 
 
@@ -127,10 +127,10 @@ def test_a_missing_path_is_named_with_its_neighbours(
     resources: LocalResources, tmp_path: Path
 ) -> None:
     (tmp_path / "imagse").mkdir()
-    with pytest.raises(AssetError, match=r"there is no .*images; nearest .*imagse"):
+    with pytest.raises(UsageError, match=r"there is no .*images; nearest .*imagse"):
         load(resources)
     (tmp_path / "images").write_bytes(b"no zip")
-    with pytest.raises(AssetError, match="neither a folder nor a zip"):
+    with pytest.raises(UsageError, match="neither a folder nor a zip"):
         load(resources)
 
 
@@ -190,7 +190,7 @@ def test_the_fingerprint_follows_every_change(
 
 def test_without_size_all_images_must_be_alike(resources: LocalResources, tmp_path: Path) -> None:
     write(tmp_path / "images", {**FILES, "b/9.png": encoded(pixels(0, 5, 9))})
-    with pytest.raises(AssetError, match=r"b/9\.png .* 9 x 5 pixels, but a/0\.png 8 x 6.*size: 5"):
+    with pytest.raises(UsageError, match=r"b/9\.png .* 9 x 5 pixels, but a/0\.png 8 x 6.*size: 5"):
         load(resources)
     dataset = load(resources, size=4)
     assert dataset.image_size == (4, 4)
@@ -291,11 +291,11 @@ def test_a_corrupt_file_is_named(resources: LocalResources, tmp_path: Path, zipp
         write_zip(tmp_path / "cut.zip", files)
     write(tmp_path / "cut", files)
     ending = ".zip" if zipped else ""
-    with pytest.raises(AssetError, match=r"a/1\.png in .*images.* no image of a known format"):
+    with pytest.raises(UsageError, match=r"a/1\.png in .*images.* no image of a known format"):
         load(resources, path=f"images{ending}")
     dataset = load(resources, path=f"cut{ending}")
     assert dataset.images([0]).shape == (1, 60, 60, 3)
-    with pytest.raises(AssetError, match=r"a/2\.png in .*cut.* cannot be decoded"):
+    with pytest.raises(UsageError, match=r"a/2\.png in .*cut.* cannot be decoded"):
         dataset.images([0, 1])
 
 
@@ -306,7 +306,7 @@ def test_zip_members_that_lead_out_are_refused(
     resources: LocalResources, tmp_path: Path, name: str
 ) -> None:
     write_zip(tmp_path / "images.zip", {**FILES, name: encoded(pixels(0))})
-    with pytest.raises(AssetError, match="leads out of it"):
+    with pytest.raises(UsageError, match="leads out of it"):
         load(resources, path="images.zip")
 
 
@@ -315,13 +315,13 @@ def test_zips_with_links_and_doubles_are_refused(resources: LocalResources, tmp_
         link = zipfile.ZipInfo("a/1.png")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/hostname")
-    with pytest.raises(AssetError, match="is a link: 'a/1.png'"):
+    with pytest.raises(UsageError, match="is a link: 'a/1.png'"):
         load(resources, path="links.zip")
     with zipfile.ZipFile(tmp_path / "doubles.zip", "w") as archive:
         archive.writestr("a/1.png", encoded(pixels(0)))
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a/1.png", encoded(pixels(1)))
-    with pytest.raises(AssetError, match="two members called 'a/1.png'"):
+    with pytest.raises(UsageError, match="two members called 'a/1.png'"):
         load(resources, path="doubles.zip")
 
 
@@ -336,7 +336,7 @@ def test_links_that_lead_out_are_refused(
         (root / "c/1.png").symlink_to(outside / "secret.png")
     else:
         (root / "d").symlink_to(outside)
-    with pytest.raises(AssetError, match="link that leads out"):
+    with pytest.raises(UsageError, match="link that leads out"):
         load(resources)
 
 
@@ -353,5 +353,5 @@ def test_a_relative_path_starts_at_the_suite(resources: LocalResources, tmp_path
     write(tmp_path / "deep/images", FILES)
     assert len(load(replace(resources, base_dir=tmp_path / "deep"))) == 10
     assert len(load(resources, path=str(tmp_path / "deep/images"))) == 10
-    with pytest.raises(AssetError):
+    with pytest.raises(UsageError):
         load(resources)

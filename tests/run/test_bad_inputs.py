@@ -66,12 +66,17 @@ def cases(folder: Path) -> set[tuple[str, str]]:
 
 
 def test_wrong_layer(iibench, suite, tmp_path: Path) -> None:
-    done = iibench("run", suite(("layers: [mixed]", "layers: [tip]")), "-o", "out", "-k", "ii")
-    assert done.code == 1
-    ((status, reason),) = cases(tmp_path / "out")
-    assert status == "error"
-    assert reason == "unknown layer 'tip'; nearest: tap" or "tap" in reason
-    assert "Traceback" not in done.out
+    path = suite(("layers: [mixed]", "layers: [tip]"))
+    error = clean(iibench("run", path, "-o", "out"))
+    assert f"{path}: model toynet: unknown layer 'tip'; nearest: tap" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_layer_of_a_shipped_network(iibench, suite) -> None:
+    path = suite(("{name: toynet, layers: [mixed]}", "{name: resnet50_cifar10, layers: [layr1]}"))
+    error = clean(iibench("run", path))
+    assert f"{path}: model resnet50_cifar10: unknown layer 'layr1'" in error
+    assert "layer1" in error
 
 
 def test_negative_activations_into_nmf(iibench, suite, tmp_path: Path) -> None:
@@ -127,12 +132,31 @@ def test_grayscale_images_become_rgb(iibench, suite, tmp_path: Path) -> None:
 def test_a_corrupt_image_is_named(iibench, suite, tmp_path: Path) -> None:
     root = photos(tmp_path)
     (root / "dog" / "07.png").write_bytes(b"not an image")
-    done = iibench("run", suite(*FOLDER_SUITE), "-o", "out", "-k", "neurons and ii")
-    assert "07.png" in done.out + done.err
+    error = clean(iibench("run", suite(*FOLDER_SUITE), "-o", "out"))
+    assert "dataset image_folder" in error
+    assert "07.png" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_whose_pixels_are_cut_off_is_named(iibench, suite, tmp_path: Path) -> None:
+    """Its header is whole: it shows when its pixels are read."""
+    path = photos(tmp_path) / "dog" / "07.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    everything = (("{name: toy}", "{name: image_folder, path: photos, evaluate: all}"),)
+    done = iibench("run", suite(*everything), "-o", "out", "-k", "neurons and ii")
+    assert done.code == 1
     assert "Traceback" not in done.out + done.err
-    assert done.code in {0, 1, 4}
-    if done.code != 4:
-        assert all(status in {"error", "skipped"} for status, _ in cases(tmp_path / "out"))
+    assert {status for status, _ in cases(tmp_path / "out")} == {"error"}
+    assert all("07.png" in reason for _, reason in cases(tmp_path / "out"))
+
+
+def test_a_folder_of_images_that_is_not_there(iibench, suite, tmp_path: Path) -> None:
+    photos(tmp_path)
+    path = suite(("dataset: {name: toy}", "dataset: {name: image_folder, path: fotos}"))
+    error = clean(iibench("run", path, "-o", "out"))
+    assert f"{path}: dataset image_folder: path: there is no" in error
+    assert "nearest" in error
+    assert "photos" in error
 
 
 def test_unwritable_output(iibench, suite, tmp_path: Path) -> None:

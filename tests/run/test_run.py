@@ -46,6 +46,8 @@ def test_a_run_writes_everything(iibench, suite, tmp_path: Path, counted) -> Non
         "toy/toynet/mixed/pick[k=2]/toycolour[r]/ii" in ids
     )
     assert content["seed"] == 5
+    seeds = {case["finder"]["label"]: case["seeds"]["finder"] for case in content["cases"]}
+    assert len(set(seeds.values())) == 3
     assert content["versions"]["iibench"] == package.__version__
     assert content["datasets"]["toy"]["splits"]["fit"]["n"] == 240
     assert len(content["models"]["toynet"]["weights_sha256"]) == 64
@@ -290,8 +292,16 @@ def test_a_device_that_is_not_there(iibench, suite, monkeypatch: pytest.MonkeyPa
 
 def test_a_wrong_layer_names_the_nearest(iibench, suite) -> None:
     done = iibench("run", suite(("layers: [mixed]", "layers: [tapp]")), "-o", "out")
-    assert "unknown layer 'tapp'; nearest: tap" in done.out + done.err
-    assert done.code in {1, 4}
+    assert "unknown layer 'tapp'; nearest: tap" in done.err
+    assert done.code == 4
+
+
+def test_a_finder_that_trains_on_nothing_needs_no_fit_split(iibench, suite, counted) -> None:
+    path = suite(("  - {name: pick, k: [1, 2]}", "  - {name: random, k: 3}"))
+    estimate = iibench("run", path, "--collect-only", "-k", "ii and toycolour")
+    assert "480 forward passes" in estimate.out  # 240 activations and 240 embeddings
+    assert iibench("run", path).code == 0
+    assert counted() == 240
 
 
 def test_kill_loses_no_finished_case(spawn, suite, tmp_path: Path) -> None:
