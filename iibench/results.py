@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,11 @@ class Run:
 
     def leaderboard(self) -> pd.DataFrame:
         """One row per case, best first within each dataset, model, layer, evaluation and metric."""
+        return self._leaderboard.copy()
+
+    @cached_property
+    def _leaderboard(self) -> pd.DataFrame:
+        # the tests behind it take seconds, and both the table on disk and the page want it
         from iibench.leaderboard import leaderboard
 
         return leaderboard(self.cases)

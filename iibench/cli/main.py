@@ -35,6 +35,7 @@ class Verbs(click.Group):
     """Imports a verb's module when it is asked for; verbs of plugins come after iibench's own."""
 
     _plugins_asked = False
+    _arguments: Sequence[str] = ()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all verbs, iibench's own first."""
@@ -58,10 +59,11 @@ class Verbs(click.Group):
             raise ValueError(f"there is already a command {name!r}")
         super().add_command(cmd, name)
 
-    def forget_plugins(self) -> None:
-        """Drops the verbs of plugins: each run of the program finds its own."""
+    def begin(self, arguments: Sequence[str]) -> None:
+        """A new run of the program: it finds the verbs of the plugins that its arguments name."""
         self.commands.clear()
         self._plugins_asked = False
+        self._arguments = arguments
 
     def _ask_plugins(self) -> None:
         if self._plugins_asked:
@@ -69,7 +71,7 @@ class Verbs(click.Group):
         self._plugins_asked = True
         from iibench.plugins import load_plugins
 
-        names, folders = plugin_arguments(sys.argv[1:])
+        names, folders = plugin_arguments(self._arguments)
         plugins = load_plugins(names, folders)
         for failure in plugins.notify("iibench_register_commands", cli=self):
             click.echo(f"iibench: warning: {failure}", err=True)
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_program(arguments: Sequence[str] | None = None) -> int:
     """Runs the program; returns its exit code instead of exiting."""
-    cli.forget_plugins()
+    cli.begin(sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="iibench", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
