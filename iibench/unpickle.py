@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -47,12 +48,26 @@ def load_numpy_pickle(file: BinaryIO | bytes, encoding: str = "ASCII") -> Any:
     Raises `UsageError` naming what the pickle asked for where it asks for anything else, and where it
     is damaged.
     """
-    stream = io.BytesIO(file) if isinstance(file, bytes) else file
+    written = file if isinstance(file, bytes) else file.read()
     try:
-        return _finished(_NumpyUnpickler(stream, encoding=encoding).load())
+        _check_memo(written)
+        return _finished(_NumpyUnpickler(io.BytesIO(written), encoding=encoding).load())
     except _FAILURES as error:
         reason = str(error) or type(error).__name__
         raise UsageError(f"not a readable pickle of NumPy arrays: {reason}") from error
+
+
+def _check_memo(written: bytes) -> None:
+    """Refuses memo places that no pickler would use.
+
+    The unpickler makes room for the highest place that is written to: nine bytes can make it fill
+    30 GB. Picklers count up from 0 (from 1 in Python 2), one place for one opcode at most.
+    """
+    for count, (opcode, place, _) in enumerate(pickletools.genops(written)):
+        if not opcode.name.endswith("PUT"):  # PUT, BINPUT, LONG_BINPUT
+            continue
+        if isinstance(place, int) and place > count + 1:
+            raise UsageError(f"refused: the pickle writes to place {place} of its memo")
 
 
 class _NumpyUnpickler(pickle.Unpickler):
@@ -116,6 +131,8 @@ def _array(data: Any, dtype: Any, shape: Any, order: str) -> npt.NDArray[Any]:
     if math.prod(sides) * kind.itemsize != len(raw):
         raise ValueError(f"an array of shape {sides} and dtype {kind} has {len(raw)} bytes of data")
     if not raw:
+        if math.prod(sides):  # items of no bytes, which NumPy would make bytes of
+            raise ValueError(f"an array of shape {sides} has no data")
         return np.zeros(sides, kind)
     flat = np.frombuffer(raw, kind).copy()
     return flat.reshape(sides, order="F" if order == "F" else "C")

@@ -147,6 +147,24 @@ def test_a_shape_larger_than_the_data_is_refused() -> None:
         load_numpy_pickle(bytes(written))
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"\x80\x02Nr\xff\xff\xff\x0f.",  # LONG_BINPUT
+        b"Np268435455\n.",  # PUT
+    ],
+)
+def test_a_few_bytes_cannot_ask_for_gigabytes(written: bytes) -> None:
+    with pytest.raises(UsageError, match="place 268435455 of its memo"):
+        load_numpy_pickle(written)
+
+
+def test_items_without_bytes_are_refused() -> None:
+    small = pickle.dumps(np.zeros((3,), "V0").view(), 2).replace(b"V0", b"S0")
+    with pytest.raises(UsageError):
+        load_numpy_pickle(small)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     at=st.integers(0, 10_000),
