@@ -40,10 +40,11 @@
       xaxis: axis(layout.xaxis, narrow), yaxis: axis(layout.yaxis, narrow), dragmode: false,
     };
     const options = { responsive: true, displaylogo: false, displayModeBar: false };
+    element.dataset.asked = "yes"; // a change of theme while it is drawn must draw it again
     Plotly.react(element, data, full, options).then(() => { element.dataset.drawn = "yes"; });
   };
   const plots = [...document.querySelectorAll(".plot")];
-  const redraw = () => plots.filter((p) => p.dataset.drawn).forEach(draw);
+  const redraw = () => plots.filter((p) => p.dataset.asked).forEach(draw);
   if (window.Plotly) {
     const near = new IntersectionObserver((entries) => {
       for (const entry of entries) {
