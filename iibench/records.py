@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +77,35 @@ class CaseReport:
     def scored(self) -> bool:
         """Whether at least one direction has a score."""
         return self.summary is not None and self.summary.scored > 0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about people's answers: for all of them, or for a `group` (attribute -> value).
+
+    `value` is None where it is undefined, for the `reason` given. `low`, `high`: its 95 % interval. `n`:
+    answers behind it (people, where votes are counted), of `stimuli` stimuli and `units` units.
+    """
+
+    name: str
+    value: float | None
+    group: Mapping[str, str] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    stimuli: int = 0
+    units: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve, such as an ROC curve: its points, for all answers or for a `group` of them."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    group: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

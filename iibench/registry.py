@@ -11,14 +11,14 @@ from iibench.specs import (
     AnySpec,
     AssetSpec,
     DatasetSpec,
-    EvaluationSpec,
+    EvaluationBase,
     FinderSpec,
     LayerSpec,
     MetricSpec,
     ModelSpec,
 )
 
-S = TypeVar("S", DatasetSpec, ModelSpec, FinderSpec, MetricSpec, EvaluationSpec)
+S = TypeVar("S", DatasetSpec, ModelSpec, FinderSpec, MetricSpec, EvaluationBase)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Registry:
     models: Table[ModelSpec] = field(default_factory=lambda: Table("model"))
     finders: Table[FinderSpec] = field(default_factory=lambda: Table("finder"))
     metrics: Table[MetricSpec] = field(default_factory=lambda: Table("metric"))
-    evaluations: Table[EvaluationSpec] = field(default_factory=lambda: Table("evaluation"))
+    evaluations: Table[EvaluationBase] = field(default_factory=lambda: Table("evaluation"))
     #: model name -> its layer aliases
     layers: dict[str, list[LayerSpec]] = field(default_factory=dict)
 

@@ -149,12 +149,12 @@ class ImageDataset(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(Spec):
-    """A dataset: `load(params, split, resources) -> ImageDataset` for one of `splits`.
+    """A dataset: `load(params, split, harness) -> ImageDataset` for one of `splits`.
 
     `load` raises `AssetError` where the data can be neither found nor downloaded.
     """
 
-    load: Callable[[Any, str, Resources], ImageDataset]
+    load: Callable[[Any, str, Harness], ImageDataset]
     splits: tuple[str, ...] = ("all",)
 
 
@@ -296,6 +296,25 @@ class MetricSpec(Spec):
     level: Literal["low", "mid", "high", "control"] = "mid"
 
 
+class Harness(Resources, Protocol):
+    """`Resources` that also lend other registered things, for data made from images and networks."""
+
+    def images(self, dataset: str, split: str | None = None) -> ImageDataset:
+        """One split (the last by default) of another registered dataset, named by its label.
+
+        Labels are written as in suites: `photo_patches[n=500]`. Raises `UsageError` for an unknown one.
+        """
+
+    def activations(self, dataset: str, split: str | None, model: str, layer: str) -> FloatArray:
+        """(n, N) activations of that dataset's images at a layer of a registered model, cached.
+
+        `model` and `layer` are labels or aliases, as in suites.
+        """
+
+    def metric(self, label: str) -> tuple[MetricSpec, EmbeddingMetric | PairwiseMetric]:
+        """A registered metric, loaded; `label` as in suites, without a part."""
+
+
 @dataclass(frozen=True)
 class UnitScores:
     """One score per direction: `values` (K,) float64, NaN where `reasons[k]` says why there is none.
@@ -335,23 +354,31 @@ class EvaluationInputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSpec(Spec):
-    """A score per direction: `evaluate(params, inputs) -> UnitScores`; larger is better.
+class EvaluationBase(Spec):
+    """What every evaluation declares, of directions or of trials.
 
-    `chance`: the value expected of a direction that means nothing, or None. `unit`: of the score,
-    in words. `needs_metric`: False for evaluations that look at responses only. `plot` groups cases
-    on the page: `box` (a distribution per finder) or `line` (the mean against `plot_over`, one of the
-    parameters). `images(params, n)`: how many distinct images one direction's evaluation needs at
-    most, for the estimate of `--collect-only`.
+    `chance`: the value expected of what means nothing, or None. `unit`: of the score, in words.
+    `needs_metric`: False for evaluations that look at no similarity.
     """
 
-    evaluate: Callable[[Any, EvaluationInputs], UnitScores]
     chance: float | None = None
     unit: str = ""
     needs_metric: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec(EvaluationBase):
+    """A score per direction: `evaluate(params, inputs) -> UnitScores`; larger is better.
+
+    `plot` groups cases on the page: `box` (a distribution per finder) or `line` (the mean against
+    `plot_over`, one of the parameters). `images(params, n)`: how many distinct images one direction's
+    evaluation needs at most, for the estimate of `--collect-only`.
+    """
+
+    evaluate: Callable[[Any, EvaluationInputs], UnitScores]
     plot: Literal["box", "line"] = "box"
     plot_over: str | None = None
     images: Callable[[Any, int], int] = lambda params, n: n
 
 
-AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationSpec
+AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationBase

@@ -11,7 +11,7 @@ from annotated_types import Ge, Interval
 from iibench import EvaluationSpec, UnitScores, hookimpl
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs
+    from iibench.specs import EvaluationInputs
 
 
 @dataclass(frozen=True)
@@ -41,39 +41,6 @@ class Params:
     )
 
 
-def margin_eq2(to_strong: DoubleArray) -> DoubleArray:
-    """Eq. 2: (T, 2, F) similarities of (strong, weak) query to the strong references -> (T,) margin.
-
-    The margin is the strong query's similarity to its most similar reference minus the weak query's;
-    the observer is right where it is above 0.
-    """
-    nearest = to_strong.max(axis=2)
-    margin: DoubleArray = nearest[:, 0] - nearest[:, 1]
-    return margin
-
-
-def margin_two_sided(
-    to_strong: DoubleArray, to_weak: DoubleArray, pool: str, zscore: bool
-) -> DoubleArray:
-    """The released code's observer: (T, 2, F) similarities to both sets -> (T,) margin.
-
-    Evidence for "the first query is the strong one" is pool(sim(q1, strong)) + pool(sim(q2, weak)),
-    for the other answer pool(sim(q2, strong)) + pool(sim(q1, weak)); the margin is their difference.
-    With `zscore` the trial's 4 F similarities first get mean 0 and (population) deviation 1.
-    """
-    import numpy as np
-
-    both = np.stack([to_strong, to_weak], axis=1)  # (T, side, query, F)
-    if zscore:
-        flat = both.reshape(len(both), -1)
-        deviation = flat.std(axis=1)
-        deviation[deviation == 0] = 1
-        both = (both - flat.mean(axis=1)[:, None, None, None]) / deviation[:, None, None, None]
-    pooled = both.mean(axis=3) if pool == "mean" else both.max(axis=3)
-    margin: DoubleArray = pooled[:, 0, 0] + pooled[:, 1, 1] - pooled[:, 0, 1] - pooled[:, 1, 0]
-    return margin
-
-
 def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """Accuracy of every direction: trials answered correctly / trials, a tie counts one half (Eq. 3).
 
@@ -83,6 +50,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     import numpy as np
 
     from iibench.exemplars import make_trials, order_with_random_ties
+    from iibench.observers import correct, margin_eq2, margin_two_sided
 
     order = order_with_random_ties(inputs.responses, inputs.order, inputs.seed)
     trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)
@@ -103,8 +71,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
             both = inputs.similarity.cross(queries, np.concatenate([strong, weak], axis=1))
             to_strong, to_weak = np.split(both, 2, axis=2)
             margin = margin_two_sided(to_strong, to_weak, params.pool, params.zscore)
-        correct = np.where(margin > 0, 1.0, np.where(margin == 0, 0.5, 0.0))
-        values[scored] = correct.reshape(-1, t).mean(axis=1)
+        values[scored] = correct(margin).reshape(-1, t).mean(axis=1)
     reasons = tuple(
         f"no right answer in {u} of {t} trials: both queries have the same response" if u else None
         for u in unanswerable
