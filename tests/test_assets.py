@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import sys
 import tarfile
 import threading
@@ -388,6 +389,92 @@ def test_a_cache_that_cannot_be_written_is_said(resources: LocalResources, serve
     resources.cache_dir.write_text("a file where the folder should be")
     with pytest.raises(AssetError, match="cannot be written"):
         resources.asset(asset(a_file(server.url)))
+
+
+# ------------------------------------------------------------ hashes that are not known beforehand
+
+
+def unknown(url: str | None = None) -> AssetFile:
+    return AssetFile("file.bin", sha256="", size=0, url=url)
+
+
+def recorded(resources: LocalResources) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((resources.cache_dir / "assets/recorded.json").read_text())
+    return found
+
+
+def test_an_unknown_hash_is_recorded_on_first_use_and_said(
+    resources: LocalResources, server: Server
+) -> None:
+    said: list[str] = []
+    told = replace(resources, say=said.append)
+    spec = asset(unknown(server.url))
+    _, path = told.asset(spec)
+    assert path.read_bytes() == BODY
+    (entry,) = recorded(resources).values()
+    assert entry.pop("date")[:2] == "20"
+    assert entry == {"name": "file.bin", "url": server.url, "sha256": sha(BODY), "size": len(BODY)}
+    assert len(said) == 1
+    assert "recorded on first use" in said[0]
+    assert sha(BODY) in said[0]
+    assert told.used["weights"].sha256 == sha(BODY)
+    assert told.asset(spec)[1] == path
+    assert (len(said), len(server.requests)) == (1, 1)
+
+
+def test_a_file_that_is_not_the_recorded_one_is_not_used(
+    resources: LocalResources, server: Server
+) -> None:
+    spec = asset(unknown(server.url))
+    _, path = resources.asset(spec)
+    path.write_bytes(b"changed")
+    assert status(spec, resources).state == "damaged"
+    assert resources.asset(spec)[1].read_bytes() == BODY  # fetched anew
+    path.unlink()
+    server.body = b"another file at the same address"
+    with pytest.raises(AssetError, match="not what was fetched|recorded on first use"):
+        resources.asset(spec)
+    assert find_local(spec, resources) is None
+
+
+def test_a_file_put_in_place_by_hand_is_recorded_too(resources: LocalResources) -> None:
+    spec = asset(unknown("http://127.0.0.1:9/file.bin"))
+    path = resources.data_dir / "file.bin"
+    path.write_bytes(BODY)
+    assert status(spec, resources).state == "ready"
+    assert not resources.cache_dir.exists()  # looking is not using
+    assert resources.asset(spec)[1] == path
+    path.write_bytes(b"changed")
+    with pytest.raises(AssetError, match=f"but {sha(BODY)} was recorded on first use"):
+        replace(resources, offline=True).asset(spec)
+
+
+def test_a_download_that_cannot_be_verified_is_never_resumed(
+    resources: LocalResources, server: Server
+) -> None:
+    server.cut = 1_500_000
+    spec = asset(unknown(server.url))
+    with pytest.raises(AssetError, match=f"broke off after 1500000 of {len(BODY)} bytes"):
+        resources.asset(spec)
+    server.cut = None
+    server.body = BODY[::-1]
+    assert resources.asset(spec)[1].read_bytes() == BODY[::-1]
+    assert server.requests == [None, None]
+
+
+def test_damaged_records_are_told(resources: LocalResources, server: Server) -> None:
+    spec = asset(unknown(server.url))
+    resources.asset(spec)
+    for text in ("{", "[]", '{"a": 1}'):
+        (resources.cache_dir / "assets/recorded.json").write_text(text)
+        with pytest.raises(AssetError, match="recorded.json .*delete it to record anew"):
+            resources.asset(spec)
+
+
+def test_how_to_place_a_file_of_unknown_hash_by_hand(resources: LocalResources) -> None:
+    text = by_hand(asset(unknown("https://example.org/file.bin")), resources)
+    assert "size unknown" in text
+    assert "sha256 unknown: recorded on first use" in text
 
 
 # ----------------------------------------------------------------------------- package index

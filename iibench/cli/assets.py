@@ -1,7 +1,11 @@
-"""`iibench assets`: the files that plugins need: which are there, fetching and checking them."""
+"""`iibench assets`: the files that plugins need: which are there, fetching and checking them, and which
+images an asset refers to without holding them.
+"""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +16,33 @@ from iibench.cli.options import folder_options, load, plugin_options, resources
 from iibench.errors import AssetError, UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from iibench.assets import LocalResources
     from iibench.plugins import Plugins
     from iibench.specs import AssetSpec
 
+STANDARD_OUTPUT = "-"
 
-@click.group("assets", invoke_without_command=True)
+
+class _AssetsOrVerbs(click.Group):
+    """`iibench assets NAME` is about one asset where NAME is no verb."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb, or `about` with all arguments."""
+        if self.get_command(ctx, args[0]) is None:
+            return about.name, about, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group("assets", cls=_AssetsOrVerbs, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Files that plugins need: weights and datasets. Without a verb: list them."""
+    """Files that plugins need: weights and datasets. Without a verb: list them.
+
+    `iibench assets NAME` is about one of them; with --list-images [FILE] it lists the images that the
+    asset refers to and that have to be got elsewhere.
+    """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_assets)
 
@@ -35,19 +58,61 @@ def list_assets(
     plugins_dirs: tuple[str, ...] = (),
 ) -> None:
     """Name, state, size and users of every asset, and how to put a missing one in place by hand."""
-    from iibench.assets import by_hand, status
-
     where = resources(data_dir, cache_dir, offline)
     click.echo(f"data folder: {where.data_dir}")
     for asset, users in load(plugin_names, plugins_dirs).registry.assets().values():
-        state = status(asset, where)
-        click.echo(f"{asset.name}  {state.state}  {_size(state.size)}  for {', '.join(users)}")
-        click.echo(f"    {asset.summary}  {asset.homepage}".rstrip())
-        if state.state == "ready":
-            click.echo(f"    {state.path}")
-        else:
-            for line in by_hand(asset, where).splitlines():
-                click.echo(f"    {line}")
+        _describe(asset, users, where)
+
+
+@click.command("about")
+@click.argument("name")
+@click.option(
+    "--list-images",
+    "listing",
+    is_flag=False,
+    flag_value=STANDARD_OUTPUT,
+    metavar="[FILE]",
+    help="Write the names of the images that the asset refers to, one a line, to FILE or here.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="Where the asset lies, if not at its usual place.",
+)
+@folder_options
+@plugin_options
+def about(
+    name: str,
+    listing: str | None,
+    folder: Path | None,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
+) -> None:
+    """State of the asset NAME, or the list of the images that it refers to."""
+    where = resources(data_dir, cache_dir, offline)
+    known = load(plugin_names, plugins_dirs).registry.assets()
+    if name not in known:
+        verbs = tuple(command.commands)
+        raise UsageError(unknown_name("asset or verb", name, [*known, *verbs], "iibench assets"))
+    asset, users = known[name]
+    if listing is None:
+        _describe(asset, users, where)
+        return
+    if asset.listing is None:
+        able = ", ".join(n for n, (a, _) in known.items() if a.listing) or "none does"
+        raise UsageError(f"the asset {name} refers to no images; those that do: {able}")
+    names = list(asset.listing(where, folder))
+    if listing == STANDARD_OUTPUT:
+        click.echo("".join(f"{line}\n" for line in names), nl=False)
+        return
+    try:
+        Path(listing).write_text("".join(f"{line}\n" for line in names))
+    except OSError as error:
+        raise UsageError(f"{listing} cannot be written: {error.strerror}") from error
+    click.echo(f"{len(names):,} names in {listing}")
 
 
 @command.command("fetch")
@@ -62,8 +127,15 @@ def fetch(
     plugin_names: tuple[str, ...],
     plugins_dirs: tuple[str, ...],
 ) -> int:
-    """Download the assets NAMES (all of them without NAMES) into the cache, checked by SHA-256."""
-    where = resources(data_dir, cache_dir, offline)
+    """Download the assets NAMES (all of them without NAMES) into the cache, checked by SHA-256.
+
+    Of a public record whose hashes are not known beforehand they are recorded on first use.
+    """
+    where = replace(
+        resources(data_dir, cache_dir, offline),
+        say=lambda text: click.echo(text, err=True),
+        report=_progress if sys.stderr.isatty() else _nothing,
+    )
     code = EXIT_OK
     for asset in _chosen(load(plugin_names, plugins_dirs), names):
         try:
@@ -107,6 +179,29 @@ def _chosen(plugins: Plugins, names: tuple[str, ...]) -> list[AssetSpec]:
         if name not in known:
             raise UsageError(unknown_name("asset", name, known, "iibench assets"))
     return [asset for name, (asset, _) in known.items() if not names or name in names]
+
+
+def _describe(asset: AssetSpec, users: list[str], where: LocalResources) -> None:
+    from iibench.assets import by_hand, status
+
+    state = status(asset, where)
+    click.echo(f"{asset.name}  {state.state}  {_size(state.size)}  for {', '.join(users)}")
+    click.echo(f"    {asset.summary}  {asset.homepage}".rstrip())
+    if state.state == "ready":
+        click.echo(f"    {state.path}")
+    else:
+        for line in by_hand(asset, where).splitlines():
+            click.echo(f"    {line}")
+
+
+def _progress(name: str, done: int, total: int) -> None:
+    """One line on the terminal, written over."""
+    end = "\n" if done == total else ""
+    click.echo(f"\r{name}  {done / 1e6:,.0f} of {_size(total)}{end}", nl=False, err=True)
+
+
+def _nothing(name: str, done: int, total: int) -> None:
+    """Reports nothing."""
 
 
 def _size(size: int) -> str:
