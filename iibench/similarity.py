@@ -154,7 +154,7 @@ class EmbeddingSimilarity:
         return x if mean is None else x - mean.to(x.dtype)
 
     def _mean(self, table: FloatArray, indices: IntArray) -> torch.Tensor | None:
-        """The mean row of up to 1,000 images, or None where taking it off gains no digit.
+        """The mean row of 16 to 1,000 images, or None where taking it off gains no digit.
 
         Made of the first images asked for, and kept: distances do not depend on it but for rounding.
         """
@@ -162,7 +162,8 @@ class EmbeddingSimilarity:
 
         if self._centre_known or self._distance == "cosine":
             return self._centre
-        sample = table[indices[:: max(1, len(indices) // 1000)]]
+        count = max(16, min(1000, 4 * BLOCK_BYTES // (4 * table.shape[1])))
+        sample = table[indices[:: max(1, len(indices) // count)]]
         mean = sample.mean(axis=0, dtype=np.float64)
         spread = float(np.einsum("nd,nd->", sample, sample, dtype=np.float64)) / len(sample)
         length = float(mean @ mean)
@@ -183,7 +184,7 @@ class EmbeddingSimilarity:
         for start in range(0, len(new), block):
             chosen = new[start : start + block]
             x = self._prepared(torch.from_numpy(table[chosen]), centre)
-            self._norms[chosen] = x.double().square_().sum(dim=1).numpy()
+            self._norms[chosen] = x.square().sum(dim=1, dtype=torch.float64).numpy()
         return torch.from_numpy(self._norms).to(self._device)
 
     def _gathered(self, left: IntArray, right: IntArray) -> DoubleArray:
