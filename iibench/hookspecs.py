@@ -17,18 +17,18 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from iibench.records import CaseReport, Section
+    from iibench.records import Report, Section
     from iibench.results import Run
     from iibench.runner import RunConfig
     from iibench.specs import (
         DatasetSpec,
-        EvaluationSpec,
+        EvaluationBase,
         FinderSpec,
         LayerSpec,
         MetricSpec,
         ModelSpec,
     )
-    from iibench.suite.cases import Case
+    from iibench.suite.cases import AnyCase
     from iibench.suite.schema import Suite
 
 hookspec = pluggy.HookspecMarker("iibench")
@@ -42,7 +42,8 @@ hookimpl = pluggy.HookimplMarker("iibench")
 def iibench_register_datasets() -> Iterable[DatasetSpec]:
     """Datasets that suites may name.
 
-    Called once at start-up without arguments. Return an iterable of `DatasetSpec`; a name that another
+    Called once at start-up without arguments. Return an iterable of `DatasetSpec` (images) and
+    `trials.TrialDatasetSpec` (images, trials and people's answers); a name that another
     plugin has registered is an error that names both plugins.
     """
     raise AssertionError  # a specification has no body; pluggy never calls it
@@ -86,10 +87,11 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
 
 
 @hookspec
-def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
-    """Evaluations (a score per direction) that suites may name.
+def iibench_register_evaluations() -> Iterable[EvaluationBase]:
+    """Evaluations that suites may name: a score per direction, or agreement with people on trials.
 
-    Called once at start-up without arguments. Return an iterable of `EvaluationSpec`.
+    Called once at start-up without arguments. Return an iterable of `EvaluationSpec` and
+    `trials.TrialEvaluationSpec`.
     """
     raise AssertionError
 
@@ -115,7 +117,7 @@ def iibench_configure(config: RunConfig) -> None:
 
 
 @hookspec
-def iibench_collection_modify(suite: Suite, cases: list[Case]) -> None:
+def iibench_collection_modify(suite: Suite, cases: list[AnyCase]) -> None:
     """The suite's cases have been collected and selected.
 
     Called once per run, before anything is computed. Change `cases` in place: drop, reorder or add.
@@ -123,7 +125,9 @@ def iibench_collection_modify(suite: Suite, cases: list[Case]) -> None:
 
 
 @hookspec
-def iibench_run_start(config: RunConfig, suite: Suite, cases: list[Case], notes: list[str]) -> None:
+def iibench_run_start(
+    config: RunConfig, suite: Suite, cases: list[AnyCase], notes: list[str]
+) -> None:
     """The plan stands and the first stage is about to run.
 
     Called once per run with the final cases and the notes so far (e.g. that the fallback dataset is
@@ -141,12 +145,12 @@ def iibench_stage_progress(stage: str, done: int, total: int, unit: str) -> None
 
 
 @hookspec
-def iibench_case_start(case: Case) -> None:
+def iibench_case_start(case: AnyCase) -> None:
     """A case is about to be computed or read from the cache. Called once per case."""
 
 
 @hookspec
-def iibench_case_finish(report: CaseReport) -> None:
+def iibench_case_finish(report: Report) -> None:
     """A case has ended, whatever its status. Called once per case with its report."""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from iibench.records import Section
     from iibench.specs import ImageArray, ImageDataset, IntArray
+    from iibench.trials import TrialDataset, Trials
 
 
 def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = None) -> torch.Tensor:
@@ -79,3 +82,45 @@ def limited(dataset: ImageDataset, limit: int | None, seed: int) -> ImageDataset
         return dataset
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
     return Subset(dataset, np.sort(chosen))
+
+
+@dataclass(frozen=True)
+class TrialSubset(Subset):
+    """A dataset of trials that shows only some of its stimuli; images are those of the whole."""
+
+    trials: Trials
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the whole dataset and of which stimuli these are."""
+        names = "\0".join(self.trials.names.tolist())
+        return hashlib.sha256(f"{self.whole.fingerprint} {names}".encode()).hexdigest()
+
+
+def limited_trials(dataset: Any, limit: int | None, seed: int) -> ImageDataset:
+    """The trial dataset with the first `limit` stimuli of a seeded shuffle, in its order."""
+    whole: TrialDataset = dataset
+    trials = whole.trials
+    if limit is None or limit >= len(trials):
+        return whole
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(trials))[:limit])
+    given = trials.answers
+    number = np.full(len(trials), -1)
+    number[chosen] = np.arange(limit)
+    kept = given.chosen(number[given.stimulus] >= 0)
+    answers = dataclasses.replace(kept, stimulus=number[kept.stimulus])
+    fewer = dataclasses.replace(
+        trials,
+        names=trials.names[chosen],
+        queries=trials.queries[chosen],
+        references=trials.references[chosen],
+        opposite=trials.opposite[chosen],
+        unit=trials.unit[chosen],
+        answers=answers,
+        columns={name: values[chosen] for name, values in trials.columns.items()},
+    )
+    note = f"limited to {limit:,} of {len(trials):,} stimuli (a seeded choice)"
+    everything = np.arange(len(whole))
+    return TrialSubset(whole, everything, fewer, (*whole.notes, note), whole.sections)

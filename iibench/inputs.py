@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from iibench.activations import weights_sha256
 from iibench.assets import LocalResources
 from iibench.errors import PluginError
-from iibench.images import limited
+from iibench.images import limited, limited_trials
 from iibench.memo import Clock, Memo
 from iibench.registry import Registry
-from iibench.specs import EmbeddingMetric, ImageDataset, LoadedModel, PairwiseMetric
-from iibench.suite.cases import Case, Choice, DatasetChoice, derive_seed
+from iibench.specs import EmbeddingMetric, Harness, ImageDataset, LoadedModel, PairwiseMetric
+from iibench.suite.cases import AnyCase, Case, Choice, DatasetChoice, Tap, TrialCase, derive_seed
 from iibench.suite.params import to_json
+from iibench.trials import TrialDataset, TrialDatasetSpec
 
 
 @dataclass
 class Inputs:
-    """Loads what the cases of a run name, through the plugins that registered it."""
+    """Loads what the cases of a run name, through the plugins that registered it.
+
+    `harness`: what datasets may ask for; the workbench, which computes it, puts it here.
+    """
 
     registry: Registry
     resources: LocalResources
     memo: Memo = field(default_factory=Memo)
     clock: Clock = field(default_factory=Clock)
+    harness: Harness | None = None
 
     def dataset(self, choice: DatasetChoice, split: str, seed: int) -> ImageDataset:
         """One split of a dataset, cut to the choice's limit."""
@@ -30,16 +36,29 @@ class Inputs:
         def load() -> ImageDataset:
             spec = self.registry.datasets[choice.name].spec
             with self.clock.stage(f"dataset {choice.label} {split}"):
-                whole = spec.load(choice.params, split, self.resources)
-                return limited(whole, choice.limit, derive_seed(seed, choice.label, split))
+                if self.harness is None:
+                    raise PluginError(f"dataset {choice.label} was asked for before the workbench")
+                whole = spec.load(choice.params, split, self.harness)
+                draw = derive_seed(seed, choice.label, split)
+                if isinstance(spec, TrialDatasetSpec):
+                    return limited_trials(whole, choice.limit, draw)
+                return limited(whole, choice.limit, draw)
 
         return self.memo.once(f"dataset/{choice.label}/{split}/{seed}", load)
 
-    def evaluated(self, case: Case) -> ImageDataset:
+    def trials(self, case: TrialCase) -> TrialDataset:
+        """The dataset of trials of a case."""
+        whole: Any = self.dataset(case.dataset, case.dataset.evaluate, case.seed)
+        if not hasattr(whole, "trials"):
+            raise PluginError(f"dataset {case.dataset.label}: what it loads has no trials")
+        found: TrialDataset = whole
+        return found
+
+    def evaluated(self, case: AnyCase) -> ImageDataset:
         """The split on which a case is measured."""
         return self.dataset(case.dataset, case.dataset.evaluate, case.seed)
 
-    def model(self, case: Case) -> tuple[LoadedModel, str]:
+    def model(self, case: Case | Tap) -> tuple[LoadedModel, str]:
         """The network with the weights that the case's layer needs, and their SHA-256."""
 
         def load() -> tuple[LoadedModel, str]:

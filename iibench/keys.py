@@ -13,12 +13,25 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from iibench import activations, embeddings, exemplars, folding, images, similarity
+from iibench import (
+    activations,
+    agreement,
+    calibration,
+    ceilings,
+    embeddings,
+    exemplars,
+    folding,
+    images,
+    observers,
+    similarity,
+    streaming,
+    trial_similarity,
+)
 from iibench.cache import key_of, source_sha256
 from iibench.errors import PluginError
 from iibench.inputs import Inputs
 from iibench.registry import Entry
-from iibench.suite.cases import Case, Choice, derive_seed
+from iibench.suite.cases import AnyCase, Case, Choice, Tap, TrialCase, derive_seed
 from iibench.suite.params import to_json
 
 #: Library versions that may change a stage's numbers.
@@ -39,26 +52,27 @@ class Keys:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
 
-    def activations(self, case: Case, split: str) -> Key:
+    def activations(self, tap: Tap, split: str) -> Key:
         """Of the activations of one split at the case's layer."""
 
         def describe() -> dict[str, Any]:
-            loaded, weights = self._inputs.model(case)
+            loaded, weights = self._inputs.model(tap)
             registry = self._inputs.registry
             return {
                 "stage": "activations",
                 "code": _code(activations, folding, images),
-                "dataset": self._inputs.dataset(case.dataset, split, case.seed).fingerprint,
-                "model": _plugin(registry.models[case.model.name], case.model),
+                "dataset": self._inputs.dataset(tap.dataset, split, tap.seed).fingerprint,
+                "model": _plugin(registry.models[tap.model.name], tap.model),
                 "weights": weights,
                 "preprocess": dataclasses.asdict(loaded.preprocess),
-                "layer": case.layer.path,
-                "pool": case.layer.pool,
+                "layer": tap.layer.path,
+                "pool": tap.layer.pool,
                 "device": self._inputs.resources.device,
                 "dtype": "float32",
             }
 
-        return self._once(f"activations/{split}/{case.stem}/{case.seed}", describe)
+        labels = (tap.dataset.label, tap.model.label, tap.layer.label)
+        return self._once(f"activations/{split}/{'/'.join(labels)}/{tap.seed}", describe)
 
     def fit_split(self, case: Case) -> str:
         """The split whose activations the finder is given: the evaluated one if it trains on nothing."""
@@ -72,7 +86,7 @@ class Keys:
             f"directions/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "directions",
-                "activations": self.activations(case, self.fit_split(case)).hash,
+                "activations": self.activations(case.tap, self.fit_split(case)).hash,
                 "finder": _plugin(registry.finders[case.finder.name], case.finder),
                 "seed": finder_seed(case),
                 "device": self._inputs.resources.device,
@@ -86,7 +100,7 @@ class Keys:
             lambda: {
                 "stage": "responses",
                 "directions": self.directions(case).hash,
-                "activations": self.activations(case, case.dataset.evaluate).hash,
+                "activations": self.activations(case.tap, case.dataset.evaluate).hash,
             },
         )
 
@@ -115,12 +129,47 @@ class Keys:
             f"scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores",
-                "code": _code(similarity, exemplars),
+                "code": _code(similarity, exemplars, observers),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,
                 "evaluation": _plugin(entry, case.evaluation),
                 "seed": evaluation_seed(case),
+            },
+        )
+
+    def trial_rows(self, case: TrialCase) -> Key:
+        """Of the similarities within the stimuli, all parts of the case's metric together."""
+        choice = metric_of(case)
+        entry = self._inputs.registry.metrics[choice.name]
+        params = to_json(choice.params)
+        return self._once(
+            f"trials/{case.dataset.label}/{choice.name}/{params}/{case.seed}",
+            lambda: {
+                "stage": "similarities within trials",
+                "code": _code(trial_similarity, streaming, similarity, images),
+                "dataset": self._inputs.trials(case).fingerprint,
+                "metric": _plugin(entry, choice),
+                "fingerprint": self._inputs.metric(choice).fingerprint,
+                "size": entry.spec.size(choice.params),
+                "device": self._inputs.resources.device,
+                "dtype": "float32",
+            },
+        )
+
+    def trial_scores(self, case: TrialCase) -> Key:
+        """Of what the case found."""
+        entry = self._inputs.registry.evaluations[case.evaluation.name]
+        return self._once(
+            f"trial scores/{case.id}/{case.seed}",
+            lambda: {
+                "stage": "scores of trials",
+                "code": _code(observers, agreement, ceilings, calibration),
+                "dataset": self._inputs.trials(case).fingerprint,
+                "similarities": self.trial_rows(case).hash if case.metric else None,
+                "part": case.metric.part if case.metric else None,
+                "evaluation": _plugin(entry, case.evaluation),
+                "seed": trial_seed(case),
             },
         )
 
@@ -142,7 +191,12 @@ def evaluation_seed(case: Case) -> int:
     return derive_seed(case.seed, case.stem, case.evaluation.label)
 
 
-def metric_of(case: Case) -> Choice:
+def trial_seed(case: TrialCase) -> int:
+    """The seed of a trial case's draws, the same for every metric and evaluation of the dataset."""
+    return derive_seed(case.seed, case.dataset.label)
+
+
+def metric_of(case: AnyCase) -> Choice:
     """The case's metric; only asked of cases that have one."""
     if case.metric is None:
         raise PluginError(f"{case.id} has no metric")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iibench.errors import IibenchError
 from iibench.similarity import dense_pays
+from iibench.specs import EvaluationSpec
+from iibench.suite.cases import Case, TrialCase
 
 if TYPE_CHECKING:
     from iibench.registry import Registry
-    from iibench.suite.cases import Case
+    from iibench.suite.cases import AnyCase
     from iibench.workbench import Workbench
 
 #: Directions per finder assumed before any is fitted.
@@ -29,6 +31,7 @@ FIRST_GUESS = {
     "directions": 10.0,
     "responses": 0.5,
     "embeddings": 2e-4,
+    "similarities": 2e-2,
     "evaluation": 0.1,
 }
 
@@ -46,31 +49,33 @@ class StageEstimate:
     measured: bool
 
 
-def asked_images(cases: Sequence[Case], registry: Registry) -> dict[tuple[str, str], float]:
+def asked_images(cases: Sequence[AnyCase], registry: Registry) -> dict[tuple[str, str], float]:
     """(dataset, metric) labels -> images that all cases ask of that metric, for `Workbench.asked`."""
     asked: dict[tuple[str, str], float] = {}
     for case in cases:
-        if case.metric is None:
-            continue
         spec = registry.evaluations[case.evaluation.name].spec
+        if case.metric is None or not isinstance(spec, EvaluationSpec):
+            continue
         images = spec.images(case.evaluation.params, 0)
         key = (case.dataset.label, case.metric.label)
         asked[key] = asked.get(key, 0.0) + float(images) * TYPICAL_K
     return asked
 
 
-def execution_order(cases: Sequence[Case]) -> list[Case]:
+def execution_order(cases: Sequence[AnyCase]) -> list[AnyCase]:
     """The cases grouped so that each metric's similarities are made once and then let go."""
-    groups: dict[tuple[str, ...], list[Case]] = {}
+    groups: dict[tuple[str, ...], list[AnyCase]] = {}
     for case in cases:
         metric = case.metric.label if case.metric else ""
-        key = (case.dataset.label, case.model.label, case.layer.label, metric)
+        key: tuple[str, ...] = (case.dataset.label, metric)
+        if isinstance(case, Case):
+            key = (case.dataset.label, case.model.label, case.layer.label, metric)
         groups.setdefault(key, []).append(case)
     return [case for group in groups.values() for case in group]
 
 
 def estimate(
-    bench: Workbench, cases: Sequence[Case], rates: Mapping[str, float]
+    bench: Workbench, cases: Sequence[AnyCase], rates: Mapping[str, float]
 ) -> list[StageEstimate]:
     """The stages that these cases need, each once, in the order in which they run.
 
@@ -90,6 +95,9 @@ def estimate(
 
     todo: dict[str, list[bool]] = {}
     for case in cases:
+        if isinstance(case, TrialCase):
+            _add_trial_case(bench, case, add, todo)
+            continue
         try:
             done = bench.is_cached(case)
             n = len(bench.inputs.evaluated(case))
@@ -118,6 +126,20 @@ def estimate(
     for name, states in todo.items():
         add(f"evaluation {name}", "cases", states.count(False), states.count(True))
     return list(found.values())
+
+
+def _add_trial_case(
+    bench: Workbench, case: TrialCase, add: Callable[..., None], todo: dict[str, list[bool]]
+) -> None:
+    try:
+        done = bench.trials.is_cached(case)
+        if case.metric is not None:
+            stage = f"similarities {case.metric.name} on {case.dataset.label}"
+            present, shown = bench.trials.rows_present(case)
+            add(stage, "stimuli", shown - present, present)
+    except IibenchError:
+        return
+    todo.setdefault(case.evaluation.name, []).append(done)
 
 
 def read_rates(cache_dir: Path, device: str) -> dict[str, float]:

@@ -33,7 +33,7 @@ from iibench.specs import (
     API_VERSION,
     AnySpec,
     DatasetSpec,
-    EvaluationSpec,
+    EvaluationBase,
     FinderSpec,
     LayerSpec,
     MetricSpec,
@@ -52,7 +52,7 @@ KINDS: dict[str, type[Spec]] = {
     "iibench_register_models": ModelSpec,
     "iibench_register_finders": FinderSpec,
     "iibench_register_metrics": MetricSpec,
-    "iibench_register_evaluations": EvaluationSpec,
+    "iibench_register_evaluations": EvaluationBase,
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -356,7 +356,7 @@ def _checked(spec: Any, kind: type[Spec], hook: str) -> Any:
             raise PluginError(f"{hook}: headline of {spec.name!r} names {name!r}, not a parameter")
     for field in dataclasses.fields(spec):
         value = getattr(spec, field.name)
-        if field.name in {"load", "fit", "encode", "evaluate"} and not callable(value):
+        if field.name in {"load", "fit", "encode", "evaluate", "judge"} and not callable(value):
             raise PluginError(f"{hook}: {field.name} of {spec.name!r} must be callable")
     return spec
 

@@ -3,6 +3,7 @@ and repeated. The record is the `meta` of `results.Run`."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 from collections.abc import Sequence
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from iibench import __version__
 from iibench.errors import IibenchError
 from iibench.results import SCHEMA_VERSION
+from iibench.specs import EvaluationSpec
+from iibench.suite.cases import Case
 from iibench.suite.params import to_json
+from iibench.trials import TrialEvaluationSpec
 
 if TYPE_CHECKING:
     from iibench.runner import Session
-    from iibench.suite.cases import Case, Choice, DatasetChoice
+    from iibench.suite.cases import AnyCase, Choice, DatasetChoice
 
 #: Libraries whose versions stand in the results.
 LIBRARIES = (
@@ -42,6 +46,7 @@ def describe_run(
     """Everything a reader needs to trust or repeat the run (see `results.Run.meta`)."""
     suite, bench, registry = session.suite, session.bench, session.plugins.registry
     used = session.cases[:finished]
+    of_directions = [case for case in used if isinstance(case, Case)]
     resources = bench.inputs.resources
     now = datetime.now(UTC)
     return {
@@ -88,10 +93,10 @@ def describe_run(
             for record in session.plugins.records
         ],
         "datasets": _dataset_records(session, used),
-        "models": _model_records(session, used),
+        "models": _model_records(session, of_directions),
         "finders": {
             case.finder.label: _spec_record(registry.finders[case.finder.name].spec, case.finder)
-            for case in used
+            for case in of_directions
         },
         "metrics": _metric_records(session, used),
         "evaluations": {
@@ -101,6 +106,7 @@ def describe_run(
             name: {"filename": file.filename, "sha256": file.sha256}
             for name, file in sorted(bench.inputs.resources.used.items())
         },
+        "references": [dataclasses.asdict(reference) for reference in suite.references],
         "notes": session.notes,
     }
 
@@ -116,7 +122,7 @@ def _spec_record(spec: Any, choice: Choice | DatasetChoice) -> dict[str, Any]:
     }
 
 
-def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
         choice = case.dataset
@@ -135,6 +141,7 @@ def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
                 "n": len(data),
                 "fingerprint": data.fingerprint,
                 "image_size": list(data.image_size),
+                **_trials_record(data),
             }
         evaluated = splits.get("evaluate", {})
         records[choice.label] = {
@@ -145,6 +152,20 @@ def _dataset_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
             "fingerprint": evaluated.get("fingerprint"),
         }
     return records
+
+
+def _trials_record(data: Any) -> dict[str, Any]:
+    """Of a dataset of trials: how many stimuli and answers, and its account of what was kept."""
+    trials = getattr(data, "trials", None)
+    if trials is None:
+        return {}
+    return {
+        "stimuli": len(trials),
+        "units": len(trials.units),
+        "answers": int(trials.answers.count.sum()),
+        "has_truth": trials.has_truth,
+        "sections": [dataclasses.asdict(section) for section in data.sections],
+    }
 
 
 def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
@@ -166,7 +187,7 @@ def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
     return records
 
 
-def _metric_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
         choice = case.metric
@@ -192,10 +213,9 @@ def _metric_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
 
 def _evaluation_record(session: Session, choice: Choice) -> dict[str, Any]:
     spec = session.plugins.registry.evaluations[choice.name].spec
-    return {
-        **_spec_record(spec, choice),
-        "unit": spec.unit,
-        "chance": spec.chance,
-        "plot": spec.plot,
-        "plot_over": spec.plot_over,
-    }
+    record = {**_spec_record(spec, choice), "unit": spec.unit, "chance": spec.chance}
+    if isinstance(spec, EvaluationSpec):
+        record |= {"plot": spec.plot, "plot_over": spec.plot_over}
+    if isinstance(spec, TrialEvaluationSpec):
+        record |= {"headline_measure": spec.headline_measure}
+    return record

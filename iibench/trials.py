@@ -44,8 +44,19 @@ class Answers:
     participant: IntArray
     columns: Mapping[str, TextArray] = field(default_factory=dict)
 
+    def chosen(self, rows: IntArray | BoolArray) -> Answers:
+        """The answers in `rows`: indices, or a mask (R,)."""
+        return Answers(
+            self.stimulus[rows],
+            self.first[rows],
+            self.count[rows],
+            self.confidence[rows],
+            self.participant[rows],
+            {name: values[rows] for name, values in self.columns.items()},
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Trials:
     """S stimuli and the answers given to them.
 
@@ -121,7 +132,10 @@ class TrialSimilarities:
 
 @dataclass(frozen=True)
 class TrialInputs:
-    """What an evaluation of trials sees of one case; `similarities` None where it needs no metric."""
+    """What an evaluation of trials sees of one case.
+
+    `similarities`: None where it needs no metric. `seed`: the same for every metric and evaluation.
+    """
 
     trials: Trials
     similarities: TrialSimilarities | None
@@ -135,13 +149,16 @@ class TrialScores:
     `measures`: numbers, each for all answers or for a group of them; the spec's `headline_measure`
     without a group is the case's result. `margins` (S,): the observer's evidence for query 0 minus that
     for query 1, NaN where there is none; None without a metric. `curves`: e.g. ROC curves. `per_unit`:
-    name -> (U,) values, NaN where undefined.
+    name -> (U,) values, NaN where undefined. `resampled` (B,): the headline measure in B resamples of
+    the units drawn with `TrialInputs.seed`, the same for every metric, so that metrics are compared in
+    pairs; None where there is no interval.
     """
 
     measures: tuple[Measure, ...]
     margins: DoubleArray | None = None
     curves: tuple[Curve, ...] = ()
     per_unit: Mapping[str, DoubleArray] = field(default_factory=dict)
+    resampled: DoubleArray | None = None
     notes: tuple[str, ...] = ()
 
 

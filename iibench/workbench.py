@@ -18,6 +18,7 @@ from iibench.cache import Cache
 from iibench.embeddings import EmbeddingTable
 from iibench.errors import CaseError, PluginError, Skip
 from iibench.exemplars import order_by_response
+from iibench.harness import LocalHarness
 from iibench.images import to_unit_range
 from iibench.inputs import Inputs
 from iibench.keys import Keys, evaluation_seed, finder_seed, metric_of
@@ -26,12 +27,14 @@ from iibench.specs import (
     Directions,
     EmbeddingMetric,
     EvaluationInputs,
+    EvaluationSpec,
     FitContext,
     PairwiseMetric,
     SimilarityLookup,
     UnitScores,
 )
-from iibench.suite.cases import Case, Choice
+from iibench.suite.cases import Case, Choice, Tap
+from iibench.trial_bench import TrialBench
 
 if TYPE_CHECKING:
     from iibench.exemplars import Order
@@ -72,33 +75,47 @@ class Workbench:
     progress: Callable[[Progress], None] = lambda progress: None
     _similarity: tuple[str, SimilarityLookup] | None = None
 
+    def __post_init__(self) -> None:
+        """Datasets may be made of what this workbench computes."""
+        self.inputs.harness = LocalHarness(self.inputs, self.activations)
+
     @cached_property
     def keys(self) -> Keys:
         """The keys of the stages."""
         return Keys(self.inputs)
 
+    @cached_property
+    def trials(self) -> TrialBench:
+        """The stages of trial cases."""
+        return TrialBench(
+            self.inputs,
+            self.cache,
+            self.keys,
+            lambda stage, done, total, unit: self.progress(Progress(stage, done, total, unit)),
+        )
+
     # ------------------------------------------------------------------------------ stages
 
-    def activations(self, case: Case, split: str) -> FloatArray:
-        """(n, N) float32 activations of a split at the case's layer; rows computed once."""
-        key = self.keys.activations(case, split)
-        stage = f"activations {case.model.label}/{case.layer.label} on {split}"
+    def activations(self, tap: Tap, split: str) -> FloatArray:
+        """(n, N) float32 activations of a split where they are tapped; rows computed once."""
+        key = self.keys.activations(tap, split)
+        stage = f"activations {tap.model.label}/{tap.layer.label} on {split}"
 
         def compute() -> FloatArray:
-            dataset = self.inputs.dataset(case.dataset, split, case.seed)
+            dataset = self.inputs.dataset(tap.dataset, split, tap.seed)
             indices = np.arange(len(dataset))
             store = self.cache.existing_rows("activations", key.hash)
             missing = indices if store is None else store.missing(indices)
             if store is not None and not missing.size:
                 self.progress(Progress(stage, 0, 0, "images"))
                 return store.array()
-            loaded, _ = self.inputs.model(case)
+            loaded, _ = self.inputs.model(tap)
             with self.inputs.clock.stage(stage, len(missing)):
                 done = len(indices) - len(missing)
                 for chosen, rows in iter_activations(
                     loaded,
-                    case.layer.path,
-                    case.layer.pool,
+                    tap.layer.path,
+                    tap.layer.pool,
                     dataset.images,
                     missing,
                     device=self.inputs.resources.device,
@@ -111,7 +128,7 @@ class Workbench:
                     done += len(chosen)
                     self.progress(Progress(stage, done, len(indices), "images"))
             if store is None:
-                raise CaseError(f"{case.dataset.label} {split} has no images")
+                raise CaseError(f"{tap.dataset.label} {split} has no images")
             return store.array()
 
         return self.inputs.memo.once(f"value/{key.hash}", compute)
@@ -129,7 +146,7 @@ class Workbench:
                 vectors = arrays.pop("vectors")
                 state = {name.removeprefix("state/"): array for name, array in arrays.items()}
                 return Directions(vectors, state, tuple(blob.meta["notes"]))
-            data = np.ascontiguousarray(self.activations(case, self.keys.fit_split(case)))
+            data = np.ascontiguousarray(self.activations(case.tap, self.keys.fit_split(case)))
             spec = self.inputs.registry.finders[case.finder.name].spec
             with self.inputs.clock.stage(stage):
                 self.progress(Progress(stage, 0, 1, "fits"))
@@ -161,7 +178,7 @@ class Workbench:
             if blob is not None:
                 return blob.arrays["responses"]
             found = self.directions(case)
-            data = np.ascontiguousarray(self.activations(case, case.dataset.evaluate))
+            data = np.ascontiguousarray(self.activations(case.tap, case.dataset.evaluate))
             spec = self.inputs.registry.finders[case.finder.name].spec
             with self.inputs.clock.stage(f"responses {case.finder.label}"):
                 values = np.asarray(spec.encode(case.finder.params, found, data), np.float32)
@@ -265,7 +282,7 @@ class Workbench:
     def rows_present(self, case: Case, split: str) -> tuple[int, int, int]:
         """(images of the split, activations of them in the cache, N or 0 where it is not known)."""
         n = len(self.inputs.dataset(case.dataset, split, case.seed))
-        store = self.cache.existing_rows("activations", self.keys.activations(case, split).hash)
+        store = self.cache.existing_rows("activations", self.keys.activations(case.tap, split).hash)
         return (n, 0, 0) if store is None else (n, store.count(), store.width)
 
     def embeddings_present(self, case: Case) -> tuple[int, int]:
@@ -276,6 +293,8 @@ class Workbench:
     def scores(self, case: Case) -> Scores:
         """The case's score per direction. Raises `Skip`, `CaseError` or what a plugin raises."""
         spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        if not isinstance(spec, EvaluationSpec):
+            raise PluginError(f"{case.evaluation.label} is no evaluation of directions")
         if case.metric is not None:
             metric = self.inputs.registry.metrics[case.metric.name].spec
             if metric.input == "labels" and self.inputs.evaluated(case).labels is None:

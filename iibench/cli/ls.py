@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from iibench.cli.options import load, plugin_options
 
+#: With more layers than this a model's are counted by group.
+MANY = 50
 KINDS = ("datasets", "models", "layers", "finders", "metrics", "evaluations", "suites", "plugins")
 
 
@@ -35,6 +39,10 @@ def command(
     if kind == "layers":
         for model, layers in sorted(plugins.registry.layers.items()):
             click.echo(model)
+            if len(layers) > MANY and not verbose:
+                for group, n in Counter(layer.group for layer in layers).items():
+                    click.echo(f"    {group or 'no group'}: {n} layers (all of them with -v)")
+                continue
             for layer in layers:
                 click.echo(f"    {layer.name}  {layer.path}  {layer.summary}".rstrip())
         click.echo("Any module path of a model is a layer too, such as layer3.2.conv1.")

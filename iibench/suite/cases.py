@@ -59,6 +59,32 @@ class LayerChoice:
 
 
 @dataclass(frozen=True)
+class Tap:
+    """Where activations are taken: the images of a dataset at a layer of a model."""
+
+    dataset: DatasetChoice
+    model: Choice
+    layer: LayerChoice
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrialCase:
+    """One comparison with people: an evaluation of a dataset of trials under a metric, if it needs one."""
+
+    dataset: DatasetChoice
+    metric: Choice | None
+    evaluation: Choice
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The labels joined by slashes; the metric is left out where there is none."""
+        metric = () if self.metric is None else (self.metric.label,)
+        return "/".join((self.dataset.label, *metric, self.evaluation.label))
+
+
+@dataclass(frozen=True)
 class Case:
     """One thing to measure: a score per direction."""
 
@@ -76,6 +102,11 @@ class Case:
         return "/".join((self.stem, *self.tail))
 
     @property
+    def tap(self) -> Tap:
+        """Where the case's activations are taken."""
+        return Tap(self.dataset, self.model, self.layer, self.seed)
+
+    @property
     def stem(self) -> str:
         """dataset/model/layer/finder: what decides the directions and their responses."""
         return "/".join((self.dataset.label, self.model.label, self.layer.label, self.finder.label))
@@ -87,6 +118,9 @@ class Case:
         return (*metric, self.evaluation.label)
 
 
+AnyCase = Case | TrialCase
+
+
 def collect(
     suite: Suite,
     registry: Registry,
@@ -94,11 +128,12 @@ def collect(
     use_fallback: bool = False,
     limit: int | None = None,
     seed: int | None = None,
-) -> list[Case]:
+) -> list[AnyCase]:
     """Every case of the suite: the product of models, layers, finders, metrics and evaluations.
 
-    Evaluations vary fastest; one that needs no metric appears once per finder. `use_fallback`: on the
-    suite's fallback dataset. `limit`: images per split, None for all. `seed`: instead of the suite's.
+    Evaluations vary fastest; one that needs no metric appears once per finder. On a dataset of trials
+    there are no models, layers and finders. `use_fallback`: on the suite's fallback dataset. `limit`:
+    images per split (stimuli, of a dataset of trials), None for all. `seed`: instead of the suite's.
     Raises `SuiteError` where two cases would have one id, `UsageError` for a limit below 1.
     """
     dataset = _dataset_of(suite, use_fallback, limit)
@@ -114,13 +149,18 @@ def collect(
         if needs[evaluation.label] and (only is None or metric.label in only)
     ]
     pairs_without = [(None, choice) for choice, _ in suite.evaluations if not needs[choice.label]]
-    cases = [
+    cases: list[AnyCase] = [
         Case(dataset, model, layer, finder, metric, evaluation, chosen_seed)
         for model, layers in suite.models
         for layer in layers
         for finder in suite.finders
         for metric, evaluation in (*pairs, *pairs_without)
     ]
+    if suite.of_trials:
+        cases = [
+            TrialCase(dataset, metric, evaluation, chosen_seed)
+            for metric, evaluation in (*pairs, *pairs_without)
+        ]
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:

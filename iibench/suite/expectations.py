@@ -32,9 +32,9 @@ def read_expectations(
         if given is None:
             continue
         _check_kind(doc, here, given)
-        fields = _Fields(doc, here, given, incomplete)
+        fields = Fields(doc, here, given, incomplete)
         names = _names(fields, suite, aliases)
-        on = fields.named("on", lambda text: _on(text, suite, registry))
+        on = fields.named("on", lambda text: read_on(text, suite, registry))
         if names["above"] is not None and names["above"] == names["finder"]:
             doc.report((*here, "above"), f"found {names['above']} again; expected another finder")
         numbers = {
@@ -49,7 +49,7 @@ def read_expectations(
             yield Expectation(*on, **found)
 
 
-class _Fields:
+class Fields:
     """The keys of one statement, read with their path in messages.
 
     `incomplete`: parts of the suite could not be read, so that a name which is not found may be right.
@@ -89,7 +89,7 @@ def _check_kind(doc: Document, path: Path, given: dict[str, Any]) -> None:
         doc.report((*path, "test"), f"found {shown(given['test'])}; expected mann_whitney")
 
 
-def _names(fields: _Fields, suite: Suite, aliases: dict[str, str]) -> dict[str, Any]:
+def _names(fields: Fields, suite: Suite, aliases: dict[str, str]) -> dict[str, Any]:
     """The names of a statement as labels of the suite."""
     models = [model for model, _ in suite.models]
     return {
@@ -101,7 +101,7 @@ def _names(fields: _Fields, suite: Suite, aliases: dict[str, str]) -> dict[str, 
     }
 
 
-def _on(text: str, suite: Suite, registry: Registry) -> tuple[str, str | None]:
+def read_on(text: str, suite: Suite, registry: Registry) -> tuple[str, str | None]:
     """`evaluation/metric` or, for an evaluation that needs no metric, `evaluation`."""
     first, *rest = split_outside(text, "/")
     if len(rest) > 1:

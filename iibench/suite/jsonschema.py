@@ -6,13 +6,14 @@ Editors use it for completion and checking; `load_suite` checks more (splits, pa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iibench.registry import Registry, Table
 from iibench.specs import Spec
 from iibench.suite.params import describe, has_variants, json_types
-from iibench.suite.schema import FORMAT, POOLS, REQUIRED_KEYS, RESERVED
+from iibench.suite.schema import DIRECTION_KEYS, FORMAT, POOLS, REQUIRED_KEYS, RESERVED
+from iibench.trials import TrialDatasetSpec
 
 Schema = dict[str, Any]
 
@@ -32,6 +33,9 @@ def suite_schema(registry: Registry) -> Schema:
             definitions[f"{table.kind}-{entry.spec.name}"] = _entry(table.kind, entry.spec, extras)
         definitions[table.kind] = _any_of(table)
     definitions["expectation"] = _expectation()
+    definitions["trial-expectation"] = _trial_expectation()
+    definitions["reference"] = _reference()
+    of_trials = [e.spec.name for e in registry.datasets if isinstance(e.spec, TrialDatasetSpec)]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:iibench:suite:{FORMAT}",
@@ -41,8 +45,30 @@ def suite_schema(registry: Registry) -> Schema:
         "properties": _outer(),
         "required": list(REQUIRED_KEYS),
         "additionalProperties": False,
+        "if": {"properties": {"dataset": _names_any(of_trials)}},
+        "then": {
+            "properties": {
+                **dict.fromkeys(DIRECTION_KEYS, False),
+                "expect": _many({"$ref": "#/$defs/trial-expectation"}),
+            }
+        },
+        "else": {
+            "required": list(DIRECTION_KEYS),
+            "properties": {
+                "references": False,
+                "expect": _many({"$ref": "#/$defs/expectation"}),
+            },
+        },
         "$defs": definitions,
     }
+
+
+def _names_any(names: Sequence[str]) -> Schema:
+    """A dataset that has one of these names, as text, as a label or as a mapping."""
+    pattern = rf"^(?:{'|'.join(map(re.escape, names)) or '(?!)'})(?:\[.*\])?$"
+    text = {"type": "string", "pattern": pattern}
+    mapping = {"type": "object", "properties": {"name": text}, "required": ["name"]}
+    return {"anyOf": [text, mapping]}
 
 
 def _outer() -> Schema:
@@ -60,10 +86,16 @@ def _outer() -> Schema:
             "finder", "Direction finders; lists of parameter values span a product."
         ),
         "metrics": entries("metric", "Image similarity metrics."),
-        "evaluations": entries("evaluation", "Scores per direction."),
+        "evaluations": entries(
+            "evaluation", "Scores per direction; agreement with people, of a dataset of trials."
+        ),
         "expect": {
-            **_many({"$ref": "#/$defs/expectation"}),
+            "type": "array",
             "description": "Statements about the results that a run puts to the test.",
+        },
+        "references": {
+            **_many({"$ref": "#/$defs/reference"}),
+            "description": "Of trials: published values that the page shows beside ours.",
         },
     }
 
@@ -179,5 +211,64 @@ def _expectation() -> Schema:
             {"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]},
         ],
         "dependentRequired": {"alpha": ["above"], "test": ["above"]},
+        "additionalProperties": False,
+    }
+
+
+_WHERE: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+    "description": "The group of answers: attributes and their values (default: all answers).",
+}
+_RATIO_OR_NUMBER: Schema = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[0-9]+\s*/\s*[0-9]+\s*$"}]
+}
+
+
+def _trial_expectation() -> Schema:
+    texts = {
+        "on": "What is measured: evaluation/metric, or an evaluation that needs no metric.",
+        "measure": "Name of the measure (default: the evaluation's main one).",
+        "above": "Another metric, under which the main measure is smaller (paired test).",
+        "dataset": "The dataset that the statement is about (default: the main one).",
+        "text": "The statement in words, and where it comes from.",
+    }
+    numbers: Schema = {
+        "alpha": {"exclusiveMinimum": 0, "exclusiveMaximum": 1, "default": 0.05},
+        "at_least": {"description": "A lower bound."},
+        "at_most": {"description": "An upper bound."},
+        "within": {"minimum": 0, "default": 0, "description": "Largest difference from equals."},
+    }
+    return {
+        "type": "object",
+        "properties": {
+            **{key: {**_TEXT, "description": text} for key, text in texts.items()},
+            **{key: {"type": "number", **rest} for key, rest in numbers.items()},
+            "equals": {**_RATIO_OR_NUMBER, "description": "The value; a ratio also fixes n."},
+            "where": _WHERE,
+        },
+        "required": ["on"],
+        "oneOf": [
+            {"required": ["above"]},
+            {"required": ["equals"]},
+            {"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]},
+        ],
+        "dependentRequired": {"alpha": ["above"], "within": ["equals"]},
+        "additionalProperties": False,
+    }
+
+
+def _reference() -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "on": {**_TEXT, "description": "What is measured: evaluation/metric."},
+            "measure": {**_TEXT, "description": "Name of the measure (default: the main one)."},
+            "where": _WHERE,
+            "value": {**_RATIO_OR_NUMBER, "description": "The published value."},
+            "n": {"type": "integer", "minimum": 0, "description": "Answers it rests on."},
+            "source": {**_TEXT, "description": "Where it was published."},
+        },
+        "required": ["on", "value"],
         "additionalProperties": False,
     }

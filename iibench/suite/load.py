@@ -12,13 +12,25 @@ from typing import Any
 
 from iibench.errors import SuiteError, nearest
 from iibench.registry import Registry
+from iibench.specs import EvaluationSpec
+from iibench.suite.cases import Choice
 from iibench.suite.expectations import read_expectations
 from iibench.suite.kinds import read_dataset, read_evaluations, read_models
 from iibench.suite.overrides import override
 from iibench.suite.param_types import shown
-from iibench.suite.schema import FORMAT, OPTIONAL_KEYS, REQUIRED_KEYS, Suite
+from iibench.suite.schema import (
+    DIRECTION_KEYS,
+    FORMAT,
+    OPTIONAL_KEYS,
+    REQUIRED_KEYS,
+    Expectation,
+    Suite,
+    TrialExpectation,
+)
 from iibench.suite.sections import read_choices, read_mapping, read_number, read_text
+from iibench.suite.trial_expectations import read_references, read_trial_expectations
 from iibench.suite.yaml_lines import Document, parse
+from iibench.trials import TrialDatasetSpec, TrialEvaluationSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -100,7 +112,11 @@ def _decoded(raw: bytes, name: str, path: str) -> str:
 
 def _checked(doc: Document, registry: Registry) -> Suite | None:
     """The suite, as far as it could be read; everything wrong is noted in the document."""
-    given = read_mapping(doc, (), doc.value, REQUIRED_KEYS, OPTIONAL_KEYS) or {}
+    of_trials = _of_trials(doc.value, registry)
+    required = REQUIRED_KEYS if of_trials else (*REQUIRED_KEYS, *DIRECTION_KEYS)
+    optional = (*OPTIONAL_KEYS, *DIRECTION_KEYS)
+    given = read_mapping(doc, (), doc.value, required, optional) or {}
+    _check_sections(doc, given, of_trials)
     if "iibench" in given:
         _check_version(doc, given["iibench"])
     name = _name(doc, given["name"]) if "name" in given else ""
@@ -131,6 +147,7 @@ def _checked(doc: Document, registry: Registry) -> Suite | None:
     evaluations = tuple(
         read_evaluations(doc, ("evaluations",), given.get("evaluations"), registry, metrics)
     )
+    _check_evaluations(doc, evaluations, registry, of_trials)
     if dataset is None:
         return None
     suite = Suite(
@@ -146,9 +163,54 @@ def _checked(doc: Document, registry: Registry) -> Suite | None:
         finders=finders,
         metrics=metrics,
         evaluations=evaluations,
+        of_trials=of_trials,
     )
-    expectations = read_expectations(doc, ("expect",), given.get("expect"), suite, registry)
-    return dataclasses.replace(suite, expectations=tuple(expectations))
+    expectations: tuple[Expectation | TrialExpectation, ...]
+    stated = (doc, ("expect",), given.get("expect"), suite, registry)
+    expectations = tuple(read_trial_expectations(*stated) if of_trials else ())
+    expectations += tuple(() if of_trials else read_expectations(*stated))
+    references = tuple(
+        read_references(doc, ("references",), given.get("references"), suite, registry)
+    )
+    return dataclasses.replace(suite, expectations=expectations, references=references)
+
+
+def _of_trials(value: Any, registry: Registry) -> bool:
+    """Whether the suite names a dataset of trials; a name that is unknown is reported elsewhere."""
+    entry = value.get("dataset") if isinstance(value, dict) else None
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    label = name.partition("[")[0].strip() if isinstance(name, str) else ""
+    return label in registry.datasets and isinstance(
+        registry.datasets[label].spec, TrialDatasetSpec
+    )
+
+
+def _check_sections(doc: Document, given: dict[str, Any], of_trials: bool) -> None:
+    """Sections that make no sense with the kind of dataset."""
+    for key in DIRECTION_KEYS if of_trials else ("references",):
+        if key in given:
+            what = (
+                "a dataset of trials, which has units of its own" if of_trials else "images alone"
+            )
+            doc.report((key,), f"found {key} beside {what}; expected no such key")
+
+
+def _check_evaluations(
+    doc: Document,
+    evaluations: tuple[tuple[Choice, frozenset[str] | None], ...],
+    registry: Registry,
+    of_trials: bool,
+) -> None:
+    """Evaluations of directions go with images, evaluations of trials with trials."""
+    kind = TrialEvaluationSpec if of_trials else EvaluationSpec
+    fitting = [entry.spec.name for entry in registry.evaluations if isinstance(entry.spec, kind)]
+    for choice, _ in evaluations:
+        if choice.name not in fitting:
+            what = "trials" if of_trials else "images"
+            doc.report(
+                ("evaluations",),
+                f"found {choice.label}; expected one for a dataset of {what}: {', '.join(fitting)}",
+            )
 
 
 def _check_version(doc: Document, version: Any) -> None:

@@ -181,7 +181,8 @@ def label_items(spec: Spec, params: Any) -> list[str]:
     return [
         f"{f.name}={format_value(value)}"
         for f, value in values.items()
-        if value != default_of(f) or (f.name in spec.headline and value is not None)
+        if f.name not in spec.unlabelled
+        and (value != default_of(f) or (f.name in spec.headline and value is not None))
     ]
 
 

@@ -12,12 +12,20 @@ FORMAT = "1"
 #: How a layer's output can be pooled to one vector per image; the first is the default.
 POOLS = ("mean", "max", "center", "flatten", "cls")
 
-REQUIRED_KEYS = ("iibench", "name", "dataset", "models", "finders", "evaluations")
-OPTIONAL_KEYS = ("description", "seed", "metrics", "expect")
+REQUIRED_KEYS = ("iibench", "name", "dataset", "evaluations")
+#: Required with a dataset of images; a dataset of trials brings units of its own and takes none.
+DIRECTION_KEYS = ("models", "finders")
+OPTIONAL_KEYS = ("description", "seed", "metrics", "expect", "references")
 EXPECT_KEYS = (
     *("on", "finder", "above", "test", "alpha", "at_least", "at_most"),
     *("model", "layer", "dataset", "text"),
 )
+#: Keys of an expectation about a dataset of trials, and of a published value to stand beside ours.
+TRIAL_EXPECT_KEYS = (
+    *("on", "measure", "where", "above", "alpha", "at_least", "at_most", "equals", "within"),
+    *("dataset", "text"),
+)
+REFERENCE_KEYS = ("on", "measure", "where", "value", "n", "source")
 #: Keys of an entry that are not parameters of the plugin it names.
 RESERVED = {
     "dataset": ("name", "fit", "evaluate", "fallback"),
@@ -58,11 +66,58 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class TrialExpectation:
+    """A statement about people's answers, or about a metric's agreement with them.
+
+    `measure` (None: the evaluation's headline) for the group `where` (attribute, value) pairs, empty for
+    all answers. Either bounds; or `equals`, with `of` the number of answers that it must rest on where
+    it was written as a ratio, and `within` the largest difference allowed; or `above`: the measure is
+    larger than under that metric, at level `alpha` (paired, one-sided).
+    """
+
+    evaluation: str
+    metric: str | None
+    dataset: str
+    measure: str | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    above: str | None = None
+    alpha: float = 0.05
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: float | None = None
+    of: int | None = None
+    within: float = 0.0
+    text: str | None = None
+
+    @property
+    def on(self) -> str:
+        """`evaluation/metric`, as the suite writes it."""
+        return self.evaluation if self.metric is None else f"{self.evaluation}/{self.metric}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published value that the page shows beside ours: `value` of a measure for a group of answers.
+
+    `n`: answers it rests on, None where that was not published. `source`: where it was published.
+    """
+
+    evaluation: str
+    metric: str | None
+    measure: str | None
+    where: tuple[tuple[str, str], ...]
+    value: float
+    n: int | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Suite:
     """A suite file after checking. `text` and `sha256` are those of the file, before `overrides`.
 
     `models`: each with its layers. `evaluations`: each with the labels of the metrics it is limited
-    to, or None for all of them.
+    to, or None for all of them. `of_trials`: the dataset is one of trials; there are no models, layers
+    and finders then.
     """
 
     name: str
@@ -77,5 +132,7 @@ class Suite:
     finders: tuple[Choice, ...]
     metrics: tuple[Choice, ...]
     evaluations: tuple[tuple[Choice, frozenset[str] | None], ...]
-    expectations: tuple[Expectation, ...] = ()
+    expectations: tuple[Expectation | TrialExpectation, ...] = ()
+    references: tuple[Reference, ...] = ()
     overrides: tuple[str, ...] = ()
+    of_trials: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from iibench.errors import UsageError
-from iibench.suite.cases import Case
+from iibench.suite.cases import AnyCase
 
 Matcher = Callable[[str], bool]
 
@@ -27,7 +27,7 @@ class Token:
     at: int
 
 
-def select(cases: Sequence[Case], expression: str) -> list[Case]:
+def select(cases: Sequence[AnyCase], expression: str) -> list[AnyCase]:
     """The cases whose id matches, in their order; an empty expression matches every case.
 
     Raises `UsageError` that shows where the expression is wrong.

@@ -1,0 +1,104 @@
+"""What the harness lends to datasets that are made from images, networks and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.errors import UsageError, unknown_name
+from iibench.inputs import Inputs
+from iibench.specs import ChosenMetric
+from iibench.suite.cases import Choice, DatasetChoice, LayerChoice, Tap
+from iibench.suite.kinds import dataset_choice, layer_choice
+from iibench.suite.labels import read_label
+from iibench.suite.params import label, label_values, parse_params, split_variant
+
+if TYPE_CHECKING:
+    from iibench.registry import Table
+    from iibench.specs import AssetFile, AssetSpec, FloatArray, ImageDataset
+
+
+@dataclass(frozen=True)
+class LocalHarness:
+    """`specs.Harness` over a run's inputs; `tapped(tap, split)` gives activations through the cache."""
+
+    inputs: Inputs
+    tapped: Callable[[Tap, str], FloatArray]
+
+    @property
+    def data_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.data_dir
+
+    @property
+    def cache_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.cache_dir
+
+    @property
+    def device(self) -> str:
+        """See `specs.Resources`."""
+        return self.inputs.resources.device
+
+    @property
+    def base_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.base_dir
+
+    def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
+        """See `specs.Resources`."""
+        return self.inputs.resources.asset(spec)
+
+    def images(self, dataset: str, split: str | None = None) -> ImageDataset:
+        """See `specs.Harness`."""
+        choice = self._dataset(dataset, split)
+        return self.inputs.dataset(choice, choice.evaluate, 0)
+
+    def activations(self, dataset: str, split: str | None, model: str, layer: str) -> FloatArray:
+        """See `specs.Harness`."""
+        choice = self._dataset(dataset, split)
+        chosen = _choice(model, self.inputs.registry.models)
+        aliases = {
+            alias.name: alias.path
+            for alias in self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
+        }
+        tap = Tap(choice, chosen, _layer(layer, aliases), 0)
+        return np.asarray(self.tapped(tap, choice.evaluate))
+
+    def metric(self, label: str) -> ChosenMetric:
+        """See `specs.Harness`."""
+        choice = _choice(label, self.inputs.registry.metrics)
+        spec = self.inputs.registry.metrics[choice.name].spec
+        known = spec.parts(choice.params)
+        if choice.part is not None and choice.part not in known:
+            raise UsageError(unknown_name(f"part of {choice.name}", choice.part, known))
+        size = spec.size(choice.params)
+        return ChosenMetric(spec, self.inputs.metric(choice), size, choice.part)
+
+    def _dataset(self, text: str, split: str | None) -> DatasetChoice:
+        written = read_label(text)
+        spec = self.inputs.registry.datasets[written.name].spec
+        params = parse_params(spec, label_values(spec, written.params))
+        chosen = spec.splits[-1] if split is None else split
+        if chosen not in spec.splits:
+            raise UsageError(unknown_name(f"split of {spec.name}", chosen, spec.splits))
+        return dataset_choice(spec, params, spec.splits[0], chosen)
+
+
+def _choice(text: str, table: Table[Any]) -> Choice:
+    """A registered thing by its label."""
+    written = read_label(text)
+    spec = table[written.name].spec
+    variant = split_variant(spec, written.name)
+    params = parse_params(spec, label_values(spec, written.params), variant)
+    shown = label(spec, params, written.part, written.name)
+    return Choice(written.name, params, shown, written.part)
+
+
+def _layer(text: str, aliases: dict[str, str]) -> LayerChoice:
+    written = read_label(text)
+    return layer_choice(aliases.get(written.name, written.name), written.params.get("pool", "mean"))

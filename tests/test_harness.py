@@ -1,0 +1,70 @@
+"""What the harness lends to a dataset's `load`: other datasets, activations, metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iibench.assets import LocalResources
+from iibench.cache import Cache
+from iibench.errors import UsageError
+from iibench.inputs import Inputs
+from iibench.plugins import load_plugins
+from iibench.specs import Harness
+from iibench.workbench import Workbench
+
+TOYS = Path(__file__).parent / "toys"
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Harness:
+    registry = load_plugins(folders=[TOYS], environ="").registry
+    inputs = Inputs(registry, LocalResources(data_dir=tmp_path / "d", cache_dir=tmp_path / "c"))
+    Workbench(inputs, Cache(tmp_path / "c"))
+    assert inputs.harness is not None
+    return inputs.harness
+
+
+def test_images_by_label_and_split(harness: Harness) -> None:
+    assert len(harness.images("toy[n=7]")) == 7
+    train, test = (harness.images("toy[n=7]", split) for split in ("train", "test"))
+    assert train.fingerprint != test.fingerprint == harness.images("toy[n=7]").fingerprint
+
+
+def test_activations_are_those_of_a_run(harness: Harness) -> None:
+    found = harness.activations("toy[n=9]", None, "toynet", "mixed")
+    assert found.shape == (9, 6)
+    pixels = harness.images("toy[n=9]").images(range(9)).astype(np.float32) / 255
+    expected = np.maximum(pixels - 0.1, 0).mean(axis=(1, 2))
+    np.testing.assert_allclose(found[:, :3], expected, atol=1e-6)
+    assert harness.activations("toy[n=9]", None, "toynet", "mixed[pool=max]").shape == (9, 6)
+
+
+def test_metrics(harness: Harness) -> None:
+    chosen = harness.metric("toycolour[r]")
+    assert (chosen.spec.name, chosen.part) == ("toycolour", "r")
+    assert hasattr(chosen.metric, "embed")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda h: h.images("toyy"), "unknown dataset 'toyy'; nearest: toy"),
+        (lambda h: h.images("toy", "tets"), "unknown split of toy 'tets'; nearest: test"),
+        (lambda h: h.images("toy[m=3]"), "unknown parameter of toy 'm'"),
+        (lambda h: h.metric("toycolor"), "nearest: toycolour"),
+        (lambda h: h.metric("toycolour[q]"), "unknown part of toycolour 'q'"),
+        (lambda h: h.activations("toy", None, "toynot", "mixed"), "nearest: toynet"),
+    ],
+)
+def test_unknown_names(harness: Harness, call, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call(harness)
+
+
+def test_folders_are_those_of_the_run(harness: Harness, tmp_path: Path) -> None:
+    assert (harness.data_dir, harness.cache_dir) == (tmp_path / "d", tmp_path / "c")
+    assert harness.device == "cpu"
+    assert harness.base_dir == Path.cwd()
