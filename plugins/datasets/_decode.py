@@ -34,7 +34,7 @@ def displayed_size(data: bytes) -> tuple[int, int]:
     """
     from PIL import Image
 
-    with _opened(data) as image:
+    with opened(data) as image:
         width, height = image.size
         # The base class's method: that of PNG files decodes the image to look behind it.
         turned = Image.Image.getexif(image).get(_EXIF_ORIENTATION) in _TURNED
@@ -50,7 +50,7 @@ def rgb(data: bytes, size: int | None = None) -> ImageArray:
     import numpy as np
     from PIL import ImageOps
 
-    with _opened(data) as image:
+    with opened(data) as image:
         picture = _to_rgb(ImageOps.exif_transpose(image))
         if size is not None:
             picture = _resized(picture, size)
@@ -58,7 +58,7 @@ def rgb(data: bytes, size: int | None = None) -> ImageArray:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[Image.Image]:
     """The image, with everything that PIL raises for a damaged one turned into `DecodeError`."""
     from PIL import Image, UnidentifiedImageError
 

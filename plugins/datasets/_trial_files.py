@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.cache import key_of
 from iibench.errors import UsageError
 
 from ._decode import DecodeError, rgb
@@ -42,15 +42,14 @@ class FileTrials:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images, how they are decoded, the stimuli and the answers."""
-        return key_of(
-            {
-                "images": list(self.sha256),
-                "decoding": self.decoding,
-                "image_size": list(self.image_size),
-                "labels": list(self.label_of),
-                "trials": trials_sha256(self.trials),
-            }
-        )
+        parts = [
+            list(self.sha256),
+            self.decoding,
+            list(self.image_size),
+            list(self.label_of),
+            trials_sha256(self.trials),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
     def labels(self) -> IntArray | None:

@@ -1,0 +1,67 @@
+"""Where a dataset of human judgements lies, and files inside of it that may not lead out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from iibench.errors import AssetError, UsageError, nearest
+from iibench.specs import Resources
+
+
+def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:
+    """The folder or file `path`: absolute, else below the suite's folder, else below the data folder.
+
+    `expected`: the files that should be there, in words. `origin`: where the data come from. Both are
+    for the `AssetError` that is raised where neither place has it.
+    """
+    try:
+        given = Path(path).expanduser()
+        places = [base / given for base in (resources.base_dir, resources.data_dir)]
+        if given.is_absolute():
+            places = [given]
+        for place in places:
+            if place.exists():
+                return place.resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"path: {path!r} is no path: {error}") from error
+    looked = " nor ".join(str(place) for place in places)
+    there_is = "there is neither" if len(places) > 1 else "there is no"
+    siblings = [p.name for place in places if place.parent.is_dir() for p in place.parent.iterdir()]
+    close = nearest(given.name, siblings)
+    hint = f" (nearest: {', '.join(close)})" if close else ""
+    raise AssetError(
+        f"path: {there_is} {looked}{hint}\n"
+        f"  expected: {expected}\n"
+        f"  from: {origin}\n"
+        f"  put it at {places[-1]}, or give its place as path"
+    )
+
+
+def find_folder(path: str, resources: Resources, expected: str, origin: str) -> Path:
+    """`find_data` of what must be a folder."""
+    found = find_data(path, resources, expected, origin)
+    if not found.is_dir():
+        raise AssetError(f"path: {found} is no folder; expected: {expected}")
+    return found
+
+
+def file_below(root: Path, name: str, where: str) -> Path:
+    """The file `name` below the folder `root`; `where` names who asks for it, as in `data.csv:7: a`.
+
+    Raises `UsageError` where there is no such file, and where the name or a link on its way leads out of
+    `root`.
+    """
+    path = root / name
+    try:
+        resolved = path.resolve()
+        there = resolved.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{where} is {name!r}, which is no file name: {error}") from error
+    if not resolved.is_relative_to(root):
+        raise UsageError(f"{where} is {name!r}, which leads out of {root}")
+    if not there:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, siblings)
+        hint = f"; nearest: {', '.join(close)}" if close else ""
+        raise UsageError(f"{where} is {name!r}, and there is no such file in {root}{hint}")
+    return path
