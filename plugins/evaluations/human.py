@@ -1,0 +1,221 @@
+"""Agreement of an in-silico observer with people who did the same trials (Sec. 3.1, Fig. 2; App. E).
+
+For each trial the images that people saw go to the observer. The label of an answer is whether the
+person was right, its score the observer's margin; all answers are pooled, and answers to one stimulus
+share its score. The ROC curve's area (AUC) asks whether margins are larger on trials that people got
+right. It says nothing about how often observer and person choose alike, which stands beside it with
+its baseline, an observer that is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from iibench import hookimpl
+from iibench.errors import CaseError
+from iibench.trials import TrialEvaluationSpec, TrialScores
+
+from ._answers import (
+    ObserverParams,
+    everything,
+    margins_of,
+    mis,
+    mis_margins,
+)
+from ._measured import (
+    NO_ANSWERS,
+    ONE_CLASS,
+    Drawn,
+    auc_ceilings,
+    groups_of,
+    human_accuracy,
+    of_ceiling,
+    per_unit_share,
+    roc_curve,
+)
+from ._units import judged_rows, unit_measures
+
+if TYPE_CHECKING:
+    from iibench.records import Measure
+    from iibench.specs import DoubleArray, EvaluationBase
+    from iibench.trials import TrialInputs, Trials
+
+BY = (
+    "model",
+    "condition",
+    "difficulty",
+    "confidence",
+    "model+layers",
+    "model+confidence",
+    "model+layers+confidence",
+)
+
+
+@dataclass(frozen=True)
+class Params(ObserverParams):
+    """The observer, the groups of answers, and the intervals."""
+
+    by: tuple[str, ...] = field(
+        default=BY,
+        metadata={"help": "groups of answers: attributes of the trials, several joined by +"},
+    )
+    calibrate: bool = field(
+        default=True,
+        metadata={"help": "fit one scale of the margins on other units and report log-likelihood"},
+    )
+    resamples: Annotated[int, Ge(2)] = field(
+        default=2000, metadata={"help": "cluster bootstrap resamples of units"}
+    )
+
+
+def judge(params: Params, inputs: TrialInputs) -> TrialScores:
+    """AUC and what belongs beside it, for all answers and for every group of them."""
+    if inputs.similarities is None:
+        raise CaseError("human looks at images, and was given no metric")
+    trials = inputs.trials
+    if not trials.has_truth:
+        raise CaseError("these trials have no right answer; expected the evaluation triplets")
+    margins = margins_of(params, inputs.similarities)
+    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
+    measures = [m for group in groups for m in _measures(trials, margins, group)]
+    curves = tuple(
+        curve
+        for cell in (group.cell for group in groups)
+        for curve in roc_curve(margins, cell.first, cell.second, cell.group)
+    )
+    whole = groups[0]
+    if params.calibrate:
+        measures += _calibration(trials, margins, whole, inputs.seed)
+    rows, note = judged_rows(trials)
+    per_unit = _per_unit(params, inputs, margins, rows)
+    measures += unit_measures(trials, rows, per_unit, whole, inputs.seed)
+    notes = [] if note is None else [note]
+    lost = int((~trials.shown).sum())
+    if lost:
+        notes.append(f"{lost} of {len(trials)} stimuli have no images and no margin")
+    resampled = _resampled_auc(margins, whole)
+    return TrialScores(tuple(measures), margins, curves, per_unit, resampled, tuple(notes))
+
+
+def _resampled_auc(margins: DoubleArray, group: Drawn) -> DoubleArray:
+    from iibench.agreement import auc_resampled
+
+    cell = group.cell
+    return auc_resampled(margins, cell.first, cell.second, group.unit, group.counts)
+
+
+def _measures(trials: Trials, margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
+    """The numbers of one group of answers."""
+    import numpy as np
+
+    from iibench.agreement import agreeing, always_first, auc
+    from iibench.observers import correct
+    from iibench.resampling import share, share_resampled
+
+    cell = group.cell
+    total = cell.first + cell.second
+    no_auc = ONE_CLASS if cell.answers else NO_ANSWERS
+    area = group.measure(
+        "auc", auc(margins, cell.first, cell.second), _resampled_auc(margins, group), no_auc
+    )
+    ceiling, others = auc_ceilings(trials, group)
+    yield area
+    yield ceiling
+    yield of_ceiling("auc_of_ceiling", area, ceiling, 0.5)
+    yield others
+    yield human_accuracy(group)
+    chosen = np.where(cell.stimuli, correct(margins), np.nan)
+    one = np.ones(len(chosen))
+    yield group.measure(
+        "insilico_accuracy",
+        share(chosen, one),
+        share_resampled(chosen, one, group.unit, group.counts),
+        "no stimulus has images",
+    )
+    alike = agreeing(margins, cell.first, cell.second)
+    yield group.measure(
+        "agreement",
+        share(alike, total),
+        share_resampled(alike, total, group.unit, group.counts),
+        NO_ANSWERS,
+    )
+    shown = np.where(np.isnan(margins), 0, 1)
+    yield group.measure(
+        "always_right", always_first(cell.first * shown, cell.second * shown), None, NO_ANSWERS
+    )
+
+
+def _calibration(
+    trials: Trials, margins: DoubleArray, whole: Drawn, seed: int
+) -> Iterator[Measure]:
+    """Held-out log-likelihood per answer in nats, and that of a constant rate."""
+    import numpy as np
+
+    from iibench.calibration import held_out_log_likelihood
+    from iibench.resampling import share_resampled
+
+    cell = whole.cell
+    held = held_out_log_likelihood(margins, cell.first, cell.second, trials.unit, seed=seed)
+    total = cell.first + cell.second
+    why = NO_ANSWERS if not cell.answers else "there are fewer than two units to hold out"
+    for name, value, sums in (
+        ("log_likelihood", held.mean, held.log_likelihood),
+        ("log_likelihood_constant", held.constant_mean, held.constant),
+    ):
+        each = sums / np.maximum(total, 1)
+        resampled = share_resampled(each, total, whole.unit, whole.counts)
+        yield whole.measure(name, value, resampled, why)
+    scales = np.array([scale.k for scale in held.scales])
+    median = float(np.median(scales)) if len(scales) else np.nan
+    yield whole.measure("scale", median, None, why)
+
+
+def _per_unit(
+    params: Params, inputs: TrialInputs, margins: DoubleArray, rows: DoubleArray
+) -> dict[str, DoubleArray]:
+    """Human accuracy (HIS) beside what the metric says of each unit, over the stimuli in `rows`."""
+    import numpy as np
+
+    from iibench.agreement import agreeing
+    from iibench.observers import correct
+
+    trials, found = inputs.trials, inputs.similarities
+    if found is None:
+        return {}
+    cell = everything(trials)
+    total = (cell.first + cell.second) * rows
+    rate = np.where(total > 0, cell.first / np.maximum(total, 1), np.nan)
+    per_unit = {
+        "human_accuracy": per_unit_share(rate, total, trials),
+        "insilico_accuracy": per_unit_share(correct(margins), rows, trials),
+        "margin": per_unit_share(margins, rows, trials),
+        "ii": per_unit_share(found.among, rows, trials),
+        "agreement": per_unit_share(agreeing(margins, cell.first, cell.second), total, trials),
+    }
+    if found.opposite.shape[2]:
+        terms = mis(mis_margins(found), params.mis_scale)
+        per_unit["mis"] = per_unit_share(terms, rows, trials)
+    return per_unit
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationBase]:
+    """Registers `human`."""
+    yield TrialEvaluationSpec(
+        name="human",
+        summary="Agreement with human psychophysics: AUC of an observer's margins against whether "
+        "people were right",
+        params=Params,
+        unlabelled=("by", "resamples"),
+        headline=("observer",),
+        judge=judge,
+        headline_measure="auc",
+        chance=0.5,
+        unit="area under the ROC curve",
+        citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.1; "
+        "Zimmermann et al. 2023",
+    )

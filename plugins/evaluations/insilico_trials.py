@@ -1,0 +1,97 @@
+"""In-silico psychophysics on given trials: does the observer choose the right query? (Sec. 2.3)
+
+Unlike `insilico`, which draws its trials from a dataset's activations, the images of these trials come
+with the dataset; no human answer is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from iibench import hookimpl
+from iibench.errors import CaseError
+from iibench.trials import TrialEvaluationSpec, TrialScores
+
+from ._answers import ObserverParams, margins_of
+from ._measured import Drawn, groups_of, per_unit_share
+
+if TYPE_CHECKING:
+    from iibench.records import Measure
+    from iibench.specs import DoubleArray, EvaluationBase
+    from iibench.trials import TrialInputs
+
+BY = ("model", "condition", "difficulty", "layers", "layout")
+
+
+@dataclass(frozen=True)
+class Params(ObserverParams):
+    """The observer, the groups of trials, and the intervals."""
+
+    by: tuple[str, ...] = field(
+        default=BY,
+        metadata={"help": "groups of trials: attributes of theirs, several joined by +"},
+    )
+    resamples: Annotated[int, Ge(2)] = field(
+        default=2000, metadata={"help": "cluster bootstrap resamples of units"}
+    )
+
+
+def judge(params: Params, inputs: TrialInputs) -> TrialScores:
+    """Share of the trials in which the observer chooses the right query, a tie one half."""
+    import numpy as np
+
+    from iibench.observers import correct
+    from iibench.resampling import share_resampled
+
+    trials = inputs.trials
+    if inputs.similarities is None or not trials.has_truth:
+        raise CaseError("these trials have no right answer; expected the evaluation triplets")
+    margins = margins_of(params, inputs.similarities)
+    chosen = correct(margins)
+    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
+    measures = [m for group in groups for m in _measures(chosen, margins, group)]
+    whole = groups[0]
+    one = np.ones(len(trials))
+    per_unit = {
+        "insilico_accuracy": per_unit_share(chosen, one, trials),
+        "margin": per_unit_share(margins, one, trials),
+        "ii": per_unit_share(inputs.similarities.among, one, trials),
+    }
+    resampled = share_resampled(chosen, one, whole.unit, whole.counts)
+    return TrialScores(tuple(measures), margins, (), per_unit, resampled)
+
+
+def _measures(chosen: DoubleArray, margins: DoubleArray, group: Drawn) -> list[Measure]:
+    import numpy as np
+
+    from iibench.resampling import share, share_resampled
+
+    one = np.ones(len(chosen))
+    found = []
+    for name, values in (("insilico_accuracy", chosen), ("mean_margin", margins)):
+        inside = np.where(group.cell.stimuli, values, np.nan)
+        resampled = share_resampled(inside, one, group.unit, group.counts)
+        measure = group.measure(name, share(inside, one), resampled, "no stimulus has images")
+        found.append(measure)
+    return found
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationBase]:
+    """Registers `insilico_trials`."""
+    yield TrialEvaluationSpec(
+        name="insilico_trials",
+        summary="In-silico psychophysics accuracy on given trials, with or without human answers",
+        params=Params,
+        unlabelled=("by", "resamples"),
+        headline=("observer",),
+        judge=judge,
+        headline_measure="insilico_accuracy",
+        chance=0.5,
+        unit="share of trials answered correctly",
+        citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.3",
+    )

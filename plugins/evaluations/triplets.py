@@ -1,0 +1,169 @@
+"""Similarity judgements: which of two candidates is more like the reference, for metric and people?
+
+People disagree, so votes are counted: a metric's agreement is the share of all votes that it sides with
+(a tie of the metric one half), and no metric can agree with more than the share of votes on the
+majority's side. Agreement on triplets with a majority alone flatters, and stands second. Triplets share
+reference images, which are therefore what the bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from iibench import hookimpl
+from iibench.errors import CaseError
+from iibench.trials import TrialEvaluationSpec, TrialScores
+
+from ._answers import Cell
+from ._measured import (
+    NO_ANSWERS,
+    Drawn,
+    groups_of,
+    of_ceiling,
+    per_unit_share,
+    roc_curve,
+)
+
+if TYPE_CHECKING:
+    from iibench.records import Measure
+    from iibench.specs import DoubleArray, EvaluationBase, IntArray
+    from iibench.trials import TrialInputs
+
+BY = ("majority", "subset", "split")
+
+
+@dataclass(frozen=True)
+class Params:
+    """The groups of triplets, and the intervals."""
+
+    by: tuple[str, ...] = field(
+        default=BY,
+        metadata={"help": "groups of triplets: attributes of theirs, several joined by +"},
+    )
+    resamples: Annotated[int, Ge(2)] = field(
+        default=2000, metadata={"help": "cluster bootstrap resamples of reference images"}
+    )
+
+
+def judge(params: Params, inputs: TrialInputs) -> TrialScores:
+    """Agreement with votes and majorities, AUC and ceilings, of all triplets and of every group."""
+    from iibench.agreement import agreeing
+    from iibench.observers import margin_eq2
+    from iibench.resampling import share_resampled
+
+    if inputs.similarities is None:
+        raise CaseError("triplets looks at images, and was given no metric")
+    trials = inputs.trials
+    margins = margin_eq2(inputs.similarities.references)
+    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
+    measures = [m for group in groups for m in _measures(margins, group)]
+    whole = groups[0]
+    curves = roc_curve(*_mirrored(margins, whole.cell), {})
+    total = whole.cell.first + whole.cell.second
+    alike = agreeing(margins, whole.cell.first, whole.cell.second)
+    per_unit = {"agreement": per_unit_share(alike, total, trials)}
+    resampled = share_resampled(alike, total, whole.unit, whole.counts)
+    return TrialScores(tuple(measures), margins, curves, per_unit, resampled)
+
+
+def _measures(margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
+    import numpy as np
+
+    from iibench.agreement import (
+        agreeing,
+        majority_agreeing,
+        majority_agreement,
+        vote_ceiling,
+    )
+    from iibench.resampling import share, share_resampled
+
+    cell = group.cell
+    first, second = cell.first, cell.second
+    total = first + second
+    alike = agreeing(margins, first, second)
+    value = group.measure(
+        "vote_agreement",
+        share(alike, total),
+        share_resampled(alike, total, group.unit, group.counts),
+        NO_ANSWERS,
+    )
+    larger = np.maximum(first, second) / np.maximum(total, 1)
+    ceiling = group.measure(
+        "vote_ceiling",
+        vote_ceiling(first, second),
+        share_resampled(larger, total, group.unit, group.counts),
+        NO_ANSWERS,
+    )
+    yield value
+    yield ceiling
+    yield of_ceiling("vote_agreement_of_ceiling", value, ceiling, 0.5)
+    sided, one = majority_agreeing(margins, first, second), np.ones(len(first))
+    decided = first != second
+    n, stimuli = int(total[decided].sum()), int((decided & cell.stimuli).sum())
+    for measure in (
+        group.measure(
+            "majority_agreement",
+            majority_agreement(margins, first, second),
+            share_resampled(sided, one, group.unit, group.counts),
+            "no triplet has a majority",
+        ),
+        group.measure(
+            "vote_ceiling_of_majorities",
+            vote_ceiling(first, second, majority_only=True),
+            None,
+            "no triplet has a majority",
+        ),
+    ):
+        yield replace(measure, n=n, stimuli=stimuli)
+    yield _symmetric_auc(margins, group)
+
+
+def _symmetric_auc(margins: DoubleArray, group: Drawn) -> Measure:
+    """AUC of votes for a candidate against the margin in its favour, each triplet from both sides.
+
+    Which candidate comes first is arbitrary (or is the majority's), so each triplet is counted as it
+    stands and with its candidates exchanged.
+    """
+    import numpy as np
+
+    from iibench.agreement import auc, auc_resampled
+
+    both, chose, others = _mirrored(margins, group.cell)
+    unit = np.concatenate([group.unit, group.unit])
+    return group.measure(
+        "auc",
+        auc(both, chose, others),
+        auc_resampled(both, chose, others, unit, group.counts),
+        NO_ANSWERS,
+    )
+
+
+def _mirrored(margins: DoubleArray, cell: Cell) -> tuple[DoubleArray, IntArray, IntArray]:
+    """(margins, votes for, votes against) of each triplet as it stands and with candidates exchanged."""
+    import numpy as np
+
+    return (
+        np.concatenate([margins, -margins]),
+        np.concatenate([cell.first, cell.second]),
+        np.concatenate([cell.second, cell.first]),
+    )
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationBase]:
+    """Registers `triplets`."""
+    yield TrialEvaluationSpec(
+        name="triplets",
+        summary="Agreement with people's similarity judgements: the share of votes that a metric "
+        "sides with",
+        params=Params,
+        unlabelled=("by", "resamples"),
+        judge=judge,
+        headline_measure="vote_agreement",
+        chance=0.5,
+        unit="share of votes",
+    )
