@@ -1,32 +1,58 @@
 """The neurons themselves: the basis of activation space, the baseline of every finder.
 
-A (n, N) activations, K = N directions, R = A.
+A (n, N) activations, K = N directions or one for each of the chosen units, R = A[:, units].
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.specs import NoParams
+from iibench.errors import CaseError
 
 if TYPE_CHECKING:
     from iibench.specs import FitContext, FloatArray
 
 
-def fit(params: NoParams, A: FloatArray, context: FitContext) -> Directions:
-    """The N basis vectors, in the order of the neurons."""
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the neurons."""
+
+    units: tuple[Annotated[int, Ge(0)], ...] = field(
+        default=(), metadata={"help": "only these channels, in this order; without it all N"}
+    )
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """The N basis vectors, in the order of the neurons, or those of `params.units` in that order.
+
+    Raises `CaseError` for a unit that the layer does not have and for one that is named twice.
+    """
     import numpy as np
 
-    return Directions(np.eye(A.shape[1], dtype=np.float32))
+    N = A.shape[1]
+    units = params.units or tuple(range(N))
+    beyond = [unit for unit in units if unit >= N]
+    if beyond:
+        raise CaseError(f"neurons: found unit {beyond[0]}; expected 0 to {N - 1}, since N = {N}")
+    twice = [unit for k, unit in enumerate(units) if unit in units[:k]] if params.units else []
+    if twice:
+        raise CaseError(f"neurons: found unit {twice[0]} twice; expected each unit once")
+    vectors = np.zeros((len(units), N), dtype=np.float32)
+    vectors[np.arange(len(units)), units] = 1
+    return Directions(vectors)
 
 
-def encode(params: NoParams, directions: Directions, A: FloatArray) -> FloatArray:
-    """R (n, N): the activation, unchanged."""
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, K): the activation, unchanged."""
     import numpy as np
 
-    return np.ascontiguousarray(A, dtype=np.float32)
+    chosen = A[:, params.units] if params.units else A
+    return np.ascontiguousarray(chosen, dtype=np.float32)
 
 
 @hookimpl
@@ -35,6 +61,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="neurons",
         summary="the N neurons: basis vectors of activation space; response: the activation",
+        params=Params,
         fit=fit,
         encode=encode,
         trains_on=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iibench.errors import AssetError
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
+def read_state(path: Path, entry: str | None = None) -> dict[str, torch.Tensor]:
     """Name -> tensor from a .safetensors file or a plain PyTorch state dict.
 
+    `entry`: the key below which the state dict lies in a training checkpoint, where the file is one.
     Raises `AssetError` where the file is missing, of another kind, or holds anything but tensors.
     """
     import torch
@@ -24,6 +25,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
     if not path.is_file():
         raise AssetError(f"weights {str(path)!r}: no such file")
+    state: Any
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
@@ -33,6 +35,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         raise AssetError(
             f"weights {str(path)!r}: not a .safetensors file or a PyTorch state dict ({error})"
         ) from error
+    if isinstance(state, dict) and entry is not None and isinstance(state.get(entry), dict):
+        state = state[entry]
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise AssetError(f"weights {str(path)!r}: expected a state dict, a mapping name -> tensor")
     return state

@@ -83,12 +83,12 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     if params.weights == "default":
         weights = get_model_weights(params.variant).DEFAULT
         preprocess = _preprocess_of(weights, params.size)
-        module = _pretrained(params.variant, weights, resources)
+        module = pretrained_network(params.variant, weights, resources)
         provenance = f"torchvision {weights}"
     elif params.weights == "none":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(params.seed)
-            module = _build(params.variant, num_classes=params.classes)
+            module = build_network(params.variant, num_classes=params.classes)
         provenance = f"random, seed {params.seed}"
     else:
         path = resources.base_dir / params.weights
@@ -98,7 +98,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     return LoadedModel(module, preprocess, provenance)
 
 
-def _build(variant: str, **options: Any) -> torch.nn.Module:
+def build_network(variant: str, **options: Any) -> torch.nn.Module:
     from torchvision.models import get_model
 
     with warnings.catch_warnings():  # GoogLeNet and Inception announce a future initialisation
@@ -115,7 +115,7 @@ def _preprocess_of(weights: Any, size: int | None) -> Preprocess:
     )
 
 
-def _pretrained(variant: str, weights: Any, resources: Resources) -> torch.nn.Module:
+def pretrained_network(variant: str, weights: Any, resources: Resources) -> torch.nn.Module:
     """The network with torchvision's weights: from torch hub's folder, the data folder, their URL.
 
     torchvision itself builds the network, since some architectures differ with weights.
@@ -132,7 +132,7 @@ def _pretrained(variant: str, weights: Any, resources: Resources) -> torch.nn.Mo
         _verify(cached)  # torch hub checks what it downloads, never what it finds
     try:
         with _socket_timeout(TIMEOUT):
-            return _build(variant, weights=weights, progress=False)
+            return build_network(variant, weights=weights, progress=False)
     except (URLError, OSError, RuntimeError) as error:
         raise AssetError(
             f"the weights of torchvision:{variant} ({filename}) cannot be had: {error}; download "
@@ -178,7 +178,7 @@ def _from_file(params: Params, path: Path) -> torch.nn.Module:
 
     state = read_state(path)
     with torch.random.fork_rng(devices=[]):
-        module = _build(params.variant, num_classes=params.classes)
+        module = build_network(params.variant, num_classes=params.classes)
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iibench.errors import CaseError
-from iibench.specs import FinderSpec, FitContext, NoParams
+from iibench.specs import FinderSpec, FitContext
 from iibench_plugins.finders import ica, kmeans, neurons, nmf, pca, random, sae
 
 PARAMS = {
-    "neurons": NoParams(),
+    "neurons": neurons.Params(),
     "random": random.Params(k=7),
     "pca": pca.Params(k=5),
     "ica": ica.Params(k=5),

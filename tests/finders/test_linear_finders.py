@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 from sklearn.decomposition import FastICA
 
-from iibench.specs import FitContext, NoParams
+from iibench.errors import CaseError
+from iibench.specs import FitContext
+from iibench.suite.labels import read_label
+from iibench.suite.params import ParamError, label, label_values, parse_params
 from iibench_plugins.finders import ica, neurons, pca, random
 from iibench_plugins.finders._orientation import positive_skew_signs, sklearn_seed
 
 
 def test_neurons_are_the_basis_and_respond_with_the_activation(activations, context):
-    found = neurons.fit(NoParams(), activations, context)
+    found = neurons.fit(neurons.Params(), activations, context)
     assert np.array_equal(found.vectors, np.eye(12))
-    assert np.array_equal(neurons.encode(NoParams(), found, activations), activations)
+    assert np.array_equal(neurons.encode(neurons.Params(), found, activations), activations)
 
 
 def test_random_directions_are_uniform_on_the_sphere(context):
@@ -149,3 +152,40 @@ def test_random_does_not_need_the_activations_values():
     one = random.fit(random.Params(k=4), np.zeros((3, 5), np.float32), FitContext(9))
     two = random.fit(random.Params(k=4), np.ones((8, 5), np.float32), FitContext(9))
     assert np.array_equal(one.vectors, two.vectors)
+
+
+# ----------------------------------------------------------------------------- chosen neurons
+
+
+@given(st.lists(st.integers(0, 11), min_size=1, unique=True), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_chosen_neurons_are_those_columns_in_that_order(units, seed):
+    A = np.random.default_rng(seed).normal(size=(9, 12)).astype(np.float32)
+    params = neurons.Params(units=tuple(units))
+    found = neurons.fit(params, A, FitContext(0))
+    assert np.array_equal(found.vectors, [[float(n == unit) for n in range(12)] for unit in units])
+    assert found.vectors.dtype == np.float32
+    R = neurons.encode(params, found, A)
+    assert np.array_equal(R, np.stack([A[:, unit] for unit in units], axis=1))
+    assert np.array_equal(R, (A @ found.vectors.T))
+    assert R.flags.c_contiguous
+
+
+def test_neurons_that_are_not_there_or_named_twice(activations, context):
+    with pytest.raises(CaseError, match="found unit 12; expected 0 to 11, since N = 12"):
+        neurons.fit(neurons.Params(units=(3, 12)), activations, context)
+    with pytest.raises(CaseError, match="found unit 3 twice"):
+        neurons.fit(neurons.Params(units=(3, 5, 3)), activations, context)
+
+
+def test_the_label_of_chosen_neurons_reads_back():
+    (spec,) = neurons.iibench_register_finders()
+    params = parse_params(spec, {"units": [36, 130]})
+    assert label(spec, params) == "neurons[units=36+130]"
+    assert label(spec, parse_params(spec, {})) == "neurons"
+    for units in ((36, 130), (7,)):
+        params = neurons.Params(units=units)
+        written = read_label(label(spec, params)).params
+        assert parse_params(spec, label_values(spec, written)) == params
+    with pytest.raises(ParamError, match="list of integer >= 0"):
+        parse_params(spec, {"units": [-1]})
