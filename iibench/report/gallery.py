@@ -111,15 +111,15 @@ class Album:
         return [self._index[key] for key in keys]
 
 
-def data_uri(png: bytes) -> str:
-    """The image as a data: URI, photographs scaled down to 96 pixels a side (JPEG)."""
+def data_uri(png: bytes, side: int = THUMBNAIL) -> str:
+    """The image as a data: URI, photographs scaled down to at most `side` pixels a side (JPEG)."""
     width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
     if max(width, height) <= SMALL:
         return "data:image/png;base64," + base64.b64encode(png).decode()
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -7,26 +7,21 @@ plots and in plotly's labels.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from iibench.leaderboard import BASELINE
+from iibench.report.base import PLOTLY, environment, shared
 
 if TYPE_CHECKING:
-    import jinja2
-
     from iibench.records import Section
     from iibench.report.plots import Figure, Look
     from iibench.report.tables import Family, Place
     from iibench.results import Run
 
-PLOTLY = "plotly.min.js"
-STATUSES = ("passed", "failed", "error", "skipped")
 #: With more points than this on the page, plots show only the units beyond the whiskers.
 MOST_POINTS = 60_000
 
@@ -39,8 +34,10 @@ def write_page(run: Run, folder: Path, sections: Sequence[Section] = ()) -> Path
     """
     from plotly.offline import get_plotlyjs
 
+    from iibench.report.trial_page import render_trials
+
     page = folder / "index.html"
-    text = render(run, sections)
+    text = render_trials(run, sections) if run.trial_cases else render(run, sections)
     script = get_plotlyjs().encode("utf-8")
     beside = folder / PLOTLY
     if not beside.is_file() or beside.stat().st_size != len(script):
@@ -51,9 +48,7 @@ def write_page(run: Run, folder: Path, sections: Sequence[Section] = ()) -> Path
 
 def render(run: Run, sections: Sequence[Section] = ()) -> str:
     """The page's HTML; it expects plotly.min.js in its own folder."""
-    from markupsafe import Markup
-
-    from iibench.report.gallery import QUANTILES, galleries, shown_cases
+    from iibench.report.gallery import galleries, shown_cases
     from iibench.report.plots import looks
     from iibench.report.tables import places
     from iibench.report.words import alternatives, definitions, headlines
@@ -87,41 +82,19 @@ def render(run: Run, sections: Sequence[Section] = ()) -> str:
         "alternative": alternatives(found),
     }
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
-            run=run,
-            meta=run.meta,
+            **shared(run, sections, payload),
             places=found,
             keys=keys,
             figures=figures,
             galleries=payload["galleries"],
             left_out=left_out,
-            quantiles=QUANTILES,
             headlines=headlines(found),
             definitions=definitions(run, found),
-            counts={status: sum(c.status == status for c in run.cases) for status in STATUSES},
-            met={
-                s: sum(v.status == s for v in run.verdicts) for s in ("passed", "failed", "skipped")
-            },
-            problems=_problems(run),
-            remarks=_remarks(run),
-            sections=sections,
-            plotly=PLOTLY,
-            payload=Markup(script_json(payload)),
         )
     )
-
-
-def script_json(value: Any) -> str:
-    """Compact JSON that can stand inside a <script> element: it holds no `<`, `>` or `&`.
-
-    Raises `ValueError` for a number that is not finite.
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
 
 
 def _figures(
@@ -164,58 +137,6 @@ def _parts_figures(
         chosen = neurons + (kmeans or [row.finder for row in others])[:1]
         figures.append(parts_figure(views, chosen, unit, look, every))
     return figures
-
-
-def _problems(run: Run) -> list[tuple[str, str, list[Any]]]:
-    """(status, reason, cases) of everything that did not pass, equal reasons together."""
-    grouped: dict[tuple[str, str], list[Any]] = {}
-    for status in ("error", "failed", "skipped"):
-        for case in run.cases:
-            if case.status == status:
-                grouped.setdefault((status, case.reason or "no reason given"), []).append(case)
-    return [(status, reason, cases) for (status, reason), cases in grouped.items()]
-
-
-def _remarks(run: Run) -> list[tuple[str, list[str]]]:
-    """(what a finder noted, the finders that did), each once."""
-    grouped: dict[str, list[str]] = {}
-    for case in run.cases:
-        for note in case.notes:
-            finders = grouped.setdefault(note, [])
-            if case.finder.label not in finders:
-                finders.append(case.finder.label)
-    return list(grouped.items())
-
-
-def _environment() -> jinja2.Environment:
-    import jinja2
-    from markupsafe import Markup
-
-    from iibench.report import numbers, plots
-
-    folder = files("iibench.report") / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": numbers.number,
-        "signed": numbers.signed,
-        "interval": numbers.interval,
-        "p": numbers.p_value,
-        "duration": numbers.duration,
-        "moment": numbers.moment,
-    }
-    environment.globals |= {
-        "strip": plots.strip,
-        "span": plots.span,
-        "style": Markup((folder / "page.css").read_text("utf-8")),
-        "script": Markup((folder / "page.js").read_text("utf-8")),
-    }
-    return environment
 
 
 def _write(path: Path, content: bytes) -> None:

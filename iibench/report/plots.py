@@ -93,7 +93,7 @@ def box_figure(view: View, unit: str, look: Mapping[str, Look], every_point: boo
             "zeroline": False,
             "automargin": True,
         },
-        "shapes": _chance_line(view.chance, "x"),
+        "shapes": chance_line(view.chance, "x"),
     }
     points = "Each point is one unit" if every_point else "Points are units beyond the whiskers"
     return Figure(
@@ -175,7 +175,7 @@ def line_figure(
         "height": 440,
         "xaxis": {"title": {"text": f"{over} (parameter of {family.name})"}, "zeroline": False},
         "yaxis": {"title": {"text": html.escape(f"mean {unit}")}, "zeroline": False},
-        "shapes": _chance_line(chance, "y"),
+        "shapes": chance_line(chance, "y"),
     }
     at_chance = "" if chance is None else f" The dotted line is chance ({number(chance, 2)})."
     return Figure(
@@ -320,7 +320,7 @@ def _axis(view: View, unit: str, metric: str | None = None) -> str:
     return html.escape(f"{view.evaluation}, {under}" + (f" ({unit})" if unit else ""))
 
 
-def _chance_line(chance: float | None, axis: str) -> list[dict[str, Any]]:
+def chance_line(chance: float | None, axis: str) -> list[dict[str, Any]]:
     """A dotted line at the level of chance across the whole plot."""
     if chance is None:
         return []

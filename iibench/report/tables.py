@@ -191,20 +191,20 @@ def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
     return Row(
         case=case,
         finder=case.finder.label,
-        k=_whole(record["k"]),
-        scored=_whole(record["n_scored"]),
-        mean=_real(record["mean"]),
-        low=_real(record["low"]),
-        high=_real(record["high"]),
-        median=_real(record["median"]),
-        sd=_real(record["sd"]),
-        diff=_real(record["diff_to_neurons"]),
-        diff_low=_real(record["diff_low"]),
-        diff_high=_real(record["diff_high"]),
-        p=_real(record["p_holm"]),
-        effect=_real(record["effect"]),
-        rank_low=_whole(record["rank_low"]),
-        rank_high=_whole(record["rank_high"]),
+        k=whole(record["k"]),
+        scored=whole(record["n_scored"]),
+        mean=real(record["mean"]),
+        low=real(record["low"]),
+        high=real(record["high"]),
+        median=real(record["median"]),
+        sd=real(record["sd"]),
+        diff=real(record["diff_to_neurons"]),
+        diff_low=real(record["diff_low"]),
+        diff_high=real(record["diff_high"]),
+        p=real(record["p_holm"]),
+        effect=real(record["effect"]),
+        rank_low=whole(record["rank_low"]),
+        rank_high=whole(record["rank_high"]),
         seconds=float(record["seconds"]),
         unscored=tuple(reasons.most_common()),
     )
@@ -229,12 +229,14 @@ def _without(label: str, over: str | None) -> str:
     return f"{name}[{','.join(items)}]" if items else name
 
 
-def _real(value: Any) -> float | None:
-    return None if value is None or value != value or not _finite(value) else float(value)
+def real(value: Any) -> float | None:
+    """A number of a table; None where it is missing or not finite."""
+    return float(value) if value is not None and _finite(value) else None
 
 
-def _whole(value: Any) -> int | None:
-    return None if _real(value) is None else int(value)
+def whole(value: Any) -> int | None:
+    """The same for whole numbers."""
+    return None if real(value) is None else int(value)
 
 
 def _finite(value: Any) -> bool:

@@ -120,7 +120,7 @@ def alternatives(places: Sequence[Place]) -> str:
 def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
     """(term, sentence) for everything on the page that was computed."""
     found = [_evaluation(label, record) for label, record in _evaluations(run, places)]
-    found += list(_metrics(run))
+    found += list(metric_definitions(run))
     b = f"{RESAMPLES:,}"
     found += [
         (
@@ -185,7 +185,8 @@ def _evaluation(title: str, record: Mapping[str, Any]) -> tuple[str, str]:
     return title, str(record.get("summary") or "No description.")
 
 
-def _metrics(run: Run) -> Iterator[tuple[str, str]]:
+def metric_definitions(run: Run) -> Iterator[tuple[str, str]]:
+    """(label, sentences) of every metric of the run."""
     for label, record in run.meta.get("metrics", {}).items():
         if record.get("part") is not None:
             continue

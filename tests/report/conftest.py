@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from iibench.records import CaseReport, Named, Verdict
+from iibench.records import CaseReport, Named, Section, Verdict
+from iibench.report.trial_page import render_trials
 from iibench.results import Run
 from iibench.statistics import summarise
 
+from . import trial_runs
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 FINDERS = {
     "random[k=256]": 256,
     "neurons": 256,
@@ -218,9 +230,8 @@ def make_run(
     for dataset, indices in shown.items():
         pngs |= make_images(dataset, sorted(indices))
     tops = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return SyntheticRun(
-        Path("unused"), make_meta(cases, **meta), tuple(cases), tuple(verdicts), tops, pngs
-    )
+    record = make_meta(cases, **meta)
+    return SyntheticRun(Path("unused"), record, tuple(cases), tuple(verdicts), tops=tops, pngs=pngs)
 
 
 def full_cases(per_unit: float = 1.0) -> list[CaseReport]:
@@ -267,3 +278,34 @@ def small_run() -> SyntheticRun:
         {"level": "info", "text": "3 cases were deselected"},
     ]
     return make_run(cases, verdicts, notes=notes)
+
+
+@pytest.fixture(scope="session")
+def trial_data() -> trial_runs.Data:
+    """Made-up trials with answers."""
+    return trial_runs.make_data()
+
+
+@pytest.fixture(scope="session")
+def trial_run(trial_data: trial_runs.Data, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on them, read back from its folder."""
+    return trial_runs.full_run(tmp_path_factory.mktemp("trials"), trial_data)
+
+
+@pytest.fixture(scope="session")
+def trial_html(trial_run: Run) -> str:
+    """Its page."""
+    return render_trials(trial_run, [Section("Extra", ("From a plugin.",), ())])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; skipped where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium browser is installed")
+    with api.sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield instance
+        instance.close()

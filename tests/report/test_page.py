@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from iibench.records import Section, Verdict
-from iibench.report.page import render, script_json, write_page
+from iibench.report.base import script_json
+from iibench.report.page import render, write_page
 
 from .conftest import SyntheticRun, full_cases, make_case, make_run
 

@@ -35,7 +35,7 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: narrow ? 11 : 12, color: css("fg") },
       margin: { l: 10, r: 10, t: 10, b: 10, pad: 2 },
-      legend: { orientation: "h", yanchor: "top", y: -0.2, x: 0 },
+      legend: { orientation: "h", yanchor: "top", y: -0.2, x: 0, ...layout.legend },
       hoverlabel: { font: { family: "system-ui, sans-serif" } },
       xaxis: axis(layout.xaxis, narrow), yaxis: axis(layout.yaxis, narrow), dragmode: false,
     };
@@ -54,7 +54,7 @@
     plots.forEach((plot) => near.observe(plot));
     dark.addEventListener("change", redraw);
     print.addEventListener("change", redraw);
-    addEventListener("beforeprint", () => plots.forEach(draw));
+    addEventListener("beforeprint", () => plots.filter((p) => p.clientWidth).forEach(draw));
   } else {
     plots.forEach((plot) => { plot.textContent = "The plot needs plotly.min.js, which lies beside this page."; });
   }
