@@ -70,21 +70,35 @@ def test_the_plugin_of_20_lines_works(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(case.status == "passed" for case in pixel)
 
 
-def test_the_suite_in_the_readme_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "case_id"),
+    [
+        ("name: mine", "cifar10/resnet50_cifar10/layer1/kmeans[k=256]/lpips/ii"),
+        ("name: people", "triplets[format=csv,path=mine.csv]/lpips/triplets"),
+    ],
+)
+def test_the_suites_in_the_readme_are_valid(tmp_path: Path, name: str, case_id: str) -> None:
     from iibench.plugins import load_plugins
     from iibench.suite.cases import collect
     from iibench.suite.load import load_suite
 
     path = tmp_path / "mine.yaml"
-    path.write_text(block("yaml", "iibench:"))
+    path.write_text(block("yaml", name))
     registry = load_plugins(environ="").registry
-    ids = {case.id for case in collect(load_suite(str(path), registry), registry)}
-    assert "cifar10/resnet50_cifar10/layer1/kmeans[k=256]/lpips/ii" in ids
+    assert case_id in {case.id for case in collect(load_suite(str(path), registry), registry)}
+
+
+def test_the_suites_that_the_readme_lists_are_shipped() -> None:
+    from iibench.suite.load import shipped_suites
+
+    listed = set(re.findall(r"^\| `([a-z0-9_]+)` \|", README, re.MULTILINE))
+    suites = set(shipped_suites()) - {"quickstart", "cifar_layer1"}
+    assert suites == {name for name in listed if not name.startswith("iibench_")}
 
 
 def test_every_file_of_the_architecture_is_there() -> None:
     listing = block("", "specs.py errors.py")
-    names = re.findall(r"[a-z]+\.py", listing)
+    names = re.findall(r"[a-z_]+\.py", listing)
     assert len(names) > 15
     for name in names:
         assert (ROOT / "iibench" / name).is_file(), name
