@@ -48,7 +48,7 @@ def _verdicts(
         elif report.status in ("skipped", "error"):
             outcome = (
                 "skipped",
-                f"{expectation.on} was not scored: {report.reason or 'no reason'}",
+                f"{expectation.on} was not scored: {_first_line(report)}",
             )
         elif expectation.above is not None:
             rival = by_name.get((expectation.evaluation, expectation.above))
