@@ -20,23 +20,33 @@ def command(
     """Show what SUITE would run: datasets, layers, finders, metrics, evaluations, expectations."""
     plugins = load(plugin_names, plugins_dirs)
     from iibench.suite.cases import collect
+    from iibench.suite.expect import sentence
     from iibench.suite.load import load_suite
+    from iibench.suite.schema import TrialExpectation
+    from iibench.suite.trial_expect import sentence as trial_sentence
 
     loaded = load_suite(suite, plugins.registry, overrides)
     cases = collect(loaded, plugins.registry)
     click.echo(f"{loaded.name}: {loaded.description}".rstrip(": "))
     data = loaded.dataset
-    click.echo(f"dataset: {data.label} (fit on {data.fit}, evaluated on {data.evaluate})")
+    splits = "" if loaded.of_trials else f" (fit on {data.fit}, evaluated on {data.evaluate})"
+    click.echo(f"dataset: {data.label}{splits}")
     if loaded.fallback is not None:
         back = loaded.fallback
         click.echo(f"fallback: {back.label} (fit on {back.fit}, evaluated on {back.evaluate})")
     for model, layers in loaded.models:
         click.echo(f"model: {model.label}: {', '.join(layer.label for layer in layers)}")
-    click.echo(f"finders: {', '.join(choice.label for choice in loaded.finders)}")
-    click.echo(f"metrics: {', '.join(choice.label for choice in loaded.metrics)}")
+    for kind, choices in (("finders", loaded.finders), ("metrics", loaded.metrics)):
+        if choices:
+            click.echo(f"{kind}: {', '.join(choice.label for choice in choices)}")
     for evaluation, metrics in loaded.evaluations:
         only = f" (only {', '.join(sorted(metrics))})" if metrics is not None else ""
         click.echo(f"evaluation: {evaluation.label}{only}")
     for expectation in loaded.expectations:
-        click.echo(f"expects: {expectation.text}")
+        if isinstance(expectation, TrialExpectation):
+            click.echo(f"expects: {trial_sentence(expectation)}")
+        else:
+            click.echo(f"expects: {sentence(expectation)}")
+    if loaded.references:
+        click.echo(f"beside: {len(loaded.references)} published values")
     click.echo(f"{len(cases)} cases, seed {loaded.seed}")

@@ -38,7 +38,7 @@ def _verdicts(
         for report in reports
     }
     for expectation in expectations:
-        text = expectation.text or sentence(expectation)
+        text = sentence(expectation)
         report = by_name.get((expectation.evaluation, expectation.metric))
         if expectation.dataset not in (full_label(dataset), dataset.name):
             detail = f"it is about {expectation.dataset}; {dataset.label} was used"
@@ -59,7 +59,9 @@ def _verdicts(
 
 
 def sentence(expectation: TrialExpectation) -> str:
-    """The expectation in words, made of its names and numbers."""
+    """The expectation in words: its own text, or one made of its names and numbers."""
+    if expectation.text:
+        return expectation.text
     what = expectation.measure or "the main measure"
     group = ", ".join(f"{key} {value}" for key, value in expectation.where)
     subject = f"{what} of {expectation.on}" + (f" for {group}" if group else "")

@@ -184,6 +184,17 @@ def test_limit_takes_stimuli(iibench: Program, suite: Callable[..., Path]) -> No
     assert "limited to 20 of 60 stimuli (a seeded choice)" in notes
 
 
+def test_show_says_what_a_suite_on_trials_would_run(
+    iibench: Program, suite: Callable[..., Path]
+) -> None:
+    shown = iibench("show", suite()).out.splitlines()
+    assert "dataset: toytrials" in shown
+    assert not any(line.startswith(("finders", "model")) for line in shown)
+    assert "expects: exact counts" in shown
+    assert "expects: the main measure of human_accuracy for model net0 is at most 1" in shown
+    assert "beside: 1 published values" in shown
+
+
 def test_selection_and_plan(iibench: Program, suite: Callable[..., Path]) -> None:
     done = iibench("run", suite(), "--collect-only", "-k", "mis and not bright")
     assert done.code == 0
