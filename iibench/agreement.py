@@ -1,4 +1,4 @@
-"""How well an observer's margins agree with people's answers: ROC curves, their area, shares, DeLong.
+"""How well an observer's margins agree with people's answers: ROC curves, their area, shares.
 
 Notation: S stimuli; `margins` (S,) an observer's evidence for query 0 minus that for query 1; `first` (S,)
 how many answers chose query 0 and `second` (S,) how many query 1, whole numbers or expected (real) ones.
@@ -13,7 +13,6 @@ as people are right (`always_first`), so a share of agreement means nothing with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,19 +28,6 @@ if TYPE_CHECKING:
 
 #: Points of a curve that is to be drawn.
 POINTS = 200
-
-
-@dataclass(frozen=True)
-class DeLong:
-    """Areas of two observers on the same answers, the variance of their difference, two-sided p.
-
-    NaN where undefined; `p` is 1 where the variance and the difference are 0.
-    """
-
-    auc: float
-    other: float
-    variance: float
-    p: float
 
 
 # ----------------------------------------------------------------------------- the area, the curve
@@ -125,41 +111,6 @@ def thinned(
     kept[0], kept[-1] = 0, len(fpr) - 1
     kept = np.unique(kept)
     return fpr[kept], tpr[kept]
-
-
-def delong(margins: DoubleArray, other: DoubleArray, first: Answered, second: Answered) -> DeLong:
-    """Two observers' areas on the same answers, answers treated as independent (DeLong et al. 1988).
-
-    Structural components come from cumulative counts instead of all pairs (as the mid-ranks of Sun and
-    Xu 2014). Stimuli where either margin is NaN are left out. Where answers share stimuli and stimuli
-    share units this variance is too small: resample units for intervals.
-    """
-    from scipy.special import ndtr
-
-    kept = ~(np.isnan(margins) | np.isnan(other))
-    wins, losses = np.asarray(first, np.float64)[kept], np.asarray(second, np.float64)[kept]
-    n_first, n_second = float(wins.sum()), float(losses.sum())
-    nan = float("nan")
-    if not (n_first and n_second):
-        return DeLong(nan, nan, nan, nan)
-    won, lost = [], []
-    for scores in (margins[kept], other[kept]):
-        group = np.unique(scores, return_inverse=True)[1].ravel()
-        below, above = (np.bincount(group, weights) for weights in (losses, wins))
-        # V10 of an answer for query 0: share of answers for query 1 below it; V01 the other way round
-        won.append(((np.cumsum(below) - below / 2) / n_second)[group])
-        lost.append(((n_first - np.cumsum(above) + above / 2) / n_first)[group])
-    area, area_other = (float(wins @ component / n_first) for component in won)
-    difference = area - area_other
-    if n_first < 2 or n_second < 2:
-        return DeLong(area, area_other, nan, nan)
-    v10, v01 = won[0] - won[1], lost[0] - lost[1]
-    variance = float(wins @ (v10 - difference) ** 2 / (n_first - 1) / n_first)
-    variance += float(losses @ (v01 - difference) ** 2 / (n_second - 1) / n_second)
-    p = 1.0 if difference == 0 else nan
-    if variance > 0:
-        p = float(2 * ndtr(-abs(difference) / np.sqrt(variance)))
-    return DeLong(area, area_other, variance, p)
 
 
 # ------------------------------------------------------------------------- shares of equal choices

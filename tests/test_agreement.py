@@ -1,4 +1,4 @@
-"""Areas, curves, DeLong's test and shares of agreement, against scikit-learn and naive loops."""
+"""Areas, curves and shares of agreement, against scikit-learn and naive loops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from iibench.agreement import (
     always_first,
     auc,
     auc_resampled,
-    delong,
     majority_agreeing,
     majority_agreement,
     roc,
@@ -182,73 +181,6 @@ def test_a_thinned_curve_keeps_its_ends_and_its_area() -> None:
     for points in (2, 3, 50):
         assert 2 <= len(thinned(fpr, tpr, points)[0]) <= points
     assert thinned(x, y)[0] is x
-
-
-# -------------------------------------------------------------------------------------- DeLong
-
-
-def naive_delong(scores: list[np.ndarray], labels: np.ndarray) -> tuple[float, float, float]:
-    """Both areas and the variance of their difference from all pairs of answers."""
-    areas, v10, v01 = [], [], []
-    for score in scores:
-        right, wrong = score[labels == 1], score[labels == 0]
-        kernel = np.array([[float(x > y) + 0.5 * float(x == y) for y in wrong] for x in right])
-        areas.append(kernel.mean())
-        v10.append(kernel.mean(axis=1))
-        v01.append(kernel.mean(axis=0))
-    contrast = np.array([1, -1])
-    cov = np.cov(v10) / len(v10[0]) + np.cov(v01) / len(v01[0])
-    return areas[0], areas[1], float(contrast @ cov @ contrast)
-
-
-@settings(max_examples=60, deadline=None)
-@given(STIMULI, st.randoms(use_true_random=False))
-def test_delong_against_all_pairs(rows: Rows, random: object) -> None:
-    margins, first, second = split(rows)
-    other = np.array([random.randint(-3, 3) for _ in rows], np.float64)  # type: ignore[attr-defined]
-    found = delong(margins, other, first, second)
-    labels, scores = expanded(margins, first, second)
-    assert found.auc == pytest.approx(auc(margins, first, second), abs=1e-12)
-    assert found.other == pytest.approx(auc(other, first, second), abs=1e-12)
-    if min(first.sum(), second.sum()) < 2:
-        assert np.isnan(found.variance) and np.isnan(found.p)
-        return
-    a, b, variance = naive_delong([scores, expanded(other, first, second)[1]], labels)
-    assert (found.auc, found.other) == pytest.approx((a, b), abs=1e-12)
-    assert found.variance == pytest.approx(variance, abs=1e-12)
-    if variance > 1e-9:
-        z = abs(a - b) / np.sqrt(variance)
-        assert found.p == pytest.approx(2 * scipy.stats.norm.sf(z), abs=1e-9)
-
-
-def test_delong_of_identical_and_of_missing_margins() -> None:
-    margins, first, second = simulated(4)
-    same = delong(margins, np.exp(margins), first, second)
-    assert same.p == 1.0 and same.variance == 0.0 and same.auc == same.other
-    holes = margins.copy()
-    holes[:9] = np.nan
-    found, expected = (
-        delong(margins, holes, first, second),
-        delong(margins[9:], margins[9:], first[9:], second[9:]),
-    )
-    assert found == expected
-    assert np.isnan(delong(margins, margins, first, np.zeros_like(first)).p)
-
-
-def test_delong_rejects_a_true_hypothesis_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(5)
-    differences, variances, rejected = [], [], 0
-    for _ in range(600):
-        labels = (rng.random(150) < 0.7).astype(np.int64)
-        shared = rng.normal(size=150) + labels
-        a, b = shared + rng.normal(size=150), shared + rng.normal(size=150)
-        found = delong(a, b, labels, 1 - labels)
-        differences.append(found.auc - found.other)
-        variances.append(found.variance)
-        rejected += found.p < 0.05
-    # 5 % nominal: 600 repeats have a standard error of 0.9 %
-    assert 0.02 <= rejected / 600 <= 0.085
-    assert np.mean(variances) == pytest.approx(np.var(differences), rel=0.15)
 
 
 # ------------------------------------------------------------------------- shares of equal choices

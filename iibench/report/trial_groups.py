@@ -30,8 +30,9 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class GroupTable:
-    """The groups of one kind: `attributes`, and columns with their decimals."""
+    """The groups of one kind: `attributes`, and columns with their decimals; `title`: what is shown."""
 
+    title: str
     attributes: tuple[str, ...]
     columns: tuple[tuple[str, int], ...]
     rows: tuple[GroupRow, ...]
@@ -65,12 +66,38 @@ def kinds(board: Board) -> dict[tuple[str, ...], list[Group]]:
     return {attributes: list(groups) for attributes, groups in found.items()}
 
 
+#: Measures whose tables of groups are folded, with what stands beside each.
+FURTHER = {
+    "insilico_accuracy": "human_accuracy",
+    "agreement": "always_right",
+    "pearson_ii": "correlation_ceiling",
+    "pearson_insilico_accuracy": "correlation_ceiling",
+    "pearson_mis": "correlation_ceiling",
+}
+
+
 def group_tables(board: Board, parts: bool = False) -> list[GroupTable]:
     """A table per kind of group: the headline of every whole metric (or of every part)."""
     rows = [row for row in board.scored if row.part == parts]
     if not rows:
         return []
     return [_table(board, rows, *kind, parts) for kind in kinds(board).items()]
+
+
+def further_tables(board: Board) -> list[GroupTable]:
+    """Other measures of the groups of stimuli (not of those by confidence), of every whole metric."""
+    rows = [row for row in board.scored if not row.part]
+    if not rows or not board.compared:
+        return []
+    found = []
+    for name, beside in FURTHER.items():
+        for attributes, groups in kinds(board).items():
+            measured = any(row.of(name, group) for row in rows for group in groups)
+            if measured and name != board.headline and "confidence" not in attributes:
+                columns = [(row.metric, 3, row, name) for row in rows]
+                columns.append((title(beside, board.has_truth), 3, rows[0], beside))
+                found.append(_made(title(name, board.has_truth), columns, attributes, groups))
+    return found
 
 
 def _table(
@@ -83,6 +110,16 @@ def _table(
         for name in _beside(board, rows, groups):
             places = decimals(name, rows, board.has_truth)
             columns.append((title(name, board.has_truth), places, rows[0], name))
+    return _made(board.title, columns, attributes, groups)
+
+
+def _made(
+    what: str,
+    columns: Sequence[tuple[str, int, Row, str]],
+    attributes: tuple[str, ...],
+    groups: Sequence[Group],
+) -> GroupTable:
+    """The table of `columns`: heading, decimals, row of the board, name of the measure."""
     made = []
     for group in groups:
         cells = tuple(row.of(name, group) for _, _, row, name in columns)
@@ -97,6 +134,7 @@ def _table(
             )
         )
     return GroupTable(
+        what,
         attributes,
         tuple((heading, places) for heading, places, _, _ in columns),
         tuple(made),

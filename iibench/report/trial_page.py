@@ -35,7 +35,7 @@ def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:
     from markupsafe import Markup
 
     from iibench.report.trial_choice import main_report
-    from iibench.report.trial_groups import group_tables
+    from iibench.report.trial_groups import further_tables, group_tables
     from iibench.report.trial_measures import UNIT_NUMBERS
     from iibench.report.trial_pictures import pictures
     from iibench.report.trial_published import published
@@ -60,6 +60,7 @@ def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:
         side_by_side=_side_by_side(found),
         groups=[group_tables(board) for board in found],
         part_groups=[group_tables(board, parts=True) for board in found],
+        further_groups=[further_tables(board) for board in found],
         published=published(run, found),
         pictures=pictures(run, found, report, names),
         unit_numbers=numbers,

@@ -86,12 +86,13 @@ def mis(margins: DoubleArray, scale: float | None) -> DoubleArray:
 
 @dataclass(frozen=True)
 class Cell:
-    """The answers of one group: `first`, `second` (S,) counts, and the `stimuli` (S,) it is about."""
+    """The answers of one group: their `rows`, `first`, `second` (S,) counts, and its `stimuli` (S,)."""
 
     group: dict[str, str]
     first: IntArray
     second: IntArray
     stimuli: BoolArray
+    rows: IntArray
 
     @property
     def answers(self) -> int:
@@ -99,15 +100,19 @@ class Cell:
         return int(self.first.sum() + self.second.sum())
 
 
-def everything(trials: Trials) -> Cell:
-    """All answers."""
+def everything(trials: Trials, only: BoolArray) -> Cell:
+    """All answers to the stimuli `only` (S,)."""
     import numpy as np
 
-    return _cell(trials, {}, np.arange(len(trials.answers.stimulus)), np.ones(len(trials), bool))
+    return _cell(trials, {}, np.arange(len(trials.answers.stimulus)), only)
 
 
-def cells(trials: Trials, by: Sequence[str], default: Sequence[str]) -> Iterator[Cell]:
+def cells(
+    trials: Trials, by: Sequence[str], default: Sequence[str], only: BoolArray
+) -> Iterator[Cell]:
     """A cell per value of each entry of `by`: attributes joined by `+`, `confidence` among them.
+
+    Only the stimuli `only` (S,) and answers to them; groups that have none of those are left out.
 
     An entry of the default that these trials have no attributes for is left out; any other such entry
     is a `CaseError` with the nearest names.
@@ -121,31 +126,35 @@ def cells(trials: Trials, by: Sequence[str], default: Sequence[str]) -> Iterator
         if missing and entry not in default:
             raise CaseError(f"by: {unknown_name('attribute of these trials', missing[0], known)}")
         if not missing:
-            yield from _split(trials, names)
+            yield from _split(trials, names, only)
 
 
-def _split(trials: Trials, names: Sequence[str]) -> Iterator[Cell]:
+def _split(trials: Trials, names: Sequence[str], only: BoolArray) -> Iterator[Cell]:
     import numpy as np
 
     given = trials.answers
-    of_answers = [name for name in names if name not in trials.columns]
-    if of_answers and not len(given.stimulus):
-        return
-    if of_answers:
+    if any(name not in trials.columns for name in names):
+        if not len(given.stimulus):
+            return
         keys = np.array([_of_answers(trials, name) for name in names]).T
         values, which = np.unique(keys, axis=0, return_inverse=True)
         for number, value in enumerate(values):
             rows = np.flatnonzero(which.ravel() == number)
             stimuli = np.zeros(len(trials), bool)
             stimuli[given.stimulus[rows]] = True
-            yield _cell(trials, dict(zip(names, map(str, value), strict=True)), rows, stimuli)
+            if (stimuli & only).any():
+                yield _cell(trials, _group(names, value), rows, stimuli & only)
         return
     keys = np.array([trials.columns[name] for name in names]).T
     values, which = np.unique(keys, axis=0, return_inverse=True)
     for number, value in enumerate(values):
-        stimuli = which.ravel() == number
-        rows = np.flatnonzero(stimuli[given.stimulus])
-        yield _cell(trials, dict(zip(names, map(str, value), strict=True)), rows, stimuli)
+        stimuli = (which.ravel() == number) & only
+        if stimuli.any():
+            yield _cell(trials, _group(names, value), np.arange(len(given.stimulus)), stimuli)
+
+
+def _group(names: Sequence[str], value: TextArray) -> dict[str, str]:
+    return dict(zip(names, map(str, value), strict=True))
 
 
 def _of_answers(trials: Trials, name: str) -> TextArray:
@@ -160,10 +169,12 @@ def _of_answers(trials: Trials, name: str) -> TextArray:
 
 
 def _cell(trials: Trials, group: dict[str, str], rows: IntArray, stimuli: BoolArray) -> Cell:
+    """The cell of those of the answers `rows` that are about `stimuli`."""
     import numpy as np
 
     given, s = trials.answers, len(trials)
+    rows = rows[stimuli[given.stimulus[rows]]]
     count, chosen = given.count[rows].astype(np.float64), given.first[rows]
     first = np.bincount(given.stimulus[rows], count * chosen, s).astype(np.int64)
     second = np.bincount(given.stimulus[rows], count * ~chosen, s).astype(np.int64)
-    return Cell(group, first, second, stimuli)
+    return Cell(group, first, second, stimuli, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from iibench.ceilings import Ceiling
     from iibench.resampling import CountArray
     from iibench.specs import DoubleArray, IntArray
-    from iibench.trials import Trials
+    from iibench.trials import BoolArray, Trials
 
 #: Resamples for the numbers of a group; those of all answers take the evaluation's `resamples`.
 GROUP_RESAMPLES = 500
@@ -62,25 +62,31 @@ class Drawn:
 
 
 def groups_of(
-    trials: Trials, by: Sequence[str], default: Sequence[str], resamples: int, seed: int
+    trials: Trials,
+    by: Sequence[str],
+    default: Sequence[str],
+    resamples: int,
+    seed: int,
+    only: BoolArray | None = None,
 ) -> Iterator[Drawn]:
-    """All answers first, then every group of `by` (see `cells`), each with its resamples."""
-    yield drawn(trials, everything(trials), resamples, seed)
-    for cell in cells(trials, by, default):
-        yield drawn(trials, cell, group_resamples(resamples), seed)
+    """All answers first, then every group of `by` (see `cells`), each with its resamples.
+
+    `only` (S,): the stimuli to look at, by default all. The draws are the same for every metric.
+    """
+    import numpy as np
+
+    looked_at = np.ones(len(trials), bool) if only is None else only
+    yield drawn(trials, everything(trials, looked_at), resamples, seed)
+    for cell in cells(trials, by, default, looked_at):
+        yield drawn(trials, cell, min(resamples, GROUP_RESAMPLES), seed)
 
 
 def drawn(trials: Trials, cell: Cell, resamples: int, seed: int) -> Drawn:
-    """The cell with resamples of its units; the same for every metric."""
+    """The cell with resamples of its units."""
     from iibench.resampling import resample_units
 
     counts = resample_units(trials.unit[cell.stimuli], resamples, seed)
     return Drawn(cell, trials.unit, counts)
-
-
-def group_resamples(resamples: int) -> int:
-    """Resamples for a group, where `resamples` are taken for all answers."""
-    return min(resamples, GROUP_RESAMPLES)
 
 
 def roc_curve(
@@ -122,19 +128,27 @@ def human_accuracy(group: Drawn) -> Measure:
 
 # ------------------------------------------------------------------------------------ ceilings
 
-#: trials -> group -> its ceilings: they do not depend on the metric, and take a second each
+#: trials -> what was asked of a group -> its ceilings, which no metric changes and which take a second
 _CEILINGS: WeakKeyDictionary[Trials, dict[tuple[object, ...], tuple[Measure, ...]]] = (
     WeakKeyDictionary()
 )
 
 
+def once_per_group(
+    trials: Trials, group: Drawn, what: str, make: Callable[[], Iterable[Measure]]
+) -> tuple[Measure, ...]:
+    """What `make` gives for this group of answers, made once for all metrics and observers."""
+    cell = group.cell
+    known = _CEILINGS.setdefault(trials, {})
+    key = (what, *sorted(cell.group.items()), len(group.counts), cell.answers, group.units)
+    if key not in known:
+        known[key] = tuple(make())
+    return known[key]
+
+
 def auc_ceilings(trials: Trials, group: Drawn) -> tuple[Measure, ...]:
     """`auc_ceiling` (an ideal score, beta-binomial) and `auc_ceiling_others` (other people's answers)."""
-    known = _CEILINGS.setdefault(trials, {})
-    key = (*sorted(group.cell.group.items()), len(group.counts), group.cell.answers)
-    if key not in known:
-        known[key] = tuple(_auc_ceilings(group))
-    return known[key]
+    return once_per_group(trials, group, "auc", lambda: _auc_ceilings(group))
 
 
 def _auc_ceilings(group: Drawn) -> Iterator[Measure]:

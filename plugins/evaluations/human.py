@@ -21,7 +21,6 @@ from iibench.trials import TrialEvaluationSpec, TrialScores
 
 from ._answers import (
     ObserverParams,
-    everything,
     margins_of,
     mis,
     mis_margins,
@@ -37,12 +36,12 @@ from ._measured import (
     per_unit_share,
     roc_curve,
 )
-from ._units import judged_rows, unit_measures
+from ._units import accuracy_of_units, judged, unit_measures
 
 if TYPE_CHECKING:
     from iibench.records import Measure
     from iibench.specs import DoubleArray, EvaluationBase
-    from iibench.trials import TrialInputs, Trials
+    from iibench.trials import TrialInputs, Trials, TrialSimilarities
 
 BY = (
     "model",
@@ -74,14 +73,23 @@ class Params(ObserverParams):
 
 def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     """AUC and what belongs beside it, for all answers and for every group of them."""
+    import numpy as np
+
     if inputs.similarities is None:
         raise CaseError("human looks at images, and was given no metric")
     trials = inputs.trials
     if not trials.has_truth:
         raise CaseError("these trials have no right answer; expected the evaluation triplets")
-    margins = margins_of(params, inputs.similarities)
-    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
-    measures = [m for group in groups for m in _measures(trials, margins, group)]
+    found = inputs.similarities
+    margins = margins_of(params, found)
+    groups = list(
+        groups_of(trials, params.by, BY, params.resamples, inputs.seed, only=~np.isnan(margins))
+    )
+    values = _of_stimuli(params, found, margins)
+    measures: list[Measure] = []
+    for group in groups:
+        measures += _measures(trials, margins, group)
+        measures += unit_measures(trials, group, values, inputs.seed)
     curves = tuple(
         curve
         for cell in (group.cell for group in groups)
@@ -90,15 +98,34 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     whole = groups[0]
     if params.calibrate:
         measures += _calibration(trials, margins, whole, inputs.seed)
-    rows, note = judged_rows(trials)
-    per_unit = _per_unit(params, inputs, margins, rows)
-    measures += unit_measures(trials, rows, per_unit, whole, inputs.seed)
+    rows, note = judged(trials, whole.cell.stimuli)
+    per_unit = {
+        "human_accuracy": accuracy_of_units(trials, whole, rows),
+        "margin": per_unit_share(margins, rows, trials),
+        **{name: per_unit_share(of, rows, trials) for name, of in values.items()},
+    }
     notes = [] if note is None else [note]
-    lost = int((~trials.shown).sum())
+    lost = len(trials) - int(whole.cell.stimuli.sum())
     if lost:
-        notes.append(f"{lost} of {len(trials)} stimuli have no images and no margin")
+        unseen = int(trials.answers.count.sum()) - whole.cell.answers
+        notes.append(
+            f"{lost} of {len(trials)} stimuli have no images and no margin; the {unseen} answers to "
+            "them count nowhere here"
+        )
     resampled = _resampled_auc(margins, whole)
     return TrialScores(tuple(measures), margins, curves, per_unit, resampled, tuple(notes))
+
+
+def _of_stimuli(
+    params: Params, found: TrialSimilarities, margins: DoubleArray
+) -> dict[str, DoubleArray]:
+    """What the metric says of each stimulus (S,): II, whether the observer is right, MIS."""
+    from iibench.observers import correct
+
+    values = {"ii": found.among, "insilico_accuracy": correct(margins)}
+    if found.opposite.shape[2]:
+        values["mis"] = mis(mis_margins(found), params.mis_scale)
+    return values
 
 
 def _resampled_auc(margins: DoubleArray, group: Drawn) -> DoubleArray:
@@ -143,10 +170,7 @@ def _measures(trials: Trials, margins: DoubleArray, group: Drawn) -> Iterator[Me
         share_resampled(alike, total, group.unit, group.counts),
         NO_ANSWERS,
     )
-    shown = np.where(np.isnan(margins), 0, 1)
-    yield group.measure(
-        "always_right", always_first(cell.first * shown, cell.second * shown), None, NO_ANSWERS
-    )
+    yield group.measure("always_right", always_first(cell.first, cell.second), None, NO_ANSWERS)
 
 
 def _calibration(
@@ -172,34 +196,6 @@ def _calibration(
     scales = np.array([scale.k for scale in held.scales])
     median = float(np.median(scales)) if len(scales) else np.nan
     yield whole.measure("scale", median, None, why)
-
-
-def _per_unit(
-    params: Params, inputs: TrialInputs, margins: DoubleArray, rows: DoubleArray
-) -> dict[str, DoubleArray]:
-    """Human accuracy (HIS) beside what the metric says of each unit, over the stimuli in `rows`."""
-    import numpy as np
-
-    from iibench.agreement import agreeing
-    from iibench.observers import correct
-
-    trials, found = inputs.trials, inputs.similarities
-    if found is None:
-        return {}
-    cell = everything(trials)
-    total = (cell.first + cell.second) * rows
-    rate = np.where(total > 0, cell.first / np.maximum(total, 1), np.nan)
-    per_unit = {
-        "human_accuracy": per_unit_share(rate, total, trials),
-        "insilico_accuracy": per_unit_share(correct(margins), rows, trials),
-        "margin": per_unit_share(margins, rows, trials),
-        "ii": per_unit_share(found.among, rows, trials),
-        "agreement": per_unit_share(agreeing(margins, cell.first, cell.second), total, trials),
-    }
-    if found.opposite.shape[2]:
-        terms = mis(mis_margins(found), params.mis_scale)
-        per_unit["mis"] = per_unit_share(terms, rows, trials)
-    return per_unit
 
 
 @hookimpl

@@ -17,9 +17,8 @@ from ._measured import (
     auc_ceilings,
     groups_of,
     human_accuracy,
-    per_unit_share,
 )
-from ._units import judged_rows, reliability
+from ._units import accuracy_of_units, judged, reliability
 
 if TYPE_CHECKING:
     from iibench.records import Measure
@@ -58,12 +57,12 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
     measures = [m for group in groups for m in (human_accuracy(group), _answers(group))]
     whole = groups[0]
-    rows, note = judged_rows(trials)
+    rows, note = judged(trials, whole.cell.stimuli)
     if params.ceilings:
-        measures += [*auc_ceilings(trials, whole), *reliability(trials, rows, whole, inputs.seed)]
+        measures += [*auc_ceilings(trials, whole), *reliability(trials, whole, inputs.seed)]
     total = whole.cell.first + whole.cell.second
     rate = np.where(total > 0, whole.cell.first / np.maximum(total, 1), np.nan)
-    per_unit = {"human_accuracy": per_unit_share(rate, total * rows, trials)}
+    per_unit = {"human_accuracy": accuracy_of_units(trials, whole, rows)}
     resampled = share_resampled(rate, total, whole.unit, whole.counts)
     notes = () if note is None else (note,)
     return TrialScores(tuple(measures), None, (), per_unit, resampled, notes)

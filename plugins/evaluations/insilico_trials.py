@@ -52,7 +52,9 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
         raise CaseError("these trials have no right answer; expected the evaluation triplets")
     margins = margins_of(params, inputs.similarities)
     chosen = correct(margins)
-    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
+    groups = list(
+        groups_of(trials, params.by, BY, params.resamples, inputs.seed, only=~np.isnan(margins))
+    )
     measures = [m for group in groups for m in _measures(chosen, margins, group)]
     whole = groups[0]
     one = np.ones(len(trials))

@@ -51,6 +51,8 @@ class Params:
 
 def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     """Agreement with votes and majorities, AUC and ceilings, of all triplets and of every group."""
+    import numpy as np
+
     from iibench.agreement import agreeing
     from iibench.observers import margin_eq2
     from iibench.resampling import share_resampled
@@ -59,7 +61,9 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
         raise CaseError("triplets looks at images, and was given no metric")
     trials = inputs.trials
     margins = margin_eq2(inputs.similarities.references)
-    groups = list(groups_of(trials, params.by, BY, params.resamples, inputs.seed))
+    groups = list(
+        groups_of(trials, params.by, BY, params.resamples, inputs.seed, only=~np.isnan(margins))
+    )
     measures = [m for group in groups for m in _measures(margins, group)]
     whole = groups[0]
     curves = roc_curve(*_mirrored(margins, whole.cell), {})

@@ -51,12 +51,31 @@ def probabilities(run: Run, overrides: list[str]) -> np.ndarray:
     return np.array([known[name] for name in run.trials()["name"]])
 
 
+def correlation_put_in(run: Run, p: np.ndarray) -> float:
+    """The correlation with observed unit accuracy that a predictor of the true one can expect."""
+    trials = run.trials()
+    easy = ((trials["condition"] == "natural") & (trials["difficulty"] == "easy")).to_numpy()
+    n = (trials["first"] + trials["second"]).to_numpy()
+    unit = trials["unit"].to_numpy()
+    true, noise = [], []
+    for name in np.unique(unit[easy]):
+        rows = easy & (unit == name)
+        true.append(np.average(p[rows], weights=n[rows]))
+        noise.append((n[rows] * p[rows] * (1 - p[rows])).sum() / n[rows].sum() ** 2)
+    return float(np.sqrt(np.var(true) / (np.var(true) + np.mean(noise))))
+
+
 def winners(observers: list[str]) -> None:
     """Which metric wins against which simulated observer, and the ceilings."""
-    print(
-        "| simulated observer | AUC of that metric | best other metric | ceiling, computed | ceiling put in |"
+    heads = (
+        "simulated observer",
+        "AUC of that metric",
+        "best other metric",
+        "AUC ceiling",
+        "put in",
     )
-    print("| --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join((*heads, 'correlation ceiling', 'put in'))} |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for observer in observers:
         overrides = [f'dataset.observer="{observer}"']
         run = iibench.run("human_agreement", overrides=overrides, output=f"standin-{observer}")
@@ -74,7 +93,8 @@ def winners(observers: list[str]) -> None:
         print(
             f"| {observer} | {shown(measure(own, 'auc'))} | {best} "
             f"{shown(measure(others[best], 'auc'))} | {shown(measure(own, 'auc_ceiling'))} "
-            f"| {ideal_auc(p, answers):.3f} |",
+            f"| {ideal_auc(p, answers):.3f} | {shown(measure(own, 'correlation_ceiling'))} "
+            f"| {correlation_put_in(run, p):.3f} |",
             flush=True,
         )
 

@@ -102,6 +102,51 @@ def test_units_correlate_as_scipy_says(trials: Trials, scores: TrialScores) -> N
     assert find(scores, "spearman_ii").value == pytest.approx(spearman, abs=1e-10)
 
 
+@pytest.mark.parametrize(
+    "group", [{"model": "net1"}, {"layers": "layer0", "model": "net0"}, {"confidence": "2"}]
+)
+def test_units_correlate_within_groups_too(
+    trials: Trials, scores: TrialScores, group: dict[str, str]
+) -> None:
+    stimulus = trials.answers.stimulus
+    stimuli = np.ones(len(trials), bool)
+    answers = np.ones(len(stimulus), bool)
+    for name, value in group.items():
+        if name == "confidence":
+            answers &= trials.answers.confidence == int(value)
+            stimuli &= np.isin(np.arange(len(trials)), stimulus[answers])
+        else:
+            stimuli &= trials.columns[name] == value
+    answers &= stimuli[stimulus]
+    found = similarities(trials)
+    unit = trials.unit
+    units = np.unique(unit[stimuli])
+    accuracy = [trials.answers.first[answers & (unit[stimulus] == u)].mean() for u in units]
+    ii = [found.among[stimuli & (unit == u)].mean() for u in units]
+    expected = stats.pearsonr(ii, accuracy)[0]
+    assert find(scores, "pearson_ii", group).value == pytest.approx(expected, abs=1e-10)
+    ceiling = find(scores, "correlation_ceiling", group)
+    assert ceiling.value is None or 0 <= ceiling.value <= 1
+
+
+def test_answers_to_stimuli_without_images_count_nowhere(trials: Trials) -> None:
+    queries = trials.queries.copy()
+    queries[:5] = -1
+    fewer = dataclasses.replace(trials, queries=queries)
+    found = similarities(trials)
+    found.references[:5] = np.nan
+    scores = human.judge(human.Params(resamples=20), TrialInputs(fewer, found, 0))
+    kept = trials.answers.stimulus >= 5
+    for name in ("auc", "human_accuracy", "agreement", "always_right", "auc_ceiling"):
+        assert find(scores, name).n == kept.sum()
+    assert find(scores, "human_accuracy").value == trials.answers.first[kept].mean()
+    assert find(scores, "insilico_accuracy").stimuli == len(trials) - 5
+    assert "5 of 120 stimuli have no images" in scores.notes[0]
+    # what people did is told of all of them where no image is needed
+    people = human_accuracy.judge(human_accuracy.Params(resamples=20), TrialInputs(fewer, None, 0))
+    assert find(people, "human_accuracy").n == len(trials.answers.stimulus)
+
+
 def test_one_class_is_undefined_and_said(trials: Trials) -> None:
     """Trap 4: not one half, and the group stays on the list."""
     right = make(Params(units=4, batches=3, always_right=True)).trials
