@@ -118,13 +118,13 @@ def release_folder(params: Params, harness: Harness) -> Path:
     from ._standin_design import make_design
     from ._stored import fingerprint_of
 
+    metric = _metric(params.observer, harness)  # first: a wrong name is told before anything runs
     split = params.image_split or None
     source = harness.images(params.images, split)
     activations = {
         layer: harness.activations(params.images, split, params.model, layer)
         for layer in params.layers
     }
-    metric = _metric(params.observer, harness)
     key = fingerprint_of(
         "imi_standin",
         VERSION,
