@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from iibench.hookspecs import hookimpl
 from iibench.records import Section
+from iibench.rgb import check_rgb
 from iibench.specs import (
     API_VERSION,
     DatasetSpec,
@@ -50,6 +51,7 @@ __all__ = [
     "Section",
     "UnitScores",
     "__version__",
+    "check_rgb",
     "hookimpl",
     "load_run",
     "run",

@@ -13,13 +13,14 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from iibench.errors import CaseError, PluginError, UsageError, unknown_name
 from iibench.folding import prepared
-from iibench.images import to_unit_range
+from iibench.images import resized, to_unit_range
 
 if TYPE_CHECKING:
     import torch
@@ -62,11 +63,11 @@ def weights_sha256(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def network_input(images: ImageArray, preprocess: Preprocess, device: str) -> torch.Tensor:
-    """uint8 (b, h, w, 3) -> float32 (b, 3, h, w): to [0, 1], resized if asked, (x - mean) / std."""
+def network_input(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """float32 (b, 3, h, w) in [0, 1] -> the same: resized if asked, then (x - mean) / std."""
     import torch
 
-    x = to_unit_range(images, device, preprocess.size)
+    x = resized(x, preprocess.size)
     mean = torch.tensor(preprocess.mean, device=x.device)[:, None, None]
     std = torch.tensor(preprocess.std, device=x.device)[:, None, None]
     return (x - mean) / std
@@ -94,9 +95,7 @@ def iter_activations(
     where it is not in eval mode, `CaseError` where the output has a shape that `pool` does not
     fit, is not finite, or the layer never runs.
     """
-    _check(model.module, layer, pool)
-    module = prepared(model.module, layer)
-    tap = _Tap(module, layer, pool)
+    tap = _tapped(model, layer, pool)
     size = batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
     batches = [indices[start : start + size] for start in range(0, len(indices), size)]
     done = 0
@@ -106,11 +105,40 @@ def iter_activations(
             images = ahead.pop().result()
             if k + 1 < len(batches):
                 ahead.append(reader.submit(read, batches[k + 1]))
-            values = tap.read(network_input(images, model.preprocess, device))
+            x = to_unit_range(images, device)
+            values = tap.read(network_input(x, model.preprocess))
             _check_finite(values, layer, batch)
             done += len(batch)
             progress(done, len(indices))
             yield batch, values
+
+
+@dataclass(frozen=True)
+class Network:
+    """`specs.TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
+
+    model: LoadedModel
+    fingerprint: str
+    _tap: _Tap
+
+    def activations(self, x: torch.Tensor) -> torch.Tensor:
+        """float32 (n, 3, h, w), RGB in [0, 1] -> (n, N) float32 on the CPU.
+
+        Raises `CaseError` as `iter_activations` does.
+        """
+        import torch
+
+        return torch.from_numpy(self._tap.read(network_input(x, self.model.preprocess)))
+
+
+def network(model: LoadedModel, layer: str, pool: str, fingerprint: str) -> Network:
+    """The network up to `layer`; raises as `iter_activations` does."""
+    return Network(model, fingerprint, _tapped(model, layer, pool))
+
+
+def _tapped(model: LoadedModel, layer: str, pool: str) -> _Tap:
+    _check(model.module, layer, pool)
+    return _Tap(prepared(model.module, layer), layer, pool)
 
 
 def _check(module: torch.nn.Module, layer: str, pool: str) -> None:

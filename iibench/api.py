@@ -23,6 +23,7 @@ def run(
     seed: int | None = None,
     select: str = "",
     overrides: Sequence[str] = (),
+    metrics: Sequence[str] = (),
     plugins: Sequence[str] = (),
     plugins_dirs: Sequence[str | Path] = (),
     data_dir: str | Path | None = None,
@@ -34,7 +35,8 @@ def run(
 
     The arguments are the options of `iibench run`: `device` is auto, cpu, cuda or mps; `output` is the
     run folder (a new one below `reports/` by default); `limit` images per split; `select` is a `-k`
-    expression; `overrides` are `key=value` settings of the suite; `plugins` are modules, or `no:NAME`
+    expression; `overrides` are `key=value` settings of the suite; `metrics` are added to the suite's own
+    (labels as suites write them); `plugins` are modules, or `no:NAME`
     to block one; `plugins_dirs` are folders of one-file plugins.
 
     Returns a `Run` with `.leaderboard()`, `.units()` and `.exemplars()` as pandas tables. Raises
@@ -50,6 +52,7 @@ def run(
         seed=seed,
         keyword=select,
         overrides=tuple(overrides),
+        metrics=tuple(metrics),
         offline=offline,
         batch_size=batch_size,
     )

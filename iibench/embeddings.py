@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.errors import CaseError, PluginError
-from iibench.images import to_unit_range
+from iibench.errors import CaseError, PluginError, Skip
+from iibench.images import names_of, to_unit_range
 
 if TYPE_CHECKING:
     import torch
@@ -54,8 +54,8 @@ class EmbeddingTable:
 
         Raises `CaseError` where an embedding is not finite, `PluginError` where its shape is wrong.
         """
-        if self._spec.input == "labels":
-            return self._labels()
+        if self._spec.input != "images":
+            return given_rows(self._metric, self._spec, self._dataset)
         indices = np.unique(np.asarray(indices, np.int64))
         if self._store is None:
             first = self._embed(indices[: self._batch])
@@ -83,28 +83,40 @@ class EmbeddingTable:
             if written is not None:
                 written.result()
 
-    def _labels(self) -> FloatArray:
-        labels = self._dataset.labels
-        if labels is None:
-            raise PluginError("labels were asked of a dataset without labels")
-        import torch
-
-        return self._checked(self._metric.embed(torch.from_numpy(labels)), len(labels))
-
     def _embed(self, indices: IntArray) -> FloatArray:
         import torch
 
         x = to_unit_range(self._dataset.images(indices), self._device, self._size)
         with torch.inference_mode():
-            return self._checked(self._metric.embed(x), len(indices))
+            return checked_rows(self._metric.embed(x), len(indices), self._spec.name)
 
-    def _checked(self, rows: torch.Tensor, n: int) -> FloatArray:
-        if rows.ndim != 2 or len(rows) != n:
-            raise PluginError(
-                f"metric {self._spec.name}: embed of {n} inputs gave shape {tuple(rows.shape)}, "
-                f"expected ({n}, d)"
-            )
-        values = rows.float().cpu().numpy()
-        if not np.isfinite(values).all():
-            raise CaseError(f"metric {self._spec.name} gave an embedding that is not finite")
-        return values
+
+def given_rows(metric: EmbeddingMetric, spec: MetricSpec, dataset: ImageDataset) -> FloatArray:
+    """(n, d) embeddings of a metric that looks at labels or at the names that people gave.
+
+    Raises `Skip` where the dataset does not know them.
+    """
+    import torch
+
+    if spec.input == "names":
+        given = torch.from_numpy(names_of(dataset).counts).float()
+    elif dataset.labels is None:
+        raise Skip(f"{spec.name} needs labels and the images of this dataset have none")
+    else:
+        given = torch.from_numpy(dataset.labels)
+    return checked_rows(metric.embed(given), len(dataset), spec.name)
+
+
+def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
+    """What `embed` of `n` inputs gave, as float32 (n, d) on the CPU.
+
+    Raises `PluginError` where the shape is wrong, `CaseError` where a value is not finite.
+    """
+    if rows.ndim != 2 or len(rows) != n:
+        raise PluginError(
+            f"metric {name}: embed of {n} inputs gave shape {tuple(rows.shape)}, expected ({n}, d)"
+        )
+    values: FloatArray = rows.float().cpu().numpy()
+    if not np.isfinite(values).all():
+        raise CaseError(f"metric {name} gave an embedding that is not finite")
+    return values

@@ -17,7 +17,8 @@ import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,29 @@ def download(
             part.unlink()
             _receive(file, part, report, opened, connect_timeout)
         _accept(part, target, file)
+
+
+def unreachable(urls: Iterable[str], timeout: float = 3.0) -> set[str]:
+    """Those of the addresses whose server does not answer within `timeout` seconds; asks all at once.
+
+    A server that answers with an error is there; what it holds is seen when something is fetched.
+    """
+
+    def answers(url: str) -> bool:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "iibench"})
+        try:
+            with opener(timeout).open(request, timeout=timeout):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+
+    asked = list(dict.fromkeys(urls))
+    with ThreadPoolExecutor(max(1, min(16, len(asked))), "iibench-reach") as pool:
+        return {
+            url for url, there in zip(asked, pool.map(answers, asked), strict=True) if not there
+        }
 
 
 def _receive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.activations import network
 from iibench.errors import UsageError, unknown_name
 from iibench.inputs import Inputs
 from iibench.specs import ChosenMetric
@@ -19,7 +21,7 @@ from iibench.suite.params import label, label_values, parse_params, split_varian
 
 if TYPE_CHECKING:
     from iibench.registry import Table
-    from iibench.specs import AssetFile, AssetSpec, FloatArray, ImageDataset
+    from iibench.specs import AssetFile, AssetSpec, FloatArray, ImageDataset, TappedNetwork
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class LocalHarness:
         """See `specs.Resources`."""
         return self.inputs.resources.base_dir
 
+    @property
+    def offline(self) -> bool:
+        """See `specs.Resources`."""
+        return self.inputs.resources.offline
+
     def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
         """See `specs.Resources`."""
         return self.inputs.resources.asset(spec)
@@ -61,13 +68,20 @@ class LocalHarness:
     def activations(self, dataset: str, split: str | None, model: str, layer: str) -> FloatArray:
         """See `specs.Harness`."""
         choice = self._dataset(dataset, split)
-        chosen = _choice(model, self.inputs.registry.models)
-        aliases = {
-            alias.name: alias.path
-            for alias in self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
-        }
-        tap = Tap(choice, chosen, _layer(layer, aliases), 0)
+        tap = Tap(choice, *self._tapped(model, layer), 0)
         return np.asarray(self.tapped(tap, choice.evaluate))
+
+    def network(self, model: str, layer: str) -> TappedNetwork:
+        """See `specs.Harness`."""
+        chosen, place = self._tapped(model, layer)
+        loaded, weights = self.inputs.network(chosen, place)
+        entry = self.inputs.registry.models[chosen.name]
+        parts = (
+            *(weights, loaded.fingerprint, entry.source_sha256, entry.spec.version),
+            *(place.path, place.pool, repr(loaded.preprocess)),
+        )
+        fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return network(loaded, place.path, place.pool, fingerprint)
 
     def metric(self, label: str) -> ChosenMetric:
         """See `specs.Harness`."""
@@ -78,6 +92,11 @@ class LocalHarness:
             raise UsageError(unknown_name(f"part of {choice.name}", choice.part, known))
         size = spec.size(choice.params)
         return ChosenMetric(spec, self.inputs.metric(choice), size, choice.part)
+
+    def _tapped(self, model: str, layer: str) -> tuple[Choice, LayerChoice]:
+        chosen = _choice(model, self.inputs.registry.models)
+        known = self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
+        return chosen, _layer(layer, {alias.name: alias.path for alias in known})
 
     def _dataset(self, text: str, split: str | None) -> DatasetChoice:
         written = read_label(text)

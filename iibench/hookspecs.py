@@ -97,6 +97,17 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
 
 
 @hookspec
+def iibench_suite_metrics() -> Iterable[str]:
+    """Metrics to add to every suite, so that yours is always beside the others.
+
+    Called once at start-up without arguments. Return labels as suites write them (`mine`,
+    `lpips[net=vgg]`); one that a suite has already is not added again. `--metric` does the same for
+    one run.
+    """
+    raise AssertionError
+
+
+@hookspec
 def iibench_register_commands(cli: click.Group) -> None:
     """Further commands of the `iibench` program.
 
@@ -136,17 +147,17 @@ def iibench_run_start(
 
 
 @hookspec
+def iibench_case_start(case: AnyCase) -> None:
+    """A case is about to be computed or read from the cache. Called once per case."""
+
+
+@hookspec
 def iibench_stage_progress(stage: str, done: int, total: int, unit: str) -> None:
     """A long stage has come further.
 
     Called with the stage's name, how many of `total` units of work (`unit`: "images", "epochs") are
     done; `done == total` ends the stage. `total == 0` reports that the stage came from the cache.
     """
-
-
-@hookspec
-def iibench_case_start(case: AnyCase) -> None:
-    """A case is about to be computed or read from the cache. Called once per case."""
 
 
 @hookspec

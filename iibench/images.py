@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.errors import Skip
+from iibench.specs import GivenNames, NamedImages
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,12 +30,28 @@ def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = No
     import torch
 
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
-    x = x.to(torch.float32, memory_format=torch.contiguous_format) / 255
-    if size is not None and tuple(x.shape[2:]) != (size, size):
-        x = torch.nn.functional.interpolate(
-            x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
-        ).clamp_(0, 1)
-    return x
+    return resized(x.to(torch.float32, memory_format=torch.contiguous_format) / 255, size)
+
+
+def resized(x: torch.Tensor, size: int | None) -> torch.Tensor:
+    """x (n, 3, h, w) in [0, 1] at size x size pixels: bicubic, antialiased, clamped to [0, 1].
+
+    Itself where it is that already, or `size` is None.
+    """
+    import torch
+
+    if size is None or tuple(x.shape[2:]) == (size, size):
+        return x
+    return torch.nn.functional.interpolate(
+        x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
+    ).clamp_(0, 1)
+
+
+def names_of(dataset: ImageDataset) -> GivenNames:
+    """What people called the images; raises `Skip` where the dataset does not know."""
+    if not isinstance(dataset, NamedImages):
+        raise Skip("this dataset does not know what people call its images")
+    return dataset.given_names()
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,12 @@ class Subset:
         """(n,) labels of the chosen images, or None."""
         labels = self.whole.labels
         return None if labels is None else labels[self.indices]
+
+    def given_names(self) -> GivenNames:
+        """What people called the chosen images."""
+        whole = names_of(self.whole)
+        counts = np.ascontiguousarray(whole.counts[self.indices])
+        return GivenNames(counts, hashlib.sha256(counts.tobytes()).hexdigest())
 
     @property
     def class_names(self) -> tuple[str, ...]:

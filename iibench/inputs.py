@@ -12,7 +12,16 @@ from iibench.images import limited, limited_trials
 from iibench.memo import Clock, Memo
 from iibench.registry import Registry
 from iibench.specs import EmbeddingMetric, Harness, ImageDataset, LoadedModel, PairwiseMetric
-from iibench.suite.cases import AnyCase, Case, Choice, DatasetChoice, Tap, TrialCase, derive_seed
+from iibench.suite.cases import (
+    AnyCase,
+    Case,
+    Choice,
+    DatasetChoice,
+    LayerChoice,
+    Tap,
+    TrialCase,
+    derive_seed,
+)
 from iibench.suite.params import to_json
 from iibench.trials import TrialDataset, TrialDatasetSpec
 
@@ -21,7 +30,7 @@ from iibench.trials import TrialDataset, TrialDatasetSpec
 class Inputs:
     """Loads what the cases of a run name, through the plugins that registered it.
 
-    `harness`: what datasets may ask for; the workbench, which computes it, puts it here.
+    `harness`: what datasets and metrics may ask for; the workbench, which computes it, puts it here.
     """
 
     registry: Registry
@@ -36,9 +45,7 @@ class Inputs:
         def load() -> ImageDataset:
             spec = self.registry.datasets[choice.name].spec
             with self.clock.stage(f"dataset {choice.label} {split}"):
-                if self.harness is None:
-                    raise PluginError(f"dataset {choice.label} was asked for before the workbench")
-                whole = spec.load(choice.params, split, self.harness)
+                whole = spec.load(choice.params, split, self._lent(choice.label))
                 draw = derive_seed(seed, choice.label, split)
                 if isinstance(spec, TrialDatasetSpec):
                     return limited_trials(whole, choice.limit, draw)
@@ -60,14 +67,18 @@ class Inputs:
 
     def model(self, case: Case | Tap) -> tuple[LoadedModel, str]:
         """The network with the weights that the case's layer needs, and their SHA-256."""
+        return self.network(case.model, case.layer)
+
+    def network(self, model: Choice, layer: LayerChoice) -> tuple[LoadedModel, str]:
+        """The network with the weights that the layer needs, and their SHA-256."""
 
         def load() -> tuple[LoadedModel, str]:
-            spec = self.registry.models[case.model.name].spec
-            with self.clock.stage(f"model {case.model.label}"):
-                loaded = spec.load(case.model.params, case.layer.path, self.resources)
+            spec = self.registry.models[model.name].spec
+            with self.clock.stage(f"model {model.label}"):
+                loaded = spec.load(model.params, layer.path, self.resources)
                 return loaded, weights_sha256(loaded.module)
 
-        return self.memo.once(f"model/{case.model.label}/{case.layer.path}", load)
+        return self.memo.once(f"model/{model.label}/{layer.path}", load)
 
     def metric(self, choice: Choice) -> EmbeddingMetric | PairwiseMetric:
         """The loaded metric; its parts share one object."""
@@ -75,10 +86,15 @@ class Inputs:
         def load() -> EmbeddingMetric | PairwiseMetric:
             spec = self.registry.metrics[choice.name].spec
             with self.clock.stage(f"metric {choice.name}"):
-                metric = spec.load(choice.params, self.resources)
+                metric = spec.load(choice.params, self._lent(choice.name))
             wanted = "embed" if spec.distance is not None else "pairwise"
             if not hasattr(metric, wanted):
                 raise PluginError(f"metric {choice.name}: the loaded metric has no {wanted}")
             return metric
 
         return self.memo.once(f"metric/{choice.name}/{to_json(choice.params)}", load)
+
+    def _lent(self, asker: str) -> Harness:
+        if self.harness is None:
+            raise PluginError(f"{asker} was asked for before the workbench")
+        return self.harness

@@ -18,6 +18,7 @@ from iibench import (
     agreement,
     calibration,
     ceilings,
+    comparing,
     embeddings,
     exemplars,
     folding,
@@ -31,6 +32,7 @@ from iibench.cache import key_of, source_sha256
 from iibench.errors import PluginError
 from iibench.inputs import Inputs
 from iibench.registry import Entry
+from iibench.specs import ImageDataset, MetricSpec
 from iibench.suite.cases import AnyCase, Case, Choice, Tap, TrialCase, derive_seed
 from iibench.suite.params import to_json
 
@@ -64,6 +66,7 @@ class Keys:
                 "dataset": self._inputs.dataset(tap.dataset, split, tap.seed).fingerprint,
                 "model": _plugin(registry.models[tap.model.name], tap.model),
                 "weights": weights,
+                "network": loaded.fingerprint,
                 "preprocess": dataclasses.asdict(loaded.preprocess),
                 "layer": tap.layer.path,
                 "pool": tap.layer.pool,
@@ -88,6 +91,9 @@ class Keys:
                 "stage": "directions",
                 "activations": self.activations(case.tap, self.fit_split(case)).hash,
                 "finder": _plugin(registry.finders[case.finder.name], case.finder),
+                "files": registry.finders[case.finder.name].spec.inputs(
+                    case.finder.params, self._inputs.resources.base_dir
+                ),
                 "seed": finder_seed(case),
                 "device": self._inputs.resources.device,
             },
@@ -116,6 +122,7 @@ class Keys:
                 "dataset": self._inputs.evaluated(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
+                "names": self._names(entry.spec, self._inputs.evaluated(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
                 "dtype": "float32",
@@ -129,7 +136,7 @@ class Keys:
             f"scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores",
-                "code": _code(similarity, exemplars, observers),
+                "code": _code(similarity, comparing, exemplars, observers),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,
@@ -147,10 +154,11 @@ class Keys:
             f"trials/{case.dataset.label}/{choice.name}/{params}/{case.seed}",
             lambda: {
                 "stage": "similarities within trials",
-                "code": _code(trial_similarity, streaming, similarity, images),
+                "code": _code(trial_similarity, streaming, similarity, comparing, images),
                 "dataset": self._inputs.trials(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
+                "names": self._names(entry.spec, self._inputs.trials(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
                 "dtype": "float32",
@@ -172,6 +180,11 @@ class Keys:
                 "seed": trial_seed(case),
             },
         )
+
+    @staticmethod
+    def _names(spec: MetricSpec, dataset: ImageDataset) -> str:
+        """Which names people gave, for a metric that looks at them; raises `Skip` where none are known."""
+        return images.names_of(dataset).sha256 if spec.input == "names" else ""
 
     def _once(self, name: str, describe: Any) -> Key:
         def make() -> Key:

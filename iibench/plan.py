@@ -115,12 +115,12 @@ def estimate(
         if case.metric is None:
             continue
         metric = bench.inputs.registry.metrics[case.metric.name].spec
-        if metric.distance is None or metric.input == "labels":
+        if metric.distance is None or metric.input != "images":
             continue
         present, width = bench.embeddings_present(case)
         add(f"embeddings {case.metric.name}", "images", n - present, present, n * width * 4)
         asked = bench.asked.get((case.dataset.label, case.metric.label), 0.0)
-        if dense_pays(n, asked):
+        if metric.distance != "own" and dense_pays(n, asked):
             stage = f"evaluation similarities of all pairs ({case.metric.label})"
             add(stage, "matrices", 1, 0, n * n * 4)
     for name, states in todo.items():

@@ -59,7 +59,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 @dataclass
 class PluginRecord:
-    """One plugin as it was found: where it came from, what it registers, and why it is not in use."""
+    """One plugin as it was found: where it came from, what it registers, and why it is not in use.
+
+    `shadowed`: another plugin of its name was found before it. `repeated`: it is in use already, from
+    another place. `path`: the file of its module, where it has one.
+    """
 
     name: str
     source: Source
@@ -67,10 +71,11 @@ class PluginRecord:
     distribution: str = ""
     version: str = ""
     sha256: str = ""
-    status: Literal["ok", "broken", "blocked"] = "ok"
+    status: Literal["ok", "broken", "blocked", "shadowed", "repeated"] = "ok"
     reason: str = ""
     registers: tuple[str, ...] = ()
     details: str = ""
+    path: str = ""
 
 
 @dataclass
@@ -82,8 +87,8 @@ class Plugins:
     records: list[PluginRecord]
 
     def broken(self) -> list[PluginRecord]:
-        """Plugins that could not be used, each with its reason."""
-        return [record for record in self.records if record.status == "broken"]
+        """Plugins that are not in use though nobody blocked them, each with its reason."""
+        return [record for record in self.records if record.status in {"broken", "shadowed"}]
 
     def notify(self, hook: str, **arguments: Any) -> list[str]:
         """Calls a life-cycle hook plugin by plugin; returns a sentence for each plugin that raised."""
@@ -150,12 +155,10 @@ def load_plugins(
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager, Registry(), [])
-    seen: set[str] = set()
+    by_module: dict[str, PluginRecord] = {}
+    by_name: dict[str, PluginRecord] = {}
     specs: list[tuple[PluginRecord, AnySpec]] = []
     for candidate in found:
-        if candidate.module in seen:
-            continue
-        seen.add(candidate.module)
         record = PluginRecord(
             candidate.name,
             candidate.source,
@@ -164,14 +167,28 @@ def load_plugins(
             candidate.version,
         )
         plugins.records.append(record)
+        first = by_module.setdefault(candidate.module, record)
+        if first is not record:
+            record.status = "repeated"
+            record.reason = f"the same module as {first.name} ({first.source})"
+            continue
         if blocked & {candidate.name, candidate.module}:
             record.status = "blocked"
             record.reason = f"-p no:{candidate.name}"
+            continue
+        namesake = by_name.setdefault(candidate.name, record)
+        if namesake is not record:
+            record.status = "shadowed"
+            record.reason = (
+                f"{namesake.module} ({_origin(namesake)}) has the same name and was found before it; "
+                f"rename one, or block that one with -p no:{namesake.module}"
+            )
             continue
         specs.extend((record, spec) for spec in _take(candidate, record, manager))
     for record, spec in specs:
         plugins.registry.add(spec, record.name, record.sha256)
     _collect_layers(plugins)
+    _collect_suite_metrics(plugins)
     return plugins
 
 
@@ -292,11 +309,10 @@ def _take(
     except Exception as error:
         record.details = traceback.format_exc()
         return _broken(record, _one_line(error))
-    wanted = str(getattr(plugin, "IIBENCH_API", API_VERSION))
-    if wanted.split(".")[0] != API_VERSION.split(".")[0]:
-        return _broken(
-            record, f"built for plugin API {wanted}, and this iibench speaks {API_VERSION}"
-        )
+    record.path = getattr(plugin, "__file__", None) or ""
+    refusal = _refusal(str(getattr(plugin, "IIBENCH_API", API_VERSION)))
+    if refusal:
+        return _broken(record, refusal)
     names = _hook_names(plugin)
     known = {name for name in vars(hookspecs) if name.startswith("iibench_")}
     for name in names:
@@ -321,10 +337,34 @@ def _take(
         record.details = traceback.format_exc()
         return _broken(record, _one_line(error))
     record.registers = (
-        *(f"{type(spec).__name__.removesuffix('Spec').lower()} {spec.name}" for spec in specs),
+        *(f"{kind_of(spec)} {spec.name}" for spec in specs),
         *(name.removeprefix("iibench_") for name in names if name not in KINDS),
     )
     return specs
+
+
+def _refusal(wanted: str) -> str:
+    """ "" where a plugin that declares this version of the API can be used, else why not."""
+    if not re.fullmatch(r"\d+(\.\d+)*", wanted):
+        return f'declares IIBENCH_API = {wanted!r}; expected a version such as "{API_VERSION}"'
+    asked, spoken = ([int(n) for n in v.split(".")] for v in (wanted, API_VERSION))
+    if asked[0] == spoken[0] and asked <= [*spoken, *(0 for _ in asked)]:
+        return ""
+    speaks = f"built for plugin API {wanted}, and this iibench speaks {API_VERSION}"
+    if asked > spoken:
+        return f"{speaks}: a newer iibench is needed (pip install --upgrade iibench)"
+    return f"{speaks}: a newer version of the plugin is needed"
+
+
+def _origin(record: PluginRecord) -> str:
+    """Where a plugin came from, in words."""
+    return f"{record.distribution} {record.version}".strip() or record.source
+
+
+def kind_of(spec: Spec) -> str:
+    """What a spec registers, as the tables of the registry call it: dataset, model, finder, ..."""
+    hook = next(hook for hook, kind in KINDS.items() if isinstance(spec, kind))
+    return hook.removeprefix("iibench_register_").removesuffix("s")
 
 
 def _hook_names(plugin: Any) -> list[str]:
@@ -374,6 +414,20 @@ def _collect_layers(plugins: Plugins) -> None:
                         _broken(record, _one_line(error))
                 break
             plugins.registry.layers.setdefault(entry.spec.name, []).extend(layers)
+
+
+def _collect_suite_metrics(plugins: Plugins) -> None:
+    for impl in plugins.manager.hook.iibench_suite_metrics.get_hookimpls():
+        try:
+            labels = list(_call(impl, {}) or ())
+            if any(not isinstance(label, str) for label in labels):
+                raise PluginError("iibench_suite_metrics must return labels of metrics, as text")
+        except Exception as error:
+            for record in plugins.records:
+                if record.name == impl.plugin_name:
+                    _broken(record, _one_line(error))
+            continue
+        plugins.registry.suite_metrics.extend((impl.plugin_name, label) for label in labels)
 
 
 def _call(impl: Any, arguments: dict[str, Any]) -> Any:

@@ -70,6 +70,7 @@ def describe_run(
         "batch_size": bench.batch_size,
         "command": session.config.command,
         "overrides": list(session.config.overrides),
+        "added_metrics": list(suite.added_metrics),
         "deselected": session.deselected,
         "versions": {
             "iibench": __version__,

@@ -81,6 +81,8 @@ class Registry:
     evaluations: Table[EvaluationBase] = field(default_factory=lambda: Table("evaluation"))
     #: model name -> its layer aliases
     layers: dict[str, list[LayerSpec]] = field(default_factory=dict)
+    #: (plugin, label) of metrics that plugins add to every suite
+    suite_metrics: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, spec: AnySpec, plugin: str, source_sha256: str = "") -> None:
         """Registers a spec in the table of its kind."""

@@ -68,7 +68,8 @@ class RunConfig:
 
     `device`: auto, cpu, cuda or mps. `output`: the run folder; None makes one below `reports/`.
     `limit`: images per split. `seed`: None takes the suite's. `keyword`: a `-k` expression.
-    `overrides`: `key=value` settings of the suite. `command`: as typed, for the record.
+    `overrides`: `key=value` settings of the suite. `metrics`: labels of metrics added to the suite's.
+    `command`: as typed, for the record.
     """
 
     suite: str
@@ -80,6 +81,7 @@ class RunConfig:
     seed: int | None = None
     keyword: str = ""
     overrides: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     exit_first: bool = False
     last_failed: bool = False
     offline: bool = False
@@ -133,7 +135,7 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
     """
     started = datetime.now(UTC)
-    suite = load_suite(config.suite, plugins.registry, config.overrides)
+    suite = load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
     device = resolve_device(config.device)
     cache_messages: list[str] = []
     cache = Cache(config.cache_dir, cache_messages.append)

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     IntArray = npt.NDArray[np.int64]
     ImageArray = npt.NDArray[np.uint8]
 
-#: The version of this contract. A plugin may declare `IIBENCH_API = "1"`; another major is refused.
-API_VERSION = "1"
+#: The version of this contract. A plugin may declare the version that it was written for,
+#: `IIBENCH_API = "1.1"`; a later one or another major is refused.
+API_VERSION = "1.1"
 
-Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal"]
+Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal", "own"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ class Resources(Protocol):
     def base_dir(self) -> Path:
         """The folder that relative paths in the suite are relative to (the suite file's folder)."""
 
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be downloaded (`--offline`); `asset` keeps to it by itself."""
+
     def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
         """The first file of the asset that is there or can be fetched, verified.
 
@@ -161,6 +166,25 @@ class ImageDataset(Protocol):
         """uint8 (len(indices), h, w, 3) RGB images in the order of `indices`; decodes on demand."""
 
 
+@dataclass(frozen=True)
+class GivenNames:
+    """What people called the images of a dataset.
+
+    `counts` (n, C) int64: how many people gave image i the name c. `sha256`: of the counts, hex.
+    """
+
+    counts: IntArray
+    sha256: str
+
+
+@runtime_checkable
+class NamedImages(Protocol):
+    """An `ImageDataset` that may know what people call its images."""
+
+    def given_names(self) -> GivenNames:
+        """The names that people gave; raises `Skip` with the reason where they are not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(Spec):
     """A dataset: `load(params, split, harness) -> ImageDataset` for one of `splits`.
@@ -189,12 +213,14 @@ class LoadedModel:
     """A network ready to be tapped: `module` in eval mode, no gradients, on the asked device.
 
     `provenance` says which weights these are ("packaged", a file name, "random, seed 0") for people;
-    the cache key takes the SHA-256 of the weights themselves.
+    the cache key takes the SHA-256 of the weights themselves. `fingerprint`: SHA-256 (hex) of what else
+    decides the network's output, such as code that a user named; "" where the plugin's source does.
     """
 
     module: torch.nn.Module
     preprocess: Preprocess
     provenance: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,12 +250,14 @@ class LayerSpec:
 class FitContext:
     """What a finder may use besides the activations: a seed, a device, a place to report progress.
 
-    `progress(done, total, note)` may be called at any time.
+    `progress(done, total, note)` may be called at any time. `base_dir`: the folder that relative paths
+    in the suite are relative to.
     """
 
     seed: int
     device: str = "cpu"
     progress: Callable[[int, int, str], None] = field(default=lambda done, total, note: None)
+    base_dir: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -255,12 +283,14 @@ class FinderSpec(Spec):
     any split. Both are pure: the same arguments give the same arrays. They raise `CaseError` where the
     input does not allow the computation (negative activations for NMF, K > n).
     `trains_on`: False where `fit` looks at nothing but N; it is then given the evaluated split's A,
-    and the activations of the fit split are not computed for it.
+    and the activations of the fit split are not computed for it. `inputs(params, base_dir)`: SHA-256
+    (hex) of the files that decide the directions, "" where there are none.
     """
 
     fit: Callable[[Any, FloatArray, FitContext], Directions]
     encode: Callable[[Any, Directions, FloatArray], FloatArray]
     trains_on: bool = True
+    inputs: Callable[[Any, Path], str] = lambda params, base_dir: ""
 
 
 @runtime_checkable
@@ -268,7 +298,8 @@ class EmbeddingMetric(Protocol):
     """A metric whose distance is one between vectors.
 
     `embed(x)` gets a float32 tensor (n, 3, h, w), RGB in [0, 1], on the run's device (or int64 labels
-    (n,) where the spec says `input="labels"`) and returns (n, d). It must not depend on the batch.
+    (n,) where the spec says `input="labels"`, float32 counts of names (n, C) where it says
+    `input="names"`) and returns (n, d). It must not depend on the batch.
     `fingerprint` identifies the weights in use, "" where there are none.
     """
 
@@ -276,6 +307,22 @@ class EmbeddingMetric(Protocol):
     def fingerprint(self) -> str: ...
 
     def embed(self, x: torch.Tensor) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class ComparingMetric(Protocol):
+    """An embedding metric whose similarity is not one of the distances between vectors.
+
+    `embed` as in `EmbeddingMetric`; `compare(a, b)` gets rows of embeddings (p, d) and (q, d) float32
+    and returns (p, q) similarities, larger = more alike. Each image is still embedded once.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def compare(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor: ...
 
 
 @runtime_checkable
@@ -288,26 +335,48 @@ class PairwiseMetric(Protocol):
     def pairwise(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor: ...
 
 
+@dataclass(frozen=True)
+class Golden:
+    """A similarity that a metric is known to give, for `iibench plugin check`.
+
+    `label`: the metric as a suite writes it (`lpips[net=vgg]`, `lpips[3]`). `pair`: the two images in
+    words. `images(resources)`: both, uint8 (h, w, 3) RGB; raises `AssetError` where they are not to be
+    had. `similarity` and `tolerance` (largest difference allowed) in the metric's own unit. `source`:
+    who computed or published the value, and with what.
+    """
+
+    label: str
+    pair: str
+    images: Callable[[Resources], tuple[ImageArray, ImageArray]]
+    similarity: float
+    tolerance: float
+    source: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec(Spec):
     """An image similarity metric; larger means more alike, always.
 
-    `load(params, resources)` returns an `EmbeddingMetric` where `distance` is given, else a
-    `PairwiseMetric`. From embeddings iibench computes similarity = minus the distance
-    (`squared_euclidean`, `euclidean`), the cosine (`cosine`), or 1 / 0 (`equal`).
+    `load(params, harness)` returns an `EmbeddingMetric` where `distance` is given (a `ComparingMetric`
+    where it is `own`), else a `PairwiseMetric`. From embeddings iibench computes similarity = minus the
+    distance (`squared_euclidean`, `euclidean`), the cosine (`cosine`), or 1 / 0 (`equal`).
     `input`: what the metric is given. `size`: images are resized (antialiased bicubic) to size x size;
     None hands them over as they are. `parts(params)`: names of the parts of the embedding that can be
     asked for on their own (`lpips[3]`); the loaded metric then has `slices(height, width)`, a mapping
     from part name to the slice of the embedding's columns. `range`: the similarity's range in words.
+    `symmetric`: False where the order of two images matters. `golden`: values it is known to give.
+    `level`: what it sees; `control` stands for metrics that mean nothing and should score at chance.
     """
 
-    load: Callable[[Any, Resources], EmbeddingMetric | PairwiseMetric]
+    load: Callable[[Any, Harness], EmbeddingMetric | PairwiseMetric]
     distance: Distance | None = None
-    input: Literal["images", "labels"] = "images"
+    input: Literal["images", "labels", "names"] = "images"
     size: Callable[[Any], int | None] = lambda params: None
     parts: Callable[[Any], tuple[str, ...]] = lambda params: ()
     range: str = "(-inf, 0]"
     level: Literal["low", "mid", "high", "control"] = "mid"
+    symmetric: bool = True
+    golden: tuple[Golden, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -320,8 +389,19 @@ class ChosenMetric:
     part: str | None
 
 
+class TappedNetwork(Protocol):
+    """A network up to one layer, for plugins made of networks."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of weights, layer, pooling, preprocessing and the model plugin's source."""
+
+    def activations(self, x: torch.Tensor) -> torch.Tensor:
+        """float32 (n, 3, h, w), RGB in [0, 1], on the run's device -> (n, N) float32 on the CPU."""
+
+
 class Harness(Resources, Protocol):
-    """`Resources` that also lend other registered things, for data made from images and networks."""
+    """`Resources` that also lend other registered things, for plugins made from images and networks."""
 
     def images(self, dataset: str, split: str | None = None) -> ImageDataset:
         """One split (the last by default) of another registered dataset, named by its label.
@@ -337,6 +417,9 @@ class Harness(Resources, Protocol):
 
     def metric(self, label: str) -> ChosenMetric:
         """A registered metric, loaded; `label` as in suites: `lpips[3]`, `lpips[input=paper2310]`."""
+
+    def network(self, model: str, layer: str) -> TappedNetwork:
+        """A registered network up to one of its layers; `model` and `layer` are labels, as in suites."""
 
 
 @dataclass(frozen=True)

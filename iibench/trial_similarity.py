@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.embeddings import BATCH_PIXELS
-from iibench.errors import CaseError, PluginError, Skip
+from iibench.comparing import ComparedSimilarity, comparing
+from iibench.embeddings import BATCH_PIXELS, checked_rows, given_rows
+from iibench.errors import CaseError, PluginError
 from iibench.images import to_unit_range
 from iibench.similarity import (
     BLOCK_BYTES,
@@ -108,8 +109,8 @@ def iter_rows(
         return
     if not isinstance(metric.metric, EmbeddingMetric):
         raise PluginError(f"metric {metric.spec.name} declares a distance and has no embed")
-    if metric.spec.input == "labels":
-        table = _label_table(metric.metric, dataset, metric.spec.name)
+    if metric.spec.input != "images":
+        table = given_rows(metric.metric, metric.spec, dataset)
         yield (
             stimuli,
             _rows(metric, table, trials, stimuli, np.arange(len(dataset)), device, {}, False),
@@ -129,7 +130,7 @@ def iter_rows(
     forward = sum(len(block.load) for block in blocks)
     passes(forward, distinct)
     asked = sum(2 * len(shown) for shown in images)
-    dense = len(blocks) == 1 and dense_pays(distinct, asked)
+    dense = metric.spec.distance != "own" and len(blocks) == 1 and dense_pays(distinct, asked)
     slots = 1 + max(int(block.places.max()) for block in blocks)
     table = np.empty((slots, first.shape[1]), np.float32)
     done = 0
@@ -177,6 +178,11 @@ def _rows(
 
     def cross(part: slice | None) -> DoubleArray:
         distance = metric.spec.distance or "equal"
+        if distance == "own":
+            own = ComparedSimilarity(
+                comparing(metric.metric, metric.spec.name), lambda indices: table, device, part
+            )
+            return own.cross(left, right)
         if not dense and distance != "equal":
             return _within_stimuli(table[:, part or slice(None)], left, right, distance, device)
         lookup = EmbeddingSimilarity(
@@ -239,7 +245,7 @@ def _flat(
     for name in metric.parts:
         values = found[name]
         among = values[:, queries:, :f].copy()
-        if metric.spec.distance is not None:
+        if metric.spec.distance not in {None, "own"}:
             # an image and itself: exact, where the products are rounded
             among[:, np.arange(f), np.arange(f)] = own
         near = values[:, :queries, :f].reshape(len(values), -1)
@@ -281,30 +287,13 @@ def _pairwise_rows(
 # ------------------------------------------------------------------------------------ embeddings
 
 
-def _label_table(metric: EmbeddingMetric, dataset: TrialDataset, name: str) -> FloatArray:
-    import torch
-
-    if dataset.labels is None:
-        raise Skip(f"{name} needs labels and the images of this dataset have none")
-    values: FloatArray = metric.embed(torch.from_numpy(dataset.labels)).float().numpy()
-    return values
-
-
 def _embed(metric: TrialMetric, images: ImageArray, device: str) -> FloatArray:
     import torch
 
     x = to_unit_range(images, device, metric.size)
     with torch.inference_mode():
         rows = metric.metric.embed(x)  # type: ignore[union-attr]
-    if rows.ndim != 2 or len(rows) != len(images):
-        raise PluginError(
-            f"metric {metric.spec.name}: embed of {len(images)} images gave shape "
-            f"{tuple(rows.shape)}, expected ({len(images)}, d)"
-        )
-    values: FloatArray = rows.float().cpu().numpy()
-    if not np.isfinite(values).all():
-        raise CaseError(f"metric {metric.spec.name} gave an embedding that is not finite")
-    return values
+    return checked_rows(rows, len(images), metric.spec.name)
 
 
 def _read_ahead(

@@ -15,11 +15,12 @@ import numpy as np
 
 from iibench.activations import iter_activations
 from iibench.cache import Cache
+from iibench.comparing import ComparedSimilarity, comparing
 from iibench.embeddings import EmbeddingTable
 from iibench.errors import CaseError, PluginError, Skip
 from iibench.exemplars import order_by_response
 from iibench.harness import LocalHarness
-from iibench.images import to_unit_range
+from iibench.images import names_of, to_unit_range
 from iibench.inputs import Inputs
 from iibench.keys import Keys, evaluation_seed, finder_seed, metric_of
 from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
@@ -156,6 +157,7 @@ class Workbench:
                     lambda done, total, note: self.progress(
                         Progress(stage, min(done, total - 1), total, note)
                     ),
+                    self.inputs.resources.base_dir,
                 )
                 found = spec.fit(case.finder.params, data, context)
                 self.progress(Progress(stage, 1, 1, "fits"))
@@ -235,6 +237,8 @@ class Workbench:
             with self.inputs.clock.stage(stage):
                 return table.rows(indices)
 
+        if spec.distance == "own":
+            return ComparedSimilarity(comparing(metric, choice.name), rows, device, columns)
         asked = self.asked.get((case.dataset.label, choice.label), 0.0)
         return EmbeddingSimilarity(
             rows,
@@ -299,6 +303,8 @@ class Workbench:
             metric = self.inputs.registry.metrics[case.metric.name].spec
             if metric.input == "labels" and self.inputs.evaluated(case).labels is None:
                 raise Skip(f"{case.metric.label} needs labels and {case.dataset.label} has none")
+            if metric.input == "names":
+                names_of(self.inputs.evaluated(case))
         key = self.keys.scores(case)
         blob = self.cache.load("scores", key.hash)
         if blob is not None:

@@ -24,6 +24,7 @@ from iibench.activations import (
 )
 from iibench.errors import CaseError, PluginError, UsageError
 from iibench.folding import foldable_pairs, prepared, trace
+from iibench.images import to_unit_range
 from iibench.specs import LoadedModel, Preprocess
 
 PLAIN = Preprocess()
@@ -264,7 +265,7 @@ def test_pooling_keeps_values_within_the_range_of_the_map(b, n, h, w, pool):
 
 
 def test_preprocessing_by_hand():
-    x = network_input(IMAGES[:2], CIFAR, "cpu")
+    x = network_input(to_unit_range(IMAGES[:2]), CIFAR)
     assert x.shape == (2, 3, 32, 32)
     for c in range(3):
         expected = (IMAGES[:2, :, :, c] / 255 - CIFAR.mean[c]) / CIFAR.std[c]
@@ -272,9 +273,11 @@ def test_preprocessing_by_hand():
 
 
 def test_images_are_resized_only_where_they_have_another_size():
-    assert network_input(IMAGES[:2], Preprocess(size=48), "cpu").shape == (2, 3, 48, 48)
-    same = network_input(IMAGES[:2], Preprocess(size=32), "cpu")
-    np.testing.assert_array_equal(same.numpy(), network_input(IMAGES[:2], PLAIN, "cpu").numpy())
+    assert network_input(to_unit_range(IMAGES[:2]), Preprocess(size=48)).shape == (2, 3, 48, 48)
+    same = network_input(to_unit_range(IMAGES[:2]), Preprocess(size=32))
+    np.testing.assert_array_equal(
+        same.numpy(), network_input(to_unit_range(IMAGES[:2]), PLAIN).numpy()
+    )
 
 
 # -------------------------------------------------------------------------------------- errors

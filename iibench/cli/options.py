@@ -59,6 +59,18 @@ def folder_options(function: F) -> F:
     return function
 
 
+def metric_option(function: F) -> F:
+    """`--metric`."""
+    option = click.option(
+        "--metric",
+        "metrics",
+        multiple=True,
+        metavar="LABEL",
+        help="Add a metric to the suite's, e.g. dists or 'lpips[net=vgg]' (repeatable).",
+    )
+    return option(function)
+
+
 def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugins:
     """The plugins, with a warning on standard error for each that cannot be used."""
     from iibench.plugins import load_plugins

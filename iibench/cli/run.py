@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import folder_options, folders, load, plugin_options
+from iibench.cli.options import folder_options, folders, load, metric_option, plugin_options
 
 
 @click.command(
@@ -59,6 +59,7 @@ from iibench.cli.options import folder_options, folders, load, plugin_options
     metavar="KEY=VALUE",
     help="Override a key of the suite (repeatable).",
 )
+@metric_option
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -85,6 +86,7 @@ def command(
     limit: int | None,
     seed: int | None,
     overrides: tuple[str, ...],
+    metrics: tuple[str, ...],
     batch_size: int | None,
     output: Path | None,
     data_dir: Path | None,
@@ -113,6 +115,7 @@ def command(
         seed=seed,
         keyword=keyword,
         overrides=overrides,
+        metrics=metrics,
         exit_first=exitfirst,
         last_failed=last_failed,
         offline=offline,

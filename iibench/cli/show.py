@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import click
 
-from iibench.cli.options import load, plugin_options
+from iibench.cli.options import load, metric_option, plugin_options
 
 
 @click.command("show")
 @click.argument("suite")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@metric_option
 @plugin_options
 def command(
     suite: str,
     overrides: tuple[str, ...],
+    metrics: tuple[str, ...],
     plugin_names: tuple[str, ...],
     plugins_dirs: tuple[str, ...],
 ) -> None:
@@ -25,7 +27,7 @@ def command(
     from iibench.suite.schema import TrialExpectation
     from iibench.suite.trial_expect import sentence as trial_sentence
 
-    loaded = load_suite(suite, plugins.registry, overrides)
+    loaded = load_suite(suite, plugins.registry, overrides, metrics)
     cases = collect(loaded, plugins.registry)
     click.echo(f"{loaded.name}: {loaded.description}".rstrip(": "))
     data = loaded.dataset
@@ -39,8 +41,8 @@ def command(
     for kind, choices in (("finders", loaded.finders), ("metrics", loaded.metrics)):
         if choices:
             click.echo(f"{kind}: {', '.join(choice.label for choice in choices)}")
-    for evaluation, metrics in loaded.evaluations:
-        only = f" (only {', '.join(sorted(metrics))})" if metrics is not None else ""
+    for evaluation, limited in loaded.evaluations:
+        only = f" (only {', '.join(sorted(limited))})" if limited is not None else ""
         click.echo(f"evaluation: {evaluation.label}{only}")
     for expectation in loaded.expectations:
         if isinstance(expectation, TrialExpectation):

@@ -13,6 +13,7 @@ from typing import Any
 from iibench.errors import SuiteError, nearest
 from iibench.registry import Registry
 from iibench.specs import EvaluationSpec
+from iibench.suite.added import read_added
 from iibench.suite.cases import Choice
 from iibench.suite.expectations import read_expectations
 from iibench.suite.kinds import read_dataset, read_evaluations, read_models
@@ -35,8 +36,16 @@ from iibench.trials import TrialDatasetSpec, TrialEvaluationSpec
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def load_suite(path_or_name: str, registry: Registry, overrides: Sequence[str] = ()) -> Suite:
+def load_suite(
+    path_or_name: str,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    added_metrics: Sequence[str] = (),
+) -> Suite:
     """The suite in a file, or the shipped one of that name, with `KEY=VALUE` overrides applied.
+
+    `added_metrics`: labels of metrics that every evaluation of the suite is to use beside its own; those
+    that plugins add to every suite come after them.
 
     Raises `SuiteError` with one line per problem, `FILE:LINE: key: what was found; what is expected`.
     """
@@ -46,7 +55,7 @@ def load_suite(path_or_name: str, registry: Registry, overrides: Sequence[str] =
         found = "an empty file" if document.value is None else shown(document.value)
         raise SuiteError(f"{path}:1: found {found}; expected a mapping with the key 'iibench'")
     override(document, overrides)
-    suite = _checked(document, registry)
+    suite = _checked(document, registry, added_metrics)
     document.raise_problems()
     if suite is None:
         raise SuiteError(f"{path}: cannot be read")
@@ -110,7 +119,7 @@ def _decoded(raw: bytes, name: str, path: str) -> str:
         ) from error
 
 
-def _checked(doc: Document, registry: Registry) -> Suite | None:
+def _checked(doc: Document, registry: Registry, added: Sequence[str]) -> Suite | None:
     """The suite, as far as it could be read; everything wrong is noted in the document."""
     of_trials = _of_trials(doc.value, registry)
     required = REQUIRED_KEYS if of_trials else (*REQUIRED_KEYS, *DIRECTION_KEYS)
@@ -144,8 +153,13 @@ def _checked(doc: Document, registry: Registry) -> Suite | None:
         choice
         for *_, choice in read_choices(doc, ("metrics",), given.get("metrics"), registry.metrics)
     )
+    new = read_added(doc, added, registry, metrics)
+    metrics += new
     evaluations = tuple(
-        read_evaluations(doc, ("evaluations",), given.get("evaluations"), registry, metrics)
+        (choice, only if only is None else only | {metric.label for metric in new})
+        for choice, only in read_evaluations(
+            doc, ("evaluations",), given.get("evaluations"), registry, metrics
+        )
     )
     _check_evaluations(doc, evaluations, registry, of_trials)
     if dataset is None:
@@ -164,6 +178,7 @@ def _checked(doc: Document, registry: Registry) -> Suite | None:
         metrics=metrics,
         evaluations=evaluations,
         of_trials=of_trials,
+        added_metrics=tuple(choice.label for choice in new),
     )
     expectations: tuple[Expectation | TrialExpectation, ...]
     stated = (doc, ("expect",), given.get("expect"), suite, registry)

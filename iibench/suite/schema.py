@@ -117,7 +117,7 @@ class Suite:
 
     `models`: each with its layers. `evaluations`: each with the labels of the metrics it is limited
     to, or None for all of them. `of_trials`: the dataset is one of trials; there are no models, layers
-    and finders then.
+    and finders then. `added_metrics`: labels of those of the metrics that the file does not name.
     """
 
     name: str
@@ -136,3 +136,4 @@ class Suite:
     references: tuple[Reference, ...] = ()
     overrides: tuple[str, ...] = ()
     of_trials: bool = False
+    added_metrics: tuple[str, ...] = ()

@@ -90,6 +90,7 @@ class EntryRead:
     variant: str | None
     extras: dict[str, Any]
     values: dict[str, Any]
+    reserved: tuple[str, ...]
 
 
 def read_entry(doc: Document, path: Path, value: Any, table: Table[Any]) -> EntryRead | None:
@@ -120,7 +121,7 @@ def read_entry(doc: Document, path: Path, value: Any, table: Table[Any]) -> Entr
         if "parts" not in reserved:
             doc.report(here, f"found the part {read.part!r}; a {table.kind} has no parts")
         extras.setdefault("parts", read.part)
-    return EntryRead(spec, read.name, variant, extras, values)
+    return EntryRead(spec, read.name, variant, extras, values, reserved)
 
 
 def _check_reserved(spec: Spec, reserved: tuple[str, ...]) -> None:
@@ -167,18 +168,23 @@ def read_choices(
         read = read_entry(doc, here, item, table)
         if read is None:
             continue
-        reserved = RESERVED[table.kind]
-        for params in read_params(doc, here, read, reserved):
-            for part in _parts(doc, here, read, params):
-                shown_as = label(read.spec, params, part, read.name)
-                if shown_as in first:
-                    line = doc.line(first[shown_as])
-                    doc.report(
-                        here, f"found {shown_as} again (first on line {line}); expected once"
-                    )
-                    continue
-                first[shown_as] = here
-                yield here, read, Choice(read.name, params, shown_as, part)
+        for choice in entry_choices(doc, here, read):
+            if choice.label in first:
+                line = doc.line(first[choice.label])
+                doc.report(
+                    here, f"found {choice.label} again (first on line {line}); expected once"
+                )
+                continue
+            first[choice.label] = here
+            yield here, read, choice
+
+
+def entry_choices(doc: Document, path: Path, read: EntryRead) -> Iterator[Choice]:
+    """Every choice that one entry stands for: the product of its lists, and its parts."""
+    for params in read_params(doc, path, read, read.reserved):
+        for part in _parts(doc, path, read, params):
+            shown_as = label(read.spec, params, part, read.name)
+            yield Choice(read.name, params, shown_as, part)
 
 
 def _parts(doc: Document, path: Path, read: EntryRead, params: Any) -> list[str | None]:

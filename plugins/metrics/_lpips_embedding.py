@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iibench.errors import AssetError, CaseError
-
-from ._rgb import check_rgb
+from iibench.rgb import check_rgb
 
 if TYPE_CHECKING:
     import torch

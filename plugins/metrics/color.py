@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
+from iibench.rgb import check_rgb
 from iibench.specs import MetricSpec, NoParams, Resources
 
-from ._rgb import check_rgb
+from ._golden_images import different, moved
 
 if TYPE_CHECKING:
     import torch
+
+#: Who computed the golden values.
+SOURCE = "NumPy 2.4.6, float64"
 
 
 @dataclass(frozen=True)
@@ -47,5 +51,9 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
             range="[-sqrt(3), 0]",
             level="low",
             citation="Klindt et al. 2023 (arXiv 2310.11431), Sec. 2.2",
+            golden=(
+                different("color", -0.4031540, 1e-6, SOURCE),
+                moved("color", -0.0141257, 1e-6, SOURCE),
+            ),
         )
     ]

@@ -29,8 +29,8 @@ from iibench import (
     UnitScores,
     hookimpl,
 )
-from iibench.errors import AssetError, CaseError
-from iibench.specs import AssetFile, AssetSpec
+from iibench.errors import AssetError, CaseError, Skip
+from iibench.specs import AssetFile, AssetSpec, GivenNames
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,14 @@ class ToyImages:
     labels: np.ndarray | None
     class_names: tuple[str, ...] = ("a", "b", "c", "d")
     image_size: tuple[int, int] = (8, 8)
+    people: int = 0
+
+    def given_names(self):
+        if not self.people:
+            raise Skip("nobody was asked")
+        rng = np.random.default_rng(self.people)
+        counts = rng.multinomial(self.people, (0.7, 0.2, 0.1), len(self)).astype(np.int64)
+        return GivenNames(counts, hashlib.sha256(counts.tobytes()).hexdigest())
 
     @property
     def fingerprint(self) -> str:
@@ -55,6 +63,7 @@ class ToyImages:
 class ToyParams:
     n: Annotated[int, Ge(1)] = 240
     labelled: bool = True
+    people: int = 0  # who name each image; none: the names are not known
 
 
 def load_images(params, split, resources):
@@ -63,7 +72,8 @@ def load_images(params, split, resources):
     noise = rng.integers(-20, 20, (params.n, 8, 8, 3))
     array = np.clip(colours + noise, 0, 255).astype(np.uint8)
     labels = colours[:, 0, 0, 0] // 64
-    return ToyImages(array, labels.astype(np.int64) if params.labelled else None)
+    kept = labels.astype(np.int64) if params.labelled else None
+    return ToyImages(array, kept, people=params.people)
 
 
 def missing(params, split, resources):
@@ -146,6 +156,20 @@ class MeanColour:
         return {"r": slice(0, 1), "gb": slice(1, 3)}
 
 
+class OwnColour(MeanColour):
+    """The same similarity as `toycolour`, compared in a way of its own."""
+
+    def compare(self, a, b):
+        return -(a[:, None] - b[None]).square().sum(2).sqrt()
+
+
+class Names:
+    fingerprint = ""
+
+    def embed(self, counts):
+        return (counts / counts.sum(1, keepdim=True)).sqrt()
+
+
 class Label:
     fingerprint = ""
 
@@ -216,6 +240,14 @@ def iibench_register_metrics():
             load=lambda params, resources: Label(),
             distance="equal",
             input="labels",
+        ),
+        MetricSpec(name="toyown", summary="", load=lambda p, r: OwnColour(), distance="own"),
+        MetricSpec(
+            name="toynames",
+            summary="",
+            load=lambda p, r: Names(),
+            distance="cosine",
+            input="names",
         ),
         MetricSpec(name="toymissing", summary="needs a file", load=lambda p, r: missing(p, "", r)),
     ]

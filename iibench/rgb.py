@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def check_rgb(metric: str, x: torch.Tensor) -> None:
-    """Raises `CaseError` unless x is a floating (n, 3, h, w) tensor with values in [0, 1].
+    """The check that a metric plugin makes of its input: floating (n, 3, h, w) with values in [0, 1].
 
-    Grey or [-1, 1] images would give plausible, wrong numbers: broadcasting and scaling hide them.
+    Raises `CaseError` otherwise. Grey images, [-1, 1] or [0, 255] would give plausible, wrong numbers:
+    broadcasting and scaling hide them.
     """
     if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
         raise CaseError(
