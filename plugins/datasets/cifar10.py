@@ -3,6 +3,9 @@
 Read from the python batches, as torchvision keeps them (the folder `cifar-10-batches-py` or the archive
 `cifar-10-python.tar.gz`), or from two zips of JPEG files in class folders. JPEG is lossy: the pixels of
 the zips differ a little from those of the batches, and so does the fingerprint.
+
+What people call the test images (CIFAR-10H) is known for the python batches. The zips order images by
+class; which of them is which of the batches is not known, so with a zip there are no names.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from iibench.errors import AssetError
 from iibench.specs import AssetFile, AssetSpec, Resources
 from iibench.unpickle import load_numpy_pickle
 
-from ._stored import Made, StoredImages, fingerprint_of
+from ._cifar10h import COUNTS, NOT_TEST, OTHER_ORDER, Cifar10Images
+from ._stored import Made, fingerprint_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +86,7 @@ class Params:
     )
 
 
-def load(params: Params, split: str, resources: Resources) -> StoredImages:
+def load(params: Params, split: str, resources: Resources) -> Cifar10Images:
     """One split, "train" (50,000 images) or "test" (10,000); decodes when images are first asked for.
 
     Raises `AssetError` where the data are neither on disk nor to be had.
@@ -123,17 +127,17 @@ _ZIPS = (
 
 def _batches(
     read: Callable[[Iterable[str]], dict[str, bytes]], split: str, resources: Resources
-) -> StoredImages:
+) -> Cifar10Images:
     """The split from python batches, of which `read(names)` gives the bytes.
 
     The MD5s of the batches are their identity: folder and archive have one fingerprint.
     """
-    return StoredImages(
+    return Cifar10Images(
         fingerprint_of("cifar10", VERSION, split, sorted(BATCHES[split].items())),
-        resources.cache_dir / "derived",
+        resources,
+        CLASSES,
         partial(_unpickled, read, split),
-        class_names=CLASSES,
-        image_size=(32, 32),
+        unnamed="" if split == "test" else NOT_TEST,
     )
 
 
@@ -188,17 +192,17 @@ def _unpickled(read: Callable[[Iterable[str]], dict[str, bytes]], split: str) ->
 # ------------------------------------------------------------------------------------- zips
 
 
-def _zipped(path: Path, split: str, resources: Resources) -> StoredImages:
+def _zipped(path: Path, split: str, resources: Resources) -> Cifar10Images:
     """The split from a zip of class folders, classes and files in alphabetical order."""
 
     names = _member_names(path)
-    return StoredImages(
+    return Cifar10Images(
         fingerprint_of("cifar10", VERSION, split, sha256_of(path)),
-        resources.cache_dir / "derived",
+        resources,
+        CLASSES,
         partial(_decoded, path, names),
-        class_names=CLASSES,
-        image_size=(32, 32),
         labels=_labels(names),
+        unnamed=OTHER_ORDER if split == "test" else NOT_TEST,
     )
 
 
@@ -253,6 +257,6 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         load=load,
         splits=("train", "test"),
         version=VERSION,
-        assets=(ARCHIVE,),
+        assets=(ARCHIVE, COUNTS),
         citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     )

@@ -17,8 +17,12 @@ from annotated_types import Ge
 from iibench import hookimpl
 from iibench.specs import EmbeddingMetric, MetricSpec, Resources
 
+from ._golden_images import different, moved
 from ._lpips_backbones import BACKBONES, backbone
 from ._lpips_embedding import TAPS, build
+
+#: Who computed the golden values.
+SOURCE = "lpips 0.1.4 in float64, backbones of torchvision"
 
 
 @dataclass(frozen=True)
@@ -79,5 +83,12 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
                 "Perceptual Metric"
             ),
             licence="BSD-2-Clause (lpips)",
+            golden=(
+                different("lpips", -0.5961575, 1e-5, SOURCE),
+                moved("lpips", -0.0473350, 1e-5, SOURCE),
+                different("lpips[3]", -0.1548783, 1e-5, SOURCE),
+                different("lpips[net=vgg]", -0.8264457, 1e-5, SOURCE),
+                moved("lpips[net=vgg]", -0.2178644, 1e-5, SOURCE),
+            ),
         )
     ]
