@@ -1,9 +1,12 @@
-"""ResNet50 for CIFAR-10: the paper's architecture with weights trained for this project.
+"""ResNet50 for CIFAR-10: the paper's architecture, with weights trained for this project or the paper's.
 
 torchvision's Bottleneck ResNet50 whose first convolution is 3x3, stride 1, padding 1 (no bias), the
 max-pool kept, 10 classes. Input 3 x 32 x 32 gives layer1 (256, 16, 16), layer2 (512, 8, 8), layer3
 (1024, 4, 4), layer4 (2048, 2, 2). The smallest weights file that reaches the tapped layer is read;
 everything past it stays without weights on torch's meta device.
+
+`resnet50_cifar10_paper` has the weights that Klindt et al. 2023 used (93.65 % validation accuracy), out
+of the archive that github.com/huyvnphan/PyTorch_CIFAR10 links; it normalises images alike.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from iibench.specs import (
     LayerSpec,
     LoadedModel,
     ModelSpec,
+    NoParams,
     Preprocess,
     Resources,
 )
@@ -73,6 +77,18 @@ WHOLE = AssetSpec(
     licence="Apache-2.0",
 )
 
+#: No hash of it was published: the one of the file that is first used is recorded.
+PAPER = AssetSpec(
+    name="resnet50-cifar10-paper",
+    summary=(
+        "the paper's ResNet50 for CIFAR-10: state_dicts/resnet50.pt of the archive (933 MB) that "
+        "github.com/huyvnphan/PyTorch_CIFAR10 links; by hand"
+    ),
+    files=(AssetFile("state_dicts/resnet50.pt", "", 0), AssetFile("resnet50.pt", "", 0)),
+    licence="MIT",
+    homepage="https://github.com/huyvnphan/PyTorch_CIFAR10",
+)
+
 #: How far each asset reaches, smallest first.
 REACH = ((LAYER1, "layer1"), (LAYER2, "layer2"), (WHOLE, "fc"))
 
@@ -100,10 +116,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     another architecture.
     """
     module = architecture()
-    names = [name for name, _ in module.named_modules() if name]
-    if layer not in names:
-        raise UsageError(unknown_name("layer", layer, names))
-    top = layer.partition(".")[0]
+    top = _top(module, layer)
     if params.weights == "auto":
         asset = next(a for a, last in REACH if ORDER.index(top) <= ORDER.index(last))
         _, path = resources.asset(asset)
@@ -111,7 +124,34 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     else:
         path = resources.base_dir / params.weights
         provenance = path.name
-    fill(module, read_state(path), ORDER[: ORDER.index(top) + 1], path, resources.device)
+    return _loaded(module, top, path, resources.device, provenance)
+
+
+def load_paper(params: NoParams, layer: str, resources: Resources) -> LoadedModel:
+    """The network with the paper's weights for every module up to the one that `layer` is in.
+
+    Raises `UsageError` for an unknown layer, `AssetError` where the file is missing or fits another
+    architecture.
+    """
+    module = architecture()
+    top = _top(module, layer)
+    _, path = resources.asset(PAPER)
+    return _loaded(module, top, path, resources.device, f"{PAPER.name}: {path.name}")
+
+
+def _top(module: torch.nn.Module, layer: str) -> str:
+    """The module of `ORDER` that `layer` is in; raises `UsageError` where there is no such layer."""
+    names = [name for name, _ in module.named_modules() if name]
+    if layer not in names:
+        raise UsageError(unknown_name("layer", layer, names))
+    return layer.partition(".")[0]
+
+
+def _loaded(
+    module: torch.nn.Module, top: str, path: Path, device: str, provenance: str
+) -> LoadedModel:
+    """The network with the weights of `path` for every module up to `top`."""
+    fill(module, read_state(path), ORDER[: ORDER.index(top) + 1], path, device)
     return LoadedModel(module.eval().requires_grad_(False), Preprocess(MEAN, STD), provenance)
 
 
@@ -184,13 +224,21 @@ def iibench_register_models() -> Iterable[ModelSpec]:
             assets=(LAYER1, LAYER2, WHOLE),
             citation="He et al. 2016, Deep Residual Learning for Image Recognition",
             licence="Apache-2.0",
-        )
+        ),
+        ModelSpec(
+            name="resnet50_cifar10_paper",
+            summary="the paper's ResNet50 for CIFAR-10 (93.65 %); its weights are put in place by hand",
+            load=load_paper,
+            assets=(PAPER,),
+            citation="Klindt et al. 2023 (arXiv 2310.11431)",
+            licence="MIT",
+        ),
     ]
 
 
 @hookimpl
 def iibench_register_layers(model: ModelSpec) -> Iterable[LayerSpec]:
-    if model.name != "resnet50_cifar10":
+    if model.name not in ("resnet50_cifar10", "resnet50_cifar10_paper"):
         return []
     stem = [
         LayerSpec("conv1", "conv1", "first convolution, 64 channels at 32 x 32", "stem"),

@@ -130,6 +130,11 @@ def pretrained_network(variant: str, weights: Any, resources: Resources) -> torc
         _copy(by_hand, cached)
     elif cached.is_file():
         _verify(cached)  # torch hub checks what it downloads, never what it finds
+    elif resources.offline:
+        raise AssetError(
+            f"the weights of torchvision:{variant} ({filename}) are not here, and nothing is "
+            f"downloaded (--offline); put the file into {resources.data_dir} or {checkpoints}"
+        )
     try:
         with _socket_timeout(TIMEOUT):
             return build_network(variant, weights=weights, progress=False)
