@@ -25,9 +25,9 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from ._nonnegative import check_nonnegative, nonnegative_weights
+
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import torch
 
     from iibench.specs import FitContext, FloatArray
@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 BLOCK = 32
 #: Iterations between two looks at the error.
 CHECK = 10
-#: ADMM: penalty for components of unit norm, over-relaxation, iterations at most, and the largest
-#: change of a weight, in units of the activation's norm, at which a row is done.
-RHO, RELAXATION, MAX_STEPS, STEP_TOLERANCE = 0.1, 1.6, 1000, 1e-6
-#: Rows that `encode` solves at once.
-ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     import numpy as np
     import torch
 
-    _check_sign(A)
+    check_nonnegative(A, "nmf")
     present = np.flatnonzero(A.any(axis=1))
     k = min(A.shape) if params.k is None else params.k
     if k > len(present):
@@ -139,63 +134,8 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
 
     Raises `CaseError` for negative activations.
     """
-    import numpy as np
-
-    _check_sign(A)
-    H = directions.vectors.astype(np.float64)
-    R = np.empty((len(A), len(H)), np.float32)
-    for start in range(0, len(A), ROWS):
-        R[start : start + ROWS] = nonnegative_weights(A[start : start + ROWS], H)
-    return R
-
-
-def nonnegative_weights(A: FloatArray, H: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(n, K) weights that solve min ||a - w H|| subject to w >= 0 for each row a of A, by ADMM.
-
-    H (K, N) has rows of unit norm or zero. Each row ends on its own, when no weight changes by more
-    than STEP_TOLERANCE ||a||, so that the rows beside it do not matter.
-    """
-    import numpy as np
-    import torch
-
-    components = torch.from_numpy(H)
-    k = len(components)
-    inverse = torch.linalg.inv(components @ components.T + RHO * torch.eye(k, dtype=torch.float64))
-    data = torch.from_numpy(A.astype(np.float64))
-    solved = torch.zeros((len(A), k), dtype=torch.float64)
-    with torch.inference_mode():
-        rows = torch.arange(len(A))
-        fixed = data @ (components.T @ inverse)
-        limit = STEP_TOLERANCE * data.norm(dim=1)
-        W, dual = torch.zeros_like(fixed), torch.zeros_like(fixed)
-        for step in range(1, MAX_STEPS + 1):
-            free = torch.addmm(fixed, W - dual, inverse, alpha=RHO)
-            dual.add_(free, alpha=RELAXATION).add_(W, alpha=1 - RELAXATION)
-            last, W = W, dual.clamp(min=0)
-            dual -= W
-            if step % CHECK == 0 or step == MAX_STEPS:
-                change = torch.maximum((W - last).abs().amax(1), (W - free).abs().amax(1))
-                going = change > limit
-                solved[rows[~going]] = W[~going]
-                if step == MAX_STEPS:
-                    solved[rows] = W
-                rows, fixed, limit = rows[going], fixed[going], limit[going]
-                W, dual = W[going], dual[going]
-                if not len(rows):
-                    break
-    return np.asarray(solved.numpy())
-
-
-def _check_sign(A: FloatArray) -> None:
-    import numpy as np
-
-    lowest = A.min(axis=0)
-    neuron = int(np.argmin(lowest))
-    if lowest[neuron] < 0:
-        raise CaseError(
-            f"nmf: the activations must not be negative and neuron {neuron} goes down to "
-            f"{lowest[neuron]:.4g}; NMF fits layers that end in a ReLU"
-        )
+    check_nonnegative(A, "nmf")
+    return nonnegative_weights(A, directions.vectors)
 
 
 @hookimpl

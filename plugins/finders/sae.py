@@ -22,15 +22,21 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+
+from ._autoencoder import (
+    Weights,
+    backward,
+    describe,
+    initial_weights,
+    standard,
+    stored,
+    train,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from iibench.specs import FitContext, FloatArray
-
-#: Rows that are described at once.
-ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -48,32 +54,6 @@ class Params:
     )
 
 
-@dataclass(frozen=True)
-class Weights:
-    """E (Z, N), b_e (Z,), D (Z, N), b_d (N,); float32 tensors that are changed in place."""
-
-    encoder: torch.Tensor
-    encoder_bias: torch.Tensor
-    decoder: torch.Tensor
-    decoder_bias: torch.Tensor
-
-    def all(self) -> tuple[torch.Tensor, ...]:
-        """The four, in the order of the gradients."""
-        return self.encoder, self.encoder_bias, self.decoder, self.decoder_bias
-
-
-def initial_weights(z: int, width: int, generator: torch.Generator, device: str) -> Weights:
-    """Random unit decoder rows; the encoder starts as the decoder, so that units start alive."""
-    import torch
-
-    decoder = torch.randn((z, width), generator=generator)
-    decoder /= decoder.norm(dim=1, keepdim=True)
-    decoder = decoder.to(device)
-    return Weights(
-        decoder.clone(), torch.zeros(z, device=device), decoder, torch.zeros(width, device=device)
-    )
-
-
 def gradients(x: torch.Tensor, weights: Weights, l1: float) -> tuple[torch.Tensor, ...]:
     """Gradients of the loss on x (b, N), in the order of `Weights.all`.
 
@@ -81,13 +61,16 @@ def gradients(x: torch.Tensor, weights: Weights, l1: float) -> tuple[torch.Tenso
     """
     import torch
 
-    E, b_e, D, b_d = weights.all()
-    h = torch.addmm(b_e, x, E.T).relu_()
-    residual = torch.addmm(b_d, h, D).sub_(x).mul_(2 / len(x))
-    to_hidden = torch.addmm(torch.full_like(b_e, l1 / len(x)), residual, D.T).mul_(h > 0)
-    to_decoder = h.T @ residual
-    to_decoder -= (to_decoder * D).sum(1, keepdim=True) * D
-    return to_hidden.T @ x, to_hidden.sum(0), to_decoder, residual.sum(0)
+    h = hidden(x, weights)
+    residual = torch.addmm(weights.decoder_bias, h, weights.decoder).sub_(x).mul_(2 / len(x))
+    return backward(x, h, residual, weights.decoder, l1 / len(x))
+
+
+def hidden(x: torch.Tensor, weights: Weights) -> torch.Tensor:
+    """h (b, Z) of x (b, N)."""
+    import torch
+
+    return torch.addmm(weights.encoder_bias, x, weights.encoder.T).relu_()
 
 
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
@@ -99,60 +82,25 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     import numpy as np
     import torch
 
-    mean = A.mean(axis=0, dtype=np.float64)
-    scale = float(np.sqrt(np.mean(np.var(A, axis=0, dtype=np.float64))))
-    if len(A) < 2 or not np.ptp(A, axis=0).any():
-        raise CaseError(
-            f"sae: the activations of the {len(A)} images to fit on are all the same, "
-            "there is nothing to learn"
-        )
-    x = torch.from_numpy(((A - mean) / scale).astype(np.float32)).to(context.device)
+    scaling = standard(A, "sae")
+    x = torch.from_numpy(scaling.apply(A).astype(np.float32)).to(context.device)
     generator = torch.Generator().manual_seed(context.seed)
     weights = initial_weights(params.z, A.shape[1], generator, context.device)
-    optimiser = torch.optim.Adam(weights.all(), lr=params.lr)
     with torch.inference_mode():
-        for epoch in range(params.epochs):
-            order = torch.randperm(len(x), generator=generator).to(x.device)
-            for start in range(0, len(x), params.batch_size):
-                rows = order[start : start + params.batch_size]
-                found = gradients(x[rows], weights, params.l1)
-                for parameter, gradient in zip(weights.all(), found, strict=True):
-                    parameter.grad = gradient
-                optimiser.step()
-                weights.decoder.div_(weights.decoder.norm(dim=1, keepdim=True))
-            context.progress(epoch + 1, params.epochs, "epochs")
-        notes = _describe(x, weights)
-    return Directions(
-        weights.decoder.cpu().numpy(),
-        {
-            "mean": mean,
-            "scale": np.array(scale),
-            "encoder": weights.encoder.cpu().numpy(),
-            "encoder_bias": weights.encoder_bias.cpu().numpy(),
-            "decoder_bias": weights.decoder_bias.cpu().numpy(),
-        },
-        notes,
-    )
-
-
-def _describe(x: torch.Tensor, weights: Weights) -> tuple[str, ...]:
-    """One sentence on how well and how sparsely x is described."""
-    import torch
-
-    active = torch.zeros(len(weights.encoder), dtype=torch.int64, device=x.device)
-    squares = 0.0
-    E, b_e, D, b_d = weights.all()
-    for start in range(0, len(x), ROWS):
-        part = x[start : start + ROWS]
-        h = torch.addmm(b_e, part, E.T).relu_()
-        active += (h > 0).sum(0)
-        squares += float((torch.addmm(b_d, h, D) - part).square().sum())
-    explained = 1 - squares / float(x.square().sum())
-    dead = int((active == 0).sum())
-    return (
-        f"explains {100 * explained:.1f} % of the variance with {float(active.sum()) / len(x):.1f} "
-        f"active hidden units an image; {dead} of {len(active)} are dead on the fit split",
-    )
+        train(
+            x,
+            weights,
+            lambda batch: gradients(batch, weights, params.l1),
+            generator,
+            lr=params.lr,
+            epochs=params.epochs,
+            batch_size=params.batch_size,
+            context=context,
+        )
+        note = describe(
+            x, lambda part: hidden(part, weights), weights.decoder, weights.decoder_bias
+        )
+    return Directions(weights.decoder.cpu().numpy(), scaling.state() | weights.state(), (note,))
 
 
 def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
@@ -160,7 +108,7 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     import numpy as np
 
     state = directions.state
-    x = ((A - state["mean"]) / state["scale"]).astype(np.float32)
+    x = stored(state).apply(A).astype(np.float32)
     return np.ascontiguousarray(np.maximum(x @ state["encoder"].T + state["encoder_bias"], 0))
 
 

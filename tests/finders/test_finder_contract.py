@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random as python_random
 
 import numpy as np
@@ -12,8 +13,35 @@ from hypothesis import strategies as st
 
 from iibench.errors import CaseError
 from iibench.specs import FinderSpec, FitContext
-from iibench_plugins.finders import ica, kmeans, neurons, nmf, pca, random, sae
+from iibench_plugins.finders import (
+    dictionary,
+    file,
+    ica,
+    kmeans,
+    neurons,
+    nmf,
+    overcomplete_finders,
+    pca,
+    random,
+    sae,
+    sparse_pca,
+    topk_sae,
+)
 
+MODULES = (
+    neurons,
+    random,
+    file,
+    pca,
+    ica,
+    sparse_pca,
+    nmf,
+    kmeans,
+    dictionary,
+    sae,
+    topk_sae,
+    overcomplete_finders,
+)
 PARAMS = {
     "neurons": neurons.Params(),
     "random": random.Params(k=7),
@@ -22,16 +50,41 @@ PARAMS = {
     "nmf": nmf.Params(k=5),
     "kmeans": kmeans.Params(k=5),
     "sae": sae.Params(z=16, epochs=4, batch_size=64),
+    "file": file.Params(path="written by a fixture"),
+    "sparse_pca": sparse_pca.Params(k=5),
+    "dictionary": dictionary.Params(k=5),
+    "topk_sae": topk_sae.Params(z=16, k=4, epochs=4, batch_size=64),
+    "overcomplete": overcomplete_finders.Params(k=16, active=4, epochs=4, batch_size=64),
 }
-WIDTH = {"neurons": 12, "random": 7, "sae": 16}
-SEEDED = ["random", "ica", "nmf", "kmeans", "sae"]
-LEARNING = ["pca", "ica", "nmf", "kmeans", "sae"]
+WIDTH = {"neurons": 12, "random": 7, "file": 6, "sae": 16, "topk_sae": 16, "overcomplete": 16}
+AUTOENCODERS = {"sae", "topk_sae", "overcomplete"}
+INSTALLED = {name for name in PARAMS if name != "overcomplete"} | (
+    {"overcomplete"} if importlib.util.find_spec("overcomplete") else set()
+)
+ALL = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name not in INSTALLED, reason="the package overcomplete is not installed"
+        ),
+    )
+    for name in PARAMS
+]
+LEARNING = [param for param in ALL if param.values[0] not in {"neurons", "random", "file"}]
+# all neurons here fit into one step of sparse_pca, so there is nothing to draw
+SEEDED = [param for param in ALL if param.values[0] not in {"neurons", "file", "pca", "sparse_pca"}]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _directions_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("directions") / "directions.npy"
+    np.save(path, np.random.default_rng(4).normal(size=(6, 12)))
+    PARAMS["file"] = file.Params(path=str(path))
 
 
 def spec_of(name) -> FinderSpec:
-    modules = (neurons, random, pca, ica, nmf, kmeans, sae)
-    specs = [spec for module in modules for spec in module.iibench_register_finders()]
-    assert len({spec.name for spec in specs}) == len(modules)
+    specs = [spec for module in MODULES for spec in module.iibench_register_finders()]
+    assert {spec.name for spec in specs} == set(PARAMS)
     return next(spec for spec in specs if spec.name == name)
 
 
@@ -43,7 +96,7 @@ def encode(name, directions, A):
     return spec_of(name).encode(PARAMS[name], directions, A)
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_shapes_and_types(name, activations):
     found = fit(name, activations)
     k = WIDTH.get(name, 5)
@@ -60,7 +113,7 @@ def test_shapes_and_types(name, activations):
     ).all()
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_same_seed_gives_the_same_arrays_and_no_global_state_changes(name, activations):
     before = activations.copy()
     np.random.seed(3)
@@ -87,7 +140,7 @@ def test_another_seed_gives_other_directions(name, activations):
     assert not np.array_equal(fit(name, activations, 1).vectors, fit(name, activations, 2).vectors)
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_row_is_encoded_alike_whatever_stands_beside_it(name, activations):
     found = fit(name, activations[:200])
     together = encode(name, found, activations)
@@ -114,11 +167,13 @@ def test_dead_neurons_do_no_harm(name, activations):
     found = fit(name, A)
     assert np.isfinite(found.vectors).all()
     assert np.isfinite(encode(name, found, activations)).all()
-    if name != "sae":  # a decoder's entries for neurons without activation shrink but do not vanish
+    if (
+        name not in AUTOENCODERS
+    ):  # a decoder's entries for neurons without activation shrink but do not vanish
         np.testing.assert_allclose(found.vectors[:, [2, 7, 11]], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("value", [0.0, 1.5])
 def test_constant_activations_are_an_error_or_finite(name, value):
     A = np.full((30, 12), value, np.float32)
@@ -128,11 +183,11 @@ def test_constant_activations_are_an_error_or_finite(name, value):
         assert name in str(error)
         assert "different" in str(error) or "the same" in str(error) or "not zero" in str(error)
         return
-    assert name in {"neurons", "random", "nmf"}
+    assert name in {"neurons", "random", "file", "nmf"}
     assert np.isfinite(encode(name, found, A)).all()
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_fewer_images_than_neurons(name, activations):
     found = fit(name, activations[:8])
     assert np.isfinite(found.vectors).all()
@@ -146,6 +201,8 @@ def test_fewer_images_than_neurons(name, activations):
         ("ica", ica.Params(k=13)),
         ("kmeans", kmeans.Params(k=301)),
         ("nmf", nmf.Params(k=301)),
+        ("sparse_pca", sparse_pca.Params(k=13)),
+        ("dictionary", dictionary.Params(k=301)),
     ],
 )
 def test_too_many_directions_are_an_error_that_says_how_many_there_may_be(
@@ -163,7 +220,7 @@ def test_all_directions_by_default(name, activations):
     assert few.shape == ((8, 12) if name == "nmf" else (7, 12))
 
 
-@given(st.sampled_from(sorted(PARAMS)), st.integers(0, 2**63 - 1))
+@given(st.sampled_from(sorted(INSTALLED)), st.integers(0, 2**63 - 1))
 @settings(max_examples=30, deadline=None)
 def test_any_seed_is_accepted_and_order_of_rows_moves_with_them(name, seed):
     A = np.random.default_rng(seed).gamma(0.7, size=(40, 12)).astype(np.float32)
@@ -175,19 +232,19 @@ def test_any_seed_is_accepted_and_order_of_rows_moves_with_them(name, seed):
     )
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_progress_ends_at_its_total(name, activations):
     seen = []
     context = FitContext(0, progress=lambda done, total, note: seen.append((done, total, note)))
     spec_of(name).fit(PARAMS[name], activations, context)
     assert all(0 < done <= total and note for done, total, note in seen)
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    if name in {"kmeans", "sae"}:
+    if name in {"kmeans", *AUTOENCODERS}:
         assert seen[-1][0] == seen[-1][1]
 
 
 def test_what_does_not_look_at_the_activations_says_so(activations):
     other = np.ascontiguousarray(activations[:, ::-1] ** 2)
-    for name in PARAMS:
+    for name in INSTALLED:
         same = np.array_equal(fit(name, activations).vectors, fit(name, other).vectors)
         assert same != spec_of(name).trains_on, name

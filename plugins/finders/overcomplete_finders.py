@@ -1,0 +1,62 @@
+"""Dictionary learning of the package Overcomplete (Fel et al. 2025) as one finder with methods.
+
+What each method computes is told by the two private modules: `_overcomplete_factors` and
+`_overcomplete_codes`. The package is optional and imported when a case needs it; it runs on the CPU or
+an NVIDIA GPU, and draws from global generators, whose state is put back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from iibench import FinderSpec, hookimpl
+
+from . import _overcomplete_codes, _overcomplete_factors
+from ._overcomplete import Params, package_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iibench import Directions
+    from iibench.specs import FitContext, FloatArray
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """K directions of unit norm (zero for components that the solver gave up).
+
+    Raises `AssetError` where the package is missing, and `CaseError` where the method cannot be fitted.
+    """
+    if params.method in _overcomplete_factors.METHODS:
+        return _overcomplete_factors.factorise(params, A, context)
+    return _overcomplete_codes.learn(params, A, context)
+
+
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, K) >= 0: weights of a factorisation, or an autoencoder's codes."""
+    if params.method in _overcomplete_factors.METHODS:
+        return _overcomplete_factors.weights(params, directions, A)
+    return _overcomplete_codes.codes(params, directions, A)
+
+
+def inputs(params: Params, base_dir: Path) -> str:
+    """SHA-256 (hex) of the package's version: another one may find other directions."""
+    return hashlib.sha256(f"overcomplete {package_version()}".encode()).hexdigest()
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `overcomplete`."""
+    yield FinderSpec(
+        name="overcomplete",
+        summary="NMF variants and sparse autoencoders of the package Overcomplete; response: the code",
+        params=Params,
+        headline=("method", "k"),
+        fit=fit,
+        encode=encode,
+        inputs=inputs,
+        citation="Fel et al. (2025), Archetypal SAE: adaptive and stable dictionary learning for "
+        "concept extraction in large vision models",
+        licence="MIT (Overcomplete)",
+    )

@@ -1,0 +1,187 @@
+"""Sparse autoencoder whose k largest hidden units are active (Gao et al. 2024).
+
+x (n, N) activations, standardised as `sae` does. Encoder E (Z, N), b_e (Z,), decoder D (Z, N) with rows
+of unit norm, b_d (N,):
+
+    h = relu(TopK(x E^T + b_e)),   y = h D + b_d,   loss = mean over images of ||x - y||^2
+
+TopK keeps the k largest of an image's Z values and puts zero for the others, so sparsity is given and
+not traded against the error by a penalty. Units that no image of the last epoch activates get a loss of
+their own (Gao et al., App. A): from the relu of the N / 2 largest of them alone, the error x - y is to
+be reconstructed, with weight `revive`.
+
+The direction is D[k], the response the code h_k, in units of the fit split's scale: what the decoder
+adds, D[k] times h_k, and nothing where the unit is not among the k largest. The values before TopK would
+rank all images, but by a number that the autoencoder was not trained on and throws away. So most
+responses to a unit are zero, n k / Z of them are not on average: few images may be left for exemplars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Gt
+
+from iibench import Directions, FinderSpec, hookimpl
+
+from ._autoencoder import (
+    ROWS,
+    Weights,
+    backward,
+    describe,
+    initial_weights,
+    standard,
+    stored,
+    train,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from iibench.specs import FitContext, FloatArray
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the TopK autoencoder."""
+
+    z: Annotated[int, Ge(1)] = field(default=512, metadata={"help": "hidden units, Z"})
+    k: Annotated[int, Ge(1)] = field(
+        default=32, metadata={"help": "hidden units that an image activates at most"}
+    )
+    revive: Annotated[float, Ge(0)] = field(
+        default=0.25,
+        metadata={
+            "help": "weight of the loss that units without activation reduce; the published 1/32 is "
+            "for far more steps than the images of a split give, and revives few in them"
+        },
+    )
+    lr: Annotated[float, Gt(0)] = field(default=1e-3, metadata={"help": "Adam's step size"})
+    epochs: Annotated[int, Ge(1)] = field(default=20, metadata={"help": "passes over the images"})
+    batch_size: Annotated[int, Ge(1)] = field(
+        default=256, metadata={"help": "images per step of the optimiser (decides the result)"}
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError`, which the suite's reader reports, for k > Z."""
+        if self.k > self.z:
+            raise ValueError(f"found k = {self.k} active units of z = {self.z}; expected k <= z")
+
+
+def top_k(values: torch.Tensor, k: int) -> torch.Tensor:
+    """relu of the k largest values (b, Z) of each row, zero elsewhere."""
+    import torch
+
+    kept = torch.topk(values, k, dim=1)
+    return torch.zeros_like(values).scatter_(1, kept.indices, kept.values.relu())
+
+
+def hidden(x: torch.Tensor, weights: Weights, k: int) -> torch.Tensor:
+    """h (b, Z) of x (b, N)."""
+    import torch
+
+    return top_k(torch.addmm(weights.encoder_bias, x, weights.encoder.T), k)
+
+
+def gradients(
+    x: torch.Tensor, h: torch.Tensor, weights: Weights, dead: torch.Tensor, revive: float
+) -> tuple[torch.Tensor, ...]:
+    """Gradients of the loss on x (b, N) with code h (b, Z), in the order of `Weights.all`.
+
+    `dead` (d,): units without activation. The error that they are to reconstruct counts as given.
+    """
+    import torch
+
+    E, b_e, D, b_d = weights.all()
+    error = torch.addmm(b_d, h, D).sub_(x)
+    found = backward(x, h, error * (2 / len(x)), D)
+    if not len(dead) or revive == 0:
+        return found
+    chosen = top_k(torch.addmm(b_e[dead], x, E[dead].T), min(len(dead), max(1, len(b_d) // 2)))
+    residual = torch.addmm(error, chosen, D[dead]).mul_(2 * revive / len(x))
+    for gradient, part in zip(found[:3], backward(x, chosen, residual, D[dead])[:3], strict=True):
+        gradient[dead] += part
+    return found
+
+
+def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
+    """Adam on shuffled batches, everything drawn from `context.seed`; no global random state is used.
+
+    Notes: explained variance, mean number of active hidden units (L0) and the number of dead ones, all
+    on the fit split. Raises `CaseError` for activations that are all the same.
+    """
+    import numpy as np
+    import torch
+
+    scaling = standard(A, "topk_sae")
+    x = torch.from_numpy(scaling.apply(A).astype(np.float32)).to(context.device)
+    generator = torch.Generator().manual_seed(context.seed)
+    weights = initial_weights(params.z, A.shape[1], generator, context.device)
+    seen = torch.zeros(params.z, dtype=torch.bool, device=x.device)
+    dead = torch.empty(0, dtype=torch.int64, device=x.device)
+
+    def step(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        h = hidden(batch, weights, params.k)
+        seen.logical_or_((h > 0).any(dim=0))
+        return gradients(batch, h, weights, dead, params.revive)
+
+    def after_epoch() -> None:
+        nonlocal dead
+        dead = torch.nonzero(~seen).flatten()
+        seen.zero_()
+
+    with torch.inference_mode():
+        train(
+            x,
+            weights,
+            step,
+            generator,
+            lr=params.lr,
+            epochs=params.epochs,
+            batch_size=params.batch_size,
+            context=context,
+            after_epoch=after_epoch,
+        )
+        note = describe(
+            x,
+            lambda part: hidden(part, weights, params.k),
+            weights.decoder,
+            weights.decoder_bias,
+        )
+    return Directions(weights.decoder.cpu().numpy(), scaling.state() | weights.state(), (note,))
+
+
+def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
+    """R (n, Z): the code h, >= 0, at most k entries of a row above 0; in units of the fit split's scale.
+
+    In float64, so that rounding does not decide which units are the k largest.
+    """
+    import numpy as np
+    import torch
+
+    state = directions.state
+    scaling = stored(state)
+    encoder = torch.from_numpy(state["encoder"].astype(np.float64))
+    bias = torch.from_numpy(state["encoder_bias"].astype(np.float64))
+    R = np.empty((len(A), len(encoder)), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(A), ROWS):
+            x = torch.from_numpy(scaling.apply(A[start : start + ROWS]))
+            R[start : start + ROWS] = top_k(torch.addmm(bias, x, encoder.T), params.k).numpy()
+    return R
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `topk_sae`."""
+    yield FinderSpec(
+        name="topk_sae",
+        summary="sparse autoencoder, the k largest hidden units active; response: the code",
+        params=Params,
+        headline=("z", "k"),
+        fit=fit,
+        encode=encode,
+        citation="Gao et al. (2024), Scaling and evaluating sparse autoencoders",
+    )
