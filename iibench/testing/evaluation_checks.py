@@ -1,0 +1,52 @@
+"""The conformance checks of an evaluation, of directions or of trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from iibench.specs import EvaluationBase, EvaluationSpec, Harness
+from iibench.suite.params import label as label_of
+from iibench.suite.params import parse_params
+from iibench.testing import evaluation_rules, trial_evaluation_rules
+from iibench.testing.checks import Check, CheckReport, failed_load, judge
+from iibench.testing.evaluation_rules import EvaluationUnderTest
+from iibench.testing.state import preserved
+from iibench.testing.trial_evaluation_rules import TrialEvaluationUnderTest
+from iibench.trials import TrialEvaluationSpec
+
+
+def check_evaluation(
+    spec: EvaluationBase,
+    params: Any = None,
+    harness: Harness | None = None,
+    *,
+    device: str = "cpu",
+    label: str = "",
+) -> CheckReport:
+    """Checks an evaluation on made-up responses and similarities, or on simulated judgements.
+
+    Arguments as of `check_metric`; an evaluation needs no harness and no device, so both are left
+    unused. Raises `UsageError` where a parameter has no default and none is given, `TypeError` for a
+    spec of another kind.
+    """
+    chosen = parse_params(spec, {}) if params is None else params
+    name = label or label_of(spec, chosen)
+    cause = "it must work on 1,000 images and 11 directions, or on 64 stimuli with answers"
+    with preserved():
+        if isinstance(spec, EvaluationSpec):
+            subject = EvaluationUnderTest(spec, chosen)
+            try:
+                seen = f"scores {len(subject.uses[0].value.values)} directions"
+            except Exception as error:
+                return failed_load("evaluation", name, evaluation_rules.RULES, error, cause)
+            checks = judge(evaluation_rules.RULES, subject)
+        elif isinstance(spec, TrialEvaluationSpec):
+            judged = TrialEvaluationUnderTest(spec, chosen)
+            try:
+                seen = f"gives {len(judged.uses[0].value.measures)} measures"
+            except Exception as error:
+                return failed_load("evaluation", name, trial_evaluation_rules.RULES, error, cause)
+            checks = judge(trial_evaluation_rules.RULES, judged)
+        else:
+            raise TypeError(f"{type(spec).__name__} is no evaluation")
+    return CheckReport("evaluation", name, (Check("load", "passed", seen, "works", ""), *checks))

@@ -1,0 +1,50 @@
+"""The checks of whatever a plugin registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from iibench.registry import Entry
+from iibench.specs import (
+    DatasetSpec,
+    EvaluationBase,
+    FinderSpec,
+    Harness,
+    MetricSpec,
+    ModelSpec,
+    Spec,
+)
+from iibench.testing.checks import CheckReport
+from iibench.testing.dataset_checks import check_dataset
+from iibench.testing.evaluation_checks import check_evaluation
+from iibench.testing.finder_checks import check_finder
+from iibench.testing.metric_checks import check_metric
+from iibench.testing.model_checks import check_model
+
+CHECKS: tuple[tuple[type[Spec], Callable[..., CheckReport]], ...] = (
+    (MetricSpec, check_metric),
+    (FinderSpec, check_finder),
+    (ModelSpec, check_model),
+    (DatasetSpec, check_dataset),
+    (EvaluationBase, check_evaluation),
+)
+
+
+def check_spec(
+    spec: Spec | Entry[Any],
+    params: Any = None,
+    harness: Harness | None = None,
+    *,
+    device: str = "cpu",
+    label: str = "",
+) -> CheckReport:
+    """Checks a spec, or a registry's entry, by the checks of its kind; arguments as of `check_metric`.
+
+    Raises `TypeError` for a spec of no known kind.
+    """
+    thing: Any = spec.spec if isinstance(spec, Entry) else spec
+    for kind, check in CHECKS:
+        if isinstance(thing, kind):
+            return check(thing, params, harness, device=device, label=label)
+    raise TypeError(f"{type(thing).__name__} is none of the specs that a plugin registers")
