@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.options import load, plugin_options
+from iibench.cli.options import folder_options, load, plugin_options, resources
+from iibench.cli.plugin_list import plugin_lines
+from iibench.errors import UsageError
+
+if TYPE_CHECKING:
+    from iibench.assets import LocalResources
+    from iibench.specs import AssetSpec, MetricSpec
 
 #: With more layers than this a model's are counted by group.
 MANY = 50
@@ -16,19 +25,23 @@ KINDS = ("datasets", "models", "layers", "finders", "metrics", "evaluations", "s
 @click.command("ls")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("-v", "--verbose", is_flag=True, help="Parameters, citation, licence, files needed.")
+@folder_options
 @plugin_options
 def command(
-    kind: str, verbose: bool, plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
+    kind: str,
+    verbose: bool,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
 ) -> None:
     """List everything of one KIND that a suite may name, or the plugins themselves."""
     plugins = load(plugin_names, plugins_dirs)
     if kind == "plugins":
         for record in plugins.records:
-            state = "" if record.status == "ok" else f"  {record.status}: {record.reason}"
-            origin = f"{record.distribution} {record.version}".strip() or record.module
-            click.echo(f"{record.name}  ({record.source}, {origin}){state}")
-            for line in (*record.registers, *record.details.splitlines()) if verbose else ():
-                click.echo(f"    {line}")
+            for line in plugin_lines(record, verbose):
+                click.echo(line)
         return
     if kind == "suites":
         from iibench.suite.load import shipped_suites
@@ -49,6 +62,7 @@ def command(
         return
     from iibench.suite.params import describe
 
+    where = resources(data_dir, cache_dir, offline)
     for entry in getattr(plugins.registry, kind):
         spec = entry.spec
         click.echo(f"{spec.name}  {spec.summary}")
@@ -58,14 +72,59 @@ def command(
             default = "required" if doc.required else f"default {doc.default}"
             click.echo(f"    {doc.name}: {doc.type} ({default})  {doc.help}".rstrip())
         if kind == "metrics":
-            click.echo(f"    level: {spec.level}; similarity in {spec.range}; input: {spec.input}")
+            click.echo(f"    input: {input_of(spec)}")
+            click.echo(f"    similarity: in {spec.range}, larger = more alike; level: {spec.level}")
         if kind == "datasets":
             click.echo(f"    splits: {', '.join(spec.splits)}")
         for name, value in (
             ("citation", spec.citation),
             ("licence", spec.licence),
-            ("files", ", ".join(asset.name for asset in spec.assets)),
             ("plugin", entry.plugin),
         ):
             if value:
                 click.echo(f"    {name}: {value}")
+        for asset, state in zip(spec.assets, asset_states(spec.assets, where), strict=True):
+            click.echo(f"    asset {asset.name}: {state}")
+
+
+def input_of(spec: MetricSpec) -> str:
+    """What a metric is given, in words."""
+    if spec.input == "labels":
+        return "class labels"
+    if spec.input == "names":
+        return "counts of the names that people gave"
+    from iibench.suite.params import parse_params
+
+    try:
+        size = spec.size(parse_params(spec, {}))
+    except UsageError:  # a parameter without a default
+        return "RGB images in [0, 1]"
+    at = "at their own size" if size is None else f"resized to {size} x {size}"
+    return f"RGB images in [0, 1], {at}"
+
+
+def asset_states(assets: Sequence[AssetSpec], where: LocalResources) -> Iterator[str]:
+    """Of each asset: ready and where, to be fetched and how big, or not reachable from here."""
+    from iibench.assets import status
+    from iibench.fetch import unreachable
+
+    states = [status(asset, where) for asset in assets]
+    wanted = [a for a, s in zip(assets, states, strict=True) if s.state == "missing"]
+    urls = [file.url or file.record for asset in wanted for file in asset.files]
+    dead = set() if where.offline else unreachable(url for url in urls if url)
+    for asset, found in zip(assets, states, strict=True):
+        if found.state != "missing":
+            yield f"ready ({found.path})" if found.state == "ready" else f"damaged: {found.detail}"
+            continue
+        size = f"{found.size / 1e6:,.1f} MB" if found.size else "size unknown"
+        sources = [
+            source
+            for file in asset.files
+            for source in (file.url or file.record, file.package)
+            if source and source not in dead and not where.offline
+        ]
+        if sources:
+            yield f"to be fetched: {size} ({sources[0]})"
+        else:
+            why = "offline" if where.offline else "not reachable"
+            yield f"{why}: {size}; by hand: iibench assets {asset.name}"

@@ -25,6 +25,7 @@ VERBS = {
     "show": "iibench.cli.show",
     "validate": "iibench.cli.validate",
     "report": "iibench.cli.report",
+    "plugin": "iibench.cli.plugin",
     "assets": "iibench.cli.assets",
     "cache": "iibench.cli.cache",
     "schema": "iibench.cli.schema",

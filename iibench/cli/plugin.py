@@ -1,0 +1,90 @@
+"""`iibench plugin`: write a plugin, list plugins, check that what one registers is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from iibench.cli.main import EXIT_FAILED, EXIT_OK
+from iibench.cli.options import folder_options, load, plugin_options
+from iibench.cli.plugin_list import plugin_lines
+
+KINDS = ("metric", "finder", "model", "dataset", "evaluation")
+
+
+@click.group("plugin")
+def command() -> None:
+    """Write a plugin, list them, check one."""
+
+
+@command.command("ls")
+@click.option("-v", "--verbose", is_flag=True, help="Files, and where a broken plugin broke.")
+@plugin_options
+def list_plugins(
+    verbose: bool, plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
+) -> None:
+    """Every plugin: source, distribution, version, what it registers, why one is not in use."""
+    for record in load(plugin_names, plugins_dirs).records:
+        for line in plugin_lines(record, verbose):
+            click.echo(line)
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="What it registers.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder to make. [default: iibench-NAME]",
+)
+def new(name: str, kind: str, output: Path | None) -> None:
+    """Write a small installable plugin that works as it stands: edit it from there."""
+    from iibench.cli.plugin_new import write_plugin
+
+    folder = write_plugin(name, kind, output)
+    click.echo(f"{folder}: a plugin with the {kind} {name}, its test and its packaging")
+    click.echo(f"next: pip install -e {folder}  and then  iibench plugin check {name}")
+
+
+@command.command("check")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), help="Where several things have this name.")
+@click.option("-v", "--verbose", is_flag=True, help="Also what was seen by checks that passed.")
+@click.option(
+    "--device",
+    default="auto",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    show_default=True,
+    help="Where to compute.",
+)
+@folder_options
+@plugin_options
+def check(
+    name: str,
+    kind: str | None,
+    verbose: bool,
+    device: str,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
+) -> int:
+    """Check what a plugin registers: NAME is a plugin, or one thing as a suite writes it.
+
+    For example `iibench plugin check lpips[net=vgg]`. Every check that fails says what was seen, what
+    was expected and the likely cause.
+    """
+    from iibench.cli.options import resources
+    from iibench.cli.plugin_check import check_named, show
+
+    plugins = load(plugin_names, plugins_dirs)
+    where = resources(data_dir, cache_dir, offline)
+    failed = False
+    for report in check_named(plugins, name, kind, where, device):
+        show(report, verbose)
+        failed |= bool(report.failed)
+    return EXIT_FAILED if failed else EXIT_OK
