@@ -54,7 +54,7 @@ def test_the_plugin_of_20_lines_works(tmp_path: Path, monkeypatch: pytest.Monkey
     code = block("python", "MetricSpec")
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "pixel.py").write_text(code)
+    (tmp_path / "plugins" / "thumbnail.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     arguments = re.search(r"`iibench (run quickstart --plugins-dir .*?)`:", README)
     assert arguments is not None
@@ -65,9 +65,9 @@ def test_the_plugin_of_20_lines_works(tmp_path: Path, monkeypatch: pytest.Monkey
     import iibench
 
     run = iibench.load_run(tmp_path / "out")
-    pixel = [case for case in run.cases if case.metric is not None and case.metric.name == "pixel"]
-    assert pixel
-    assert all(case.status == "passed" for case in pixel)
+    ours = [c for c in run.cases if c.metric is not None and c.metric.name == "thumbnail"]
+    assert ours
+    assert all(case.status == "passed" for case in ours)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,32 @@ def test_the_suites_in_the_readme_are_valid(tmp_path: Path, name: str, case_id: 
     assert case_id in {case.id for case in collect(load_suite(str(path), registry), registry)}
 
 
-def test_the_suites_that_the_readme_lists_are_shipped() -> None:
+def test_the_suites_that_the_readme_names_are_those_that_are_shipped() -> None:
     from iibench.suite.load import shipped_suites
 
-    listed = set(re.findall(r"^\| `([a-z0-9_]+)` \|", README, re.MULTILINE))
-    suites = set(shipped_suites()) - {"quickstart", "cifar_layer1"}
-    assert suites == {name for name in listed if not name.startswith("iibench_")}
+    table = README[README.index("| suite | data |") :].partition("\n\n")[0]
+    listed = set(re.findall(r"^\| `([a-z0-9_]+)` \|", table, re.MULTILINE))
+    assert listed <= set(shipped_suites())
+    run = set(re.findall(r"iibench run ([a-z0-9_]+)(?!\S)", README)) | listed
+    assert set(shipped_suites()) <= run
+
+
+def test_the_readme_names_everything_that_comes_with_it() -> None:
+    """Every metric, model and finder stands in a table, and every extra that a plugin needs exists."""
+    import tomllib
+
+    from iibench.plugins import load_plugins
+
+    tables = README[README.index("## What comes with it") : README.index("## Write, check")]
+    named = {name.partition(":")[0] for name in re.findall(r"`([a-zA-Z0-9_:]+)`", tables)}
+    registry = load_plugins(environ="").registry
+    for table in (registry.metrics, registry.models, registry.finders):
+        assert {entry.spec.name for entry in table} <= named
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    starred = set(re.findall(r"`([a-z0-9_]+)(?::NAME)?`\\\*", tables))
+    assert starred - {"efficientnet_lite0"} | {"efficientnet"} == set(extras) - {"test"}
 
 
 def test_every_file_of_the_architecture_is_there() -> None:
