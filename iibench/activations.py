@@ -128,7 +128,13 @@ class Network:
         """
         import torch
 
-        return torch.from_numpy(self._tap.read(network_input(x, self.model.preprocess)))
+        # what the network is given may be far larger than x, so batches are its own
+        size = CPU_BATCH if x.device.type == "cpu" else GPU_BATCH
+        rows = [
+            torch.from_numpy(self._tap.read(network_input(part, self.model.preprocess)))
+            for part in torch.split(x, size)
+        ]
+        return torch.cat(rows)
 
 
 def network(model: LoadedModel, layer: str, pool: str, fingerprint: str) -> Network:

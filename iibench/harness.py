@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench import activations, folding
 from iibench.activations import network
+from iibench.cache import source_sha256
 from iibench.errors import UsageError, unknown_name
 from iibench.inputs import Inputs
 from iibench.specs import ChosenMetric
@@ -79,6 +81,7 @@ class LocalHarness:
         parts = (
             *(weights, loaded.fingerprint, entry.source_sha256, entry.spec.version),
             *(place.path, place.pool, repr(loaded.preprocess)),
+            source_sha256(activations.__file__, folding.__file__),
         )
         fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return network(loaded, place.path, place.pool, fingerprint)

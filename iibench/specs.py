@@ -394,7 +394,7 @@ class TappedNetwork(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of weights, layer, pooling, preprocessing and the model plugin's source."""
+        """SHA-256 (hex) of all that decides its activations: weights, layer, pooling, source, ..."""
 
     def activations(self, x: torch.Tensor) -> torch.Tensor:
         """float32 (n, 3, h, w), RGB in [0, 1], on the run's device -> (n, N) float32 on the CPU."""

@@ -42,6 +42,21 @@ def test_activations_are_those_of_a_run(harness: Harness) -> None:
     assert harness.activations("toy[n=9]", None, "toynet", "mixed[pool=max]").shape == (9, 6)
 
 
+def test_a_network_up_to_a_layer(harness: Harness) -> None:
+    """In batches of its own; its fingerprint follows layer and pooling; no image at all is fine."""
+    import torch
+
+    network = harness.network("toynet", "mixed")
+    x = torch.rand(70, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = network.activations(x)
+    np.testing.assert_allclose(found[:, :3], (x - 0.1).clamp_min(0).mean((2, 3)), atol=1e-6)
+    np.testing.assert_array_equal(found[65:], network.activations(x[65:]))
+    assert network.activations(x[:0]).shape == (0, 6)
+    others = [harness.network("toynet", layer) for layer in ("mixed[pool=max]", "raw", "tap")]
+    assert network.fingerprint == others[2].fingerprint
+    assert len({network.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
 def test_metrics(harness: Harness) -> None:
     chosen = harness.metric("toycolour[r]")
     assert (chosen.spec.name, chosen.part) == ("toycolour", "r")
@@ -57,6 +72,8 @@ def test_metrics(harness: Harness) -> None:
         (lambda h: h.metric("toycolor"), "nearest: toycolour"),
         (lambda h: h.metric("toycolour[q]"), "unknown part of toycolour 'q'"),
         (lambda h: h.activations("toy", None, "toynot", "mixed"), "nearest: toynet"),
+        (lambda h: h.network("toynot", "mixed"), "nearest: toynet"),
+        (lambda h: h.network("toynet", "mixd"), "unknown layer 'mixd'"),
     ],
 )
 def test_unknown_names(harness: Harness, call, message: str) -> None:
