@@ -35,9 +35,9 @@ def open_page(browser: Any, address: str, **options: Any) -> tuple[Any, list[str
 
 
 def until(page: Any, holds: Callable[[], bool]) -> None:
-    """Waits up to ten seconds for `holds`. Playwright's own waiting evaluates text inside the page,
-    which the page's policy forbids."""
-    for _ in range(200):
+    """Waits up to a minute for `holds`: machines are busy. Playwright's own waiting evaluates text
+    inside the page, which the page's policy forbids."""
+    for _ in range(1200):
         if holds():
             return
         page.wait_for_timeout(50)
