@@ -12,7 +12,7 @@ from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params, split_variant
 from iibench.testing import check_spec, run_reference_suite, toy_harness
 
-#: Where weights lie on this machine: tests see folders of their own, so this is asked beforehand.
+#: Where the user keeps weights: tests see folders of their own, so this is asked beforehand.
 DATA, CACHE = default_data_dir(), default_cache_dir()
 
 LABELS = {
