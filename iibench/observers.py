@@ -20,9 +20,15 @@ Pool = Literal["mean", "max"]
 
 def margin_eq2(to_references: DoubleArray) -> DoubleArray:
     """Eq. 2: the similarity to the most similar positive reference, of query 0 minus of query 1."""
-    nearest = to_references.max(axis=2)
-    margin: DoubleArray = nearest[:, 0] - nearest[:, 1]
+    evidence = evidence_eq2(to_references)
+    margin: DoubleArray = evidence[:, 0] - evidence[:, 1]
     return margin
+
+
+def evidence_eq2(to_references: DoubleArray) -> DoubleArray:
+    """(T, 2) evidence for each query: its similarity to the most similar positive reference."""
+    nearest: DoubleArray = to_references.max(axis=2)
+    return nearest
 
 
 def margin_two_sided(
@@ -41,6 +47,19 @@ def margin_two_sided(
     pooling, a = 1/2 and no z-scores the margin is Delta+ - Delta- of the Machine Interpretability Score
     (Klindt et al. 2024).
     """
+    evidence = evidence_two_sided(to_references, to_opposite, pool, zscore, weight)
+    margin: DoubleArray = evidence[:, 0] - evidence[:, 1]
+    return margin
+
+
+def evidence_two_sided(
+    to_references: DoubleArray,
+    to_opposite: DoubleArray,
+    pool: Pool = "mean",
+    zscore: bool = False,
+    weight: float = 0.5,
+) -> DoubleArray:
+    """(T, 2) evidence for each query, as described in `margin_two_sided`."""
     if zscore:
         both = np.concatenate([to_references, to_opposite], axis=2)
         mean = both.mean(axis=(1, 2), keepdims=True)
@@ -48,11 +67,15 @@ def margin_two_sided(
         deviation = np.where(deviation > 0, deviation, 1.0)
         to_references = (to_references - mean) / deviation
         to_opposite = (to_opposite - mean) / deviation
-    reduce = np.mean if pool == "mean" else np.max
-    near, far = reduce(to_references, axis=2), reduce(to_opposite, axis=2)
-    side, other = near[:, 0] - near[:, 1], far[:, 1] - far[:, 0]
-    margin: DoubleArray = 2 * weight * side + 2 * (1 - weight) * other
-    return margin
+    f, g = to_references.shape[2], to_opposite.shape[2]
+    if pool == "mean" and f == g:
+        # sums are divided last: sums of similarities 0 and 1 are exact, so that ties stay ties
+        near, far, divisor = to_references.sum(axis=2), to_opposite.sum(axis=2), float(f)
+    else:
+        reduce = np.mean if pool == "mean" else np.max
+        near, far, divisor = reduce(to_references, axis=2), reduce(to_opposite, axis=2), 1.0
+    evidence: DoubleArray = (2 * weight * near + 2 * (1 - weight) * far[:, ::-1]) / divisor
+    return evidence
 
 
 def correct(margin: DoubleArray) -> DoubleArray:

@@ -9,27 +9,24 @@ numbers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.bootstrap import CONFIDENCE as CONFIDENCE
+from iibench.bootstrap import RESAMPLES as RESAMPLES
+from iibench.bootstrap import SEED as SEED
+from iibench.bootstrap import interval, resampled_means
 from iibench.records import Summary
+from iibench.sign_flips import sign_flip_p
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from iibench.specs import DoubleArray, IntArray
 
-    from iibench.specs import DoubleArray
-
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
-SEED = 20231
-#: Rows of the weight matrix that are multiplied at once: small enough to stay in the processor's cache.
-CHUNK = 250
-#: Up to this many values several weight matrices are kept (B * n bytes each), above it only one.
-SMALL = 2048
+#: Comparisons whose resampled means are held at once (2 * B * 8 bytes each).
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -63,35 +60,56 @@ def summarise(values: DoubleArray) -> Summary:
     mean, median = float(scored.mean()), float(np.median(scored))
     if n == 1:
         return Summary(n=len(values), scored=1, mean=mean, median=median)
-    low, high = _interval(_means(scored[:, None], stream=0)[:, 0])
+    low, high = interval(resampled_means(scored[None], stream=0)[0])
     sd = float(scored.std(ddof=1))
     return Summary(len(values), n, mean, sd, median, low, high)
 
 
 def compare(values: DoubleArray, baseline: DoubleArray) -> Comparison:
     """`values` (n_x,) against `baseline` (n_y,), two independent sets of units."""
-    return compare_many([values], baseline)[0]
+    return compare_pairs([values, baseline], [(0, 1)])[0]
 
 
-def compare_many(samples: Sequence[DoubleArray], baseline: DoubleArray) -> list[Comparison]:
-    """Each of `samples` against one baseline, as `compare`; much faster than one at a time."""
-    y = _scored(baseline)
-    cleaned = [_scored(sample) for sample in samples]
-    if not len(y):
-        return [Comparison(None, None, None, None, None, len(x), 0) for x in cleaned]
-    resampled = _resampled_means(cleaned)
-    resampled_y = _means(y[:, None], stream=1)[:, 0]
-    found = []
-    for x, means in zip(cleaned, resampled, strict=True):
-        if not len(x):
-            found.append(Comparison(None, None, None, None, None, 0, len(y)))
-            continue
-        low, high = None, None
-        if len(x) > 1 and len(y) > 1:
-            low, high = _interval(means - resampled_y)
-        p, effect = mann_whitney(x, y)
-        difference = float(x.mean() - y.mean())
-        found.append(Comparison(difference, low, high, p, effect, len(x), len(y)))
+def compare_pairs(
+    samples: Sequence[DoubleArray], pairs: Sequence[tuple[int, int]]
+) -> list[Comparison]:
+    """samples[i] against samples[j], as `compare`, for each pair (i, j).
+
+    Much faster than one at a time: samples of one length are resampled together.
+    """
+    scored = [_scored(sample) for sample in samples]
+    found: list[Comparison] = []
+    for start in range(0, len(pairs), BATCH):
+        batch = pairs[start : start + BATCH]
+        # a sample's interval needs two values on both sides
+        resampled = [(i, j) for i, j in batch if min(len(scored[i]), len(scored[j])) > 1]
+        means_x = _resampled(scored, {i for i, _ in resampled}, stream=0)
+        means_y = _resampled(scored, {j for _, j in resampled}, stream=1)
+        for i, j in batch:
+            ends = interval(means_x[i] - means_y[j]) if i in means_x and j in means_y else None
+            found.append(_compared(scored[i], scored[j], ends))
+    return found
+
+
+def _compared(x: DoubleArray, y: DoubleArray, ends: tuple[float, float] | None) -> Comparison:
+    if not len(x) or not len(y):
+        return Comparison(None, None, None, None, None, len(x), len(y))
+    p, effect = mann_whitney(x, y)
+    low, high = ends or (None, None)
+    return Comparison(float(x.mean() - y.mean()), low, high, p, effect, len(x), len(y))
+
+
+def _resampled(
+    samples: Sequence[DoubleArray], which: Collection[int], stream: int
+) -> dict[int, DoubleArray]:
+    """(B,) resampled means of the samples at the places `which`; one length at a time."""
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for i in sorted(which):
+        by_length[len(samples[i])].append(i)
+    found: dict[int, DoubleArray] = {}
+    for places in by_length.values():
+        means = resampled_means(np.stack([samples[i] for i in places]), stream)
+        found.update(zip(places, means, strict=True))
     return found
 
 
@@ -134,96 +152,126 @@ def holm(pvalues: Sequence[float] | DoubleArray) -> DoubleArray:
 
 
 def rank_intervals(
-    samples: Sequence[DoubleArray], alpha: float = 0.05
+    samples: Sequence[DoubleArray],
+    alpha: float = 0.05,
+    units: Sequence[object | None] | None = None,
 ) -> list[tuple[int, int] | None]:
     """(best, worst) rank that each of the samples can have, larger values ranking first.
 
-    Every pair is tested (Mann-Whitney, Holm over all pairs). A sample's best rank is 1 + the number of
-    samples that are separably above it, its worst the number of samples minus those separably below.
-    Samples without a value have no rank (None) and do not count.
+    A sample's best rank is 1 + the number of samples that are separably above it (see `separations`),
+    its worst the number of samples minus those separably below. Samples without a value have no rank
+    (None) and do not count.
     """
-    cleaned = [_scored(sample) for sample in samples]
-    ranked = [i for i, x in enumerate(cleaned) if len(x)]
+    ranked = [len(_scored(x)) > 0 for x in samples]
+    return ranks_left_open(separations(samples, alpha, units), ranked)
+
+
+def separations(
+    samples: Sequence[DoubleArray],
+    alpha: float = 0.05,
+    units: Sequence[object | None] | None = None,
+) -> IntArray:
+    """(m, m): 1 where sample i is separably above sample j, -1 below, 0 where neither.
+
+    Every pair is tested, Holm-corrected over all pairs: a paired sign-flip test where both samples are
+    scores of the same units in the same order, Mann-Whitney otherwise. `units`: what names the set of
+    units of each sample, None (or no list) where it is shared with no other. A sample without a value
+    is separable from none.
+    """
+    names = list(units) if units is not None else [None] * len(samples)
+    ranked = [i for i, x in enumerate(samples) if len(_scored(x))]
     pairs = [(a, b) for i, a in enumerate(ranked) for b in ranked[i + 1 :]]
-    tests = [mann_whitney(cleaned[a], cleaned[b]) for a, b in pairs]
+    shared = [
+        (a, b)
+        for a, b in pairs
+        if names[a] is not None and names[a] == names[b] and len(samples[a]) == len(samples[b])
+    ]
+    of_pairs = dict(zip(shared, _paired_tests(samples, shared), strict=True))
+    tests = [
+        of_pairs.get((a, b)) or mann_whitney(_scored(samples[a]), _scored(samples[b]))
+        for a, b in pairs
+    ]
     adjusted = holm([p for p, _ in tests])
-    above: dict[int, int] = defaultdict(int)
-    below: dict[int, int] = defaultdict(int)
+    found = np.zeros((len(samples), len(samples)), np.int64)
     for (a, b), (_, effect), p in zip(pairs, tests, adjusted, strict=True):
         if p < alpha:
-            better, worse = (a, b) if effect > 0.5 else (b, a)
-            above[worse] += 1
-            below[better] += 1
+            found[a, b] = 1 if effect > 0.5 else -1
+            found[b, a] = -found[a, b]
+    return found
+
+
+def _paired_tests(
+    samples: Sequence[DoubleArray], pairs: Sequence[tuple[int, int]]
+) -> list[tuple[float, float]]:
+    """(sign-flip p; 1 or 0 where the first's mean over the units scored in both is above or below the
+    second's, 1/2 where it is the same) of each pair of samples of the same units."""
+    if not pairs:
+        return []
+    # a unit that is unscored on one side, and padding, count as unchanged: they alter no p
+    differences = np.zeros((max(len(samples[a]) for a, _ in pairs), len(pairs)))
+    for i, (a, b) in enumerate(pairs):
+        found = np.asarray(samples[a], np.float64) - np.asarray(samples[b], np.float64)
+        differences[: len(found), i] = np.nan_to_num(found, nan=0.0)
+    above = 0.5 + 0.5 * np.sign(differences.sum(axis=0))
+    return list(zip(sign_flip_p(differences).tolist(), above.tolist(), strict=True))
+
+
+def ranks_left_open(separated: IntArray, ranked: Sequence[bool]) -> list[tuple[int, int] | None]:
+    """(best, worst) rank that `separations` (m, m) leave to each sample; None where `ranked` says so."""
+    n = sum(ranked)
     return [
-        (1 + above[i], len(ranked) - below[i]) if len(x) else None for i, x in enumerate(cleaned)
+        (1 + int((row < 0).sum()), n - int((row > 0).sum())) if present else None
+        for row, present in zip(separated, ranked, strict=True)
     ]
 
 
-# ---------------------------------------------------------------------------------- the bootstrap
+def tie_letters(separated: IntArray, order: Sequence[int]) -> dict[int, str]:
+    """Compact letter display (Piepho 2004): samples that share a letter cannot be told apart.
+
+    `separated` (m, m) as `separations` gives it, `order` the samples to letter, the best first: `a`
+    belongs to the first. Two samples share a letter if and only if they are not separable.
+    """
+    groups = [frozenset(order)] if order else []
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if separated[i, j]:
+                both = [group for group in groups if i in group and j in group]
+                parts = [group - {one} for group in both for one in (i, j)]
+                groups = _maximal([group for group in groups if group not in both] + parts)
+    position = {i: place for place, i in enumerate(order)}
+    groups.sort(key=lambda group: sorted(position[i] for i in group))
+    names = [_letter(place) for place in range(len(groups))]
+    return {
+        i: "".join(name for name, group in zip(names, groups, strict=True) if i in group)
+        for i in order
+    }
+
+
+def _maximal(groups: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+    """The groups that lie in no other, each once."""
+    distinct = list(dict.fromkeys(group for group in groups if group))
+    return [group for group in distinct if not any(group < other for other in distinct)]
+
+
+def _letter(place: int) -> str:
+    """a to z, then a1 to z1, a2 and so on."""
+    round_, letter = divmod(place, 26)
+    return chr(ord("a") + letter) + (str(round_) if round_ else "")
+
+
+# ------------------------------------------------------------------------------ the same units
+
+
+def paired_intervals(columns: DoubleArray) -> list[tuple[float | None, float | None]]:
+    """95 % percentile bootstrap interval of the mean of each column of (n, m), resampling rows.
+
+    All columns see the same resamples. None for fewer than two rows.
+    """
+    if len(columns) < 2:
+        return [(None, None)] * columns.shape[1]
+    return [interval(means) for means in resampled_means(np.transpose(columns), stream=0)]
 
 
 def _scored(values: DoubleArray) -> DoubleArray:
     values = np.asarray(values, np.float64)
     return values[~np.isnan(values)]
-
-
-def _interval(means: DoubleArray) -> tuple[float, float]:
-    """Percentiles (linear interpolation) of the resampled statistic (B,)."""
-    tail = (1 - CONFIDENCE) / 2 * (len(means) - 1)
-    lower, share = int(tail), tail - int(tail)
-    last = len(means) - 1
-    at = np.partition(means, [lower, lower + 1, last - lower - 1, last - lower])
-    low = at[lower] * (1 - share) + at[lower + 1] * share
-    high = at[last - lower] * (1 - share) + at[last - lower - 1] * share
-    return float(low), float(high)
-
-
-def _resampled_means(samples: Sequence[DoubleArray]) -> list[DoubleArray]:
-    """(B,) resampled means of each sample; samples of one length share the resamples' weights."""
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for i, x in enumerate(samples):
-        by_length[len(x)].append(i)
-    found: list[DoubleArray] = [np.zeros(0)] * len(samples)
-    for n, members in by_length.items():
-        if n:
-            means = _means(np.stack([samples[i] for i in members], axis=1), stream=0)
-            for column, i in enumerate(members):
-                found[i] = means[:, column]
-    return found
-
-
-def _means(columns: DoubleArray, stream: int) -> DoubleArray:
-    """columns (n, c) -> (B, c), the mean of each column in each bootstrap resample of its rows.
-
-    Two streams are independent of each other. The products are float32: the columns are centred and
-    scaled before, so that the error is some 1e-7 of their deviation.
-    """
-    n = len(columns)
-    centre = columns.mean(axis=0)
-    scale = np.abs(columns - centre).max(axis=0)
-    scale[scale == 0] = 1
-    standard = ((columns - centre) / scale).astype(np.float32)
-    weights = (_weights if n <= SMALL else _large_weights)(n, stream)
-    means = np.empty((RESAMPLES, columns.shape[1]), np.float32)
-    rows = np.empty((CHUNK, n), np.float32)
-    for start in range(0, RESAMPLES, CHUNK):
-        np.copyto(rows, weights[start : start + CHUNK])
-        np.matmul(rows, standard, out=means[start : start + CHUNK])
-    resampled: DoubleArray = centre + means.astype(np.float64) * (scale / n)
-    return resampled
-
-
-def _make_weights(n: int, stream: int) -> npt.NDArray[np.uint8]:
-    """(B, n) how often each of n values is drawn in each resample; rows sum to n."""
-    rng = np.random.default_rng([SEED, n, stream])
-    weights = np.empty((RESAMPLES, n), np.uint8)
-    offsets = np.arange(CHUNK)[:, None] * n
-    for start in range(0, RESAMPLES, CHUNK):
-        drawn = rng.integers(0, n, (CHUNK, n), dtype=np.int32) + offsets
-        counts = np.bincount(drawn.ravel(), minlength=CHUNK * n)
-        weights[start : start + CHUNK] = counts.reshape(CHUNK, n)
-    return weights
-
-
-_weights = lru_cache(maxsize=12)(_make_weights)
-_large_weights = lru_cache(maxsize=1)(_make_weights)

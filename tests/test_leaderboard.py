@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from iibench.leaderboard import COLUMNS, leaderboard
-from iibench.records import CaseReport, Named
+from iibench.records import CaseReport, Named, Summary
 from iibench.statistics import holm, summarise
 
 RNG = np.random.default_rng(0)
@@ -141,11 +141,56 @@ def test_a_run_of_the_papers_size_is_fast() -> None:
     sizes = (256, 256, 256, 256, 256, 128, 256, 512, 512)
     names = ("neurons", *(f"finder{i}" for i in range(8)))
     cases = [
-        case(name, RNG.normal(0.02 * i, 0.1, k), f"metric{table}", summary=None)
+        case(name, RNG.normal(0.02 * i, 0.1, k), f"metric{table}")
         for table in range(53)
         for i, (name, k) in enumerate(zip(names, sizes, strict=True))
     ]
     start = time.process_time()
     board = leaderboard(cases)
     assert len(board) == 477
+    assert board["diff_low"].notna().sum() == 53 * 8
     assert time.process_time() - start < 15  # about 3 s on a quiet machine
+
+
+@pytest.mark.slow
+def test_a_run_of_many_units_is_fast() -> None:
+    k = 10_000
+    rows = Summary(k, k, 0.0)
+    cases = [
+        case(name, RNG.normal(0.001 * i, 0.1, k), f"metric{table}", summary=rows)
+        for table in range(20)
+        for i, name in enumerate(("neurons", "random", "pca"))
+    ]
+    start = time.process_time()
+    board = leaderboard(cases)
+    assert board["diff_low"].notna().sum() == board["random_low"].notna().sum() == 20 * 2
+    assert time.process_time() - start < 15  # about 3 s on a quiet machine; one at a time 60 s
+
+
+def test_comparison_with_random_directions_letters_dead_units_and_sparseness() -> None:
+    random, neurons = spread(0.0, seed=2), spread(0.02, seed=6)
+    kmeans = np.append(spread(0.6, 40, seed=3), np.nan)
+    cases = [
+        case("random[k=60]", random),
+        case("neurons", neurons),
+        case("kmeans[k=41]", kmeans),
+    ]
+    board = leaderboard(cases, {("d", "m", "l", "neurons"): 0.25}).set_index("finder")
+    p = {
+        "neurons": scipy.stats.mannwhitneyu(neurons, random, method="asymptotic").pvalue,
+        "kmeans[k=41]": scipy.stats.mannwhitneyu(kmeans[:-1], random, method="asymptotic").pvalue,
+    }
+    for name, adjusted in zip(p, holm(list(p.values())), strict=True):
+        row = board.loc[name]
+        assert row["random_p_value"] == pytest.approx(p[name])
+        assert row["random_p_holm"] == pytest.approx(adjusted)
+        assert row["random_low"] < row["diff_to_random"] < row["random_high"]
+    assert pd.isna(board.loc["random[k=60]", "diff_to_random"])
+    assert board.loc["random[k=60]", "diff_to_neurons"] == pytest.approx(
+        random.mean() - neurons.mean()
+    )
+    assert list(board["dead"]) == [1, 0, 0]
+    assert board.loc["kmeans[k=41]", "tie_group"] == "a"
+    assert board.loc["neurons", "tie_group"] == board.loc["random[k=60]", "tie_group"] == "b"
+    assert board.loc["neurons", "sparseness"] == 0.25
+    assert pd.isna(board.loc["random[k=60]", "sparseness"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.observers import correct, margin_eq2, margin_two_sided
+from iibench.observers import correct, evidence_two_sided, margin_eq2, margin_two_sided
 
 
 def draw(seed: int, t: int = 20, f: int = 9, g: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -80,3 +80,18 @@ def test_ties_count_one_half() -> None:
     np.testing.assert_array_equal(
         correct(np.array([0.2, 0.0, -0.1, np.nan])), [1.0, 0.5, 0.0, np.nan]
     )
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(0, 2**31 - 1),
+)
+def test_equal_evidence_of_similarities_0_and_1_is_a_tie(references: int, seed: int) -> None:
+    """Counts of matches decide, whatever the rounding of their means."""
+    rng = np.random.default_rng(seed)
+    near, far = rng.integers(0, 2, (2, 50, 2, references)).astype(float)
+    evidence = evidence_two_sided(near, far)
+    counted = near.sum(axis=2) + far.sum(axis=2)[:, ::-1]
+    assert ((evidence[:, 0] == evidence[:, 1]) == (counted[:, 0] == counted[:, 1])).all()
+    margins = margin_two_sided(near, far)
+    assert (np.sign(margins) == np.sign(counted[:, 0] - counted[:, 1])).all()

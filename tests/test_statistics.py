@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -10,14 +11,17 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iibench import bootstrap
+from iibench.bootstrap import RESAMPLES, SEED, resampled_means
 from iibench.statistics import (
-    RESAMPLES,
     compare,
-    compare_many,
+    compare_pairs,
     holm,
     mann_whitney,
     rank_intervals,
+    separations,
     summarise,
+    tie_letters,
 )
 
 RNG = np.random.default_rng(3)
@@ -77,6 +81,39 @@ def test_interval_moves_and_scales_with_the_values(shift: float, scale: float) -
     tolerance = 1e-5 * scale + 1e-9 * abs(shift)
     assert after.low == pytest.approx(before.low * scale + shift, abs=tolerance)
     assert after.high == pytest.approx(before.high * scale + shift, abs=tolerance)
+
+
+@pytest.mark.parametrize("n", [2, 7, 300])
+def test_resampled_means_are_those_of_draws_in_a_loop(n: int) -> None:
+    samples = np.random.default_rng(n).gamma(1.0, 3.0, (3, n)) * [[1], [1e-9], [1e6]] + 5
+    means = resampled_means(samples, stream=1)
+    rng = np.random.default_rng([SEED, n, 1])
+    for start in (0, 250, 500):  # the draws are made for 250 resamples at a time
+        drawn = rng.integers(0, n, (250, n), dtype=np.int32)
+        expected = samples[:, drawn].mean(axis=2)
+        tolerance = 1e-11 * np.abs(samples).max(axis=1, keepdims=True)
+        assert (np.abs(means[:, start : start + 250] - expected) <= tolerance).all()
+
+
+def test_resampled_means_depend_on_no_other_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.random.default_rng(0).normal(size=(70, 333)) * np.logspace(-8, 8, 70)[:, None]
+    together = resampled_means(samples, stream=0)
+    for i in (0, 31, 69):
+        np.testing.assert_array_equal(resampled_means(samples[i : i + 1], stream=0)[0], together[i])
+    monkeypatch.setattr(bootstrap, "KEPT_BYTES", 1000)  # draws that are too large to be kept
+    np.testing.assert_array_equal(resampled_means(samples, stream=0), together)
+
+
+def test_draws_that_are_kept_stay_below_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+    monkeypatch.setattr(bootstrap, "_kept", kept)
+    monkeypatch.setattr(bootstrap, "KEPT_BYTES", 100 * RESAMPLES)
+    for n, left in ((40, {40}), (50, {40, 50}), (40, {40, 50}), (60, {40, 60}), (101, {40, 60})):
+        resampled_means(np.arange(float(n))[None], stream=0)
+        assert {length for length, _ in kept} == left
+        assert sum(each.nbytes for each in kept.values()) <= bootstrap.KEPT_BYTES
+        for counts in kept.values():
+            assert (counts.sum(axis=1) == counts.shape[1]).all()
 
 
 def test_constant_values_have_an_interval_of_no_width() -> None:
@@ -139,24 +176,22 @@ def test_two_sets_of_equal_length_are_resampled_independently() -> None:
     assert found.high - found.low == pytest.approx(width, rel=0.1)
 
 
-def test_many_comparisons_are_those_made_one_at_a_time() -> None:
+def test_many_comparisons_are_those_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(9)
-    y = np.append(rng.normal(size=30), np.nan)
-    samples = [rng.normal(size=n) for n in (30, 30, 12)] + [np.array([np.nan]), np.array([1.0])]
-    together = compare_many(samples, y)
-    for sample, found in zip(samples, together, strict=True):
-        alone = compare(sample, y)
-        assert (found.p, found.effect, found.n_x, found.n_y) == (
-            alone.p,
-            alone.effect,
-            alone.n_x,
-            alone.n_y,
-        )
-        if alone.low is not None:
-            assert found.low == pytest.approx(alone.low, abs=1e-6)
-    assert together[3].difference is None and together[3].p is None and together[3].n_x == 0
-    assert together[4].low is None and together[4].difference is not None
-    assert compare(y, np.array([np.nan])).p is None
+    samples = [rng.normal(size=n) for n in (30, 30, 12, 12)]
+    samples += [np.append(rng.normal(size=30), np.nan), np.array([np.nan]), np.array([1.0])]
+    pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+    together = compare_pairs(samples, pairs)
+    for (i, j), found in zip(pairs, together, strict=True):
+        assert found == compare(samples[i], samples[j])
+        assert (found.low is None) == (min(found.n_x, found.n_y) < 2)
+    found = dict(zip(pairs, together, strict=True))
+    assert found[5, 0].difference is None and found[5, 0].p is None and found[5, 0].n_x == 0
+    assert found[0, 5].difference is None and (found[0, 5].n_x, found[0, 5].n_y) == (30, 0)
+    assert found[6, 4].difference is not None and (found[6, 4].n_x, found[6, 4].n_y) == (1, 30)
+    monkeypatch.setattr("iibench.statistics.BATCH", 4)
+    assert compare_pairs(samples, pairs) == together
+    assert compare_pairs(samples, []) == []
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=12))
@@ -196,3 +231,61 @@ def test_five_hundred_summaries_are_fast() -> None:
     for column in columns:
         summarise(column)
     assert time.process_time() - start < 10  # about 2 s on a quiet machine
+
+
+@given(st.integers(1, 9), st.integers(0, 2**31 - 1), st.floats(0, 1))
+def test_letters_are_shared_exactly_where_nothing_separates(
+    m: int, seed: int, share: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    upper = np.triu(rng.random((m, m)) < share, 1).astype(int)
+    separated = upper - upper.T  # lower numbers are above
+    letters = tie_letters(separated, list(range(m)))
+    sets = {i: set(_letters(text)) for i, text in letters.items()}
+    for i in range(m):
+        assert sets[i]
+        for j in range(m):
+            assert bool(sets[i] & sets[j]) == (i == j or not separated[i, j])
+    assert letters[0].startswith("a")
+
+
+def _letters(text: str) -> list[str]:
+    import re
+
+    return re.findall(r"[a-z]\d*", text)
+
+
+def test_separations_and_ranks_agree() -> None:
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(mean, 1, 60) for mean in (0, 0.05, 3)] + [np.full(4, np.nan)]
+    separated = separations(samples)
+    np.testing.assert_array_equal(separated, -separated.T)
+    assert separated[2, 0] == separated[2, 1] == 1
+    assert separated[0, 1] == 0
+    assert not separated[3].any()
+    assert rank_intervals(samples) == [(2, 3), (2, 3), (1, 1), None]
+    assert tie_letters(separated, [2, 1, 0]) == {2: "a", 1: "b", 0: "b"}
+
+
+def test_units_that_are_unscored_on_one_side_count_for_no_paired_test() -> None:
+    rng = np.random.default_rng(8)
+    for n in (9, 50):
+        x = rng.normal(0, 1, n)
+        y = x + rng.normal(0.3, 0.6, n)
+        wide_x, wide_y = (np.append(v, end) for v, end in ((x, [5.0, np.nan]), (y, [np.nan, 9.0])))
+        for alpha in (1e-3, 0.01, 0.05, 0.3, 0.99):
+            np.testing.assert_array_equal(
+                separations([wide_x, wide_y], alpha, units=["a", "a"]),
+                separations([x, y], alpha, units=["a", "a"]),
+            )
+
+
+def test_samples_of_the_same_units_are_compared_in_pairs() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, 40)
+    samples = [x, x + 0.01 + rng.normal(0, 0.005, 40), x[::-1] - 0.02]
+    assert not separations(samples).any()
+    paired = separations(samples, units=["a", "a", None])
+    assert paired[1, 0] == 1 and not paired[2].any()
+    assert rank_intervals(samples, units=["a", "a", None]) == [(2, 3), (1, 2), (1, 3)]
+    assert not separations(samples, units=["a", "b", None]).any()
