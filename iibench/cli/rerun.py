@@ -1,0 +1,141 @@
+"""`iibench rerun`: repeat a run from its run.json and report the largest deviation."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from iibench.cli.options import folder_options, folders, load, plugin_options
+from iibench.errors import UsageError
+
+if TYPE_CHECKING:
+    from iibench.results import Run
+
+
+@click.command(
+    "rerun", epilog="Examples:  iibench rerun reports/sample  |  iibench rerun RUN --tolerance 0"
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The new run's folder. [default: reports/NAME-rerun-TIME]",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-5,
+    show_default=True,
+    help="The largest change of a score or mean that counts as the same (absolute).",
+)
+@click.option(
+    "--cached", is_flag=True, help="Take computed values from the cache instead of computing anew."
+)
+@click.option(
+    "--base-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder that relative paths in the suite refer to. [default: the folder of the shipped "
+    "suite that it is, else the current one]",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    help="Where to compute. [default: the run's device, where it is there]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No line per case.")
+@folder_options
+@plugin_options
+def command(
+    run: Path,
+    output: Path | None,
+    tolerance: float,
+    cached: bool,
+    base_dir: Path | None,
+    device: str | None,
+    quiet: bool,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
+) -> int:
+    """Repeat RUN (a run folder) from its run.json, and say how far the new numbers are from the old.
+
+    Everything is computed anew; downloaded files stay in use. Exit code 1 where the largest deviation is
+    above the tolerance or a case ended otherwise, else 0.
+    """
+    from iibench.results import load_run
+
+    before = load_run(run)
+    plugins = load(plugin_names, plugins_dirs)
+    from iibench.comparison import compare_runs
+    from iibench.rerun import breaks, deviations, missing_plugins, prepare_rerun, rerun_folder
+    from iibench.runner import execute
+    from iibench.terminal import TerminalReporter, make_console
+    from iibench.terminal_compare import print_deviations
+
+    folder = output or rerun_folder(before)
+    if folder.resolve() == before.folder.resolve():
+        raise UsageError(
+            f"--output {folder}: this is the run to be repeated; choose another folder"
+        )
+    for name in missing_plugins(before, plugins):
+        click.echo(
+            f"iibench: warning: the run had the plugin {name}, which is not loaded now "
+            "(-p and --plugins-dir load plugins)",
+            err=True,
+        )
+    data, cache = folders(data_dir, cache_dir)
+    console = make_console()
+    reporter = TerminalReporter(console, plugins, -1 if quiet else 0)
+    plugins.manager.register(reporter, "terminal")
+    try:
+        with tempfile.TemporaryDirectory(prefix="iibench-") as place:
+            session = prepare_rerun(
+                before,
+                plugins,
+                Path(place),
+                data_dir=data,
+                cache_dir=cache,
+                device=_device(device, before),
+                output=folder,
+                offline=offline,
+                base_dir=base_dir,
+                fresh=not cached,
+                verbosity=-1 if quiet else 0,
+                command=shlex.join(["iibench", *sys.argv[1:]]),
+            )
+        result = execute(session)
+    finally:
+        reporter.stop()
+    found = compare_runs(before, result)
+    apart, broken = deviations(found), breaks(found)
+    print_deviations(console, found, apart, broken, tolerance)
+    if result.meta["interrupted"]:
+        return EXIT_INTERRUPTED
+    far = any(deviation.largest > tolerance for deviation in apart)
+    return EXIT_FAILED if far or broken else EXIT_OK
+
+
+def _device(asked: str | None, before: Run) -> str:
+    """The device asked for, else the run's own, else the best that is here, which is said."""
+    from iibench.runner import resolve_device
+
+    if asked is not None:
+        return asked
+    recorded = str(before.meta.get("device") or "auto")
+    try:
+        return resolve_device(recorded)
+    except UsageError:
+        found = resolve_device("auto")
+        click.echo(f"iibench: warning: the run was on {recorded}; this one is on {found}", err=True)
+        return found
