@@ -1,34 +1,130 @@
-"""`iibench report`: make the pages of runs anew from their folders."""
+"""`iibench report`: pages, sites and exports of runs, made from their folders."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from iibench.cli.options import load, plugin_options
+from iibench.errors import UsageError
+
+if TYPE_CHECKING:
+    from iibench.plugins import Plugins
+    from iibench.records import Section
+    from iibench.results import Run
 
 
-@click.command("report")
+@click.command(
+    "report",
+    epilog="Examples:  iibench report reports -o site  |  iibench report RUN --format latex",
+)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A folder for a site of all RUNS; with --single-file or --format, the file to write.",
+)
+@click.option(
+    "--single-file",
+    is_flag=True,
+    help="One file with everything inside, up to 20 MB. [default: RUN/report.html]",
+)
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="Export instead of a page: json, csv, parquet, junit, markdown, latex or bibtex.",
+)
 @plugin_options
 def command(
-    runs: tuple[Path, ...], plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
+    runs: tuple[Path, ...],
+    output: Path | None,
+    single_file: bool,
+    format_name: str | None,
+    plugin_names: tuple[str, ...],
+    plugins_dirs: tuple[str, ...],
 ) -> None:
-    """Write the page of each of RUNS (run folders) anew and print their leaderboards.
+    """Write the page of each of RUNS anew, a site of them (-o), one file, or an export.
 
-    Only the results in the folder are read: no model, no dataset, no cache.
+    RUNS are run folders, or folders that hold run folders. Only the results in them are read: no model,
+    no dataset, no cache.
     """
+    from iibench.results import load_runs
+
+    if single_file and format_name is not None:
+        raise UsageError("--single-file and --format exclude each other")
     plugins = load(plugin_names, plugins_dirs)
+    found, problems = load_runs(runs)
+    for problem in problems:
+        click.echo(f"iibench: warning: {problem}", err=True)
+    try:
+        if format_name is not None:
+            _export(_only(found, f"--format {format_name}"), format_name, output)
+        elif single_file:
+            _single_file(_only(found, "--single-file"), plugins, output)
+        elif output is not None:
+            _site(found, plugins, output)
+        else:
+            _pages(found, plugins)
+    except OSError as error:
+        place = error.filename or output or "the run folder"
+        raise UsageError(f"{place} cannot be written: {error.strerror}") from error
+
+
+def _pages(runs: list[Run], plugins: Plugins) -> None:
     from iibench.report.page import write_page
-    from iibench.results import load_run
     from iibench.terminal import make_console, print_summary
 
     console = make_console()
-    for path in runs:
-        run = load_run(path)
-        sections, failures = plugins.collect("iibench_report_sections", run=run)
-        for failure in failures:
-            click.echo(f"iibench: warning: {failure}", err=True)
-        write_page(run, run.folder, sections)
+    for run in runs:
+        write_page(run, run.folder, _sections(plugins, run))
         print_summary(console, run, run.folder)
+
+
+def _site(runs: list[Run], plugins: Plugins, output: Path) -> None:
+    from iibench.report.site import write_site
+
+    page = write_site(runs, output, lambda run: _sections(plugins, run))
+    click.echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {page}")
+
+
+def _single_file(run: Run, plugins: Plugins, output: Path | None) -> None:
+    from iibench.report.page import write_single
+
+    target = output or run.folder / "report.html"
+    if target.is_dir():
+        raise UsageError(f"--output {target}: this is a folder, a file is expected")
+    page = write_single(run, target, _sections(plugins, run))
+    click.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
+
+
+def _export(run: Run, name: str, output: Path | None) -> None:
+    from iibench.export import export
+    from iibench.report.output import write_file
+
+    content = export(run, name)
+    if output is not None:
+        write_file(output, content)
+    elif name == "parquet":
+        raise UsageError("--format parquet needs a file: name it with --output")
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def _only(runs: list[Run], option: str) -> Run:
+    if len(runs) != 1:
+        raise UsageError(f"{option} is about one run; {len(runs)} were found")
+    return runs[0]
+
+
+def _sections(plugins: Plugins, run: Run) -> list[Section]:
+    sections, failures = plugins.collect("iibench_report_sections", run=run)
+    for failure in failures:
+        click.echo(f"iibench: warning: {failure}", err=True)
+    return sections

@@ -2,52 +2,73 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iibench.records import CaseReport, Report
+from iibench.report.output import Output
+from iibench.report.script_json import script_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import jinja2
+    from markupsafe import Markup
 
     from iibench.records import Section
     from iibench.results import Run
 
-PLOTLY = "plotly.min.js"
+__all__ = ["PageOutput", "environment", "frame", "problems", "remarks", "script_json", "shared"]
+
 STATUSES = ("passed", "failed", "error", "skipped")
+#: Scripts of the pages in their order; `theme.js` stands before the page's content.
+SCRIPTS = ("core.js", "state.js", "tables.js", "cards.js", "plots.js")
 
 
-def shared(run: Run, sections: Sequence[Section], payload: Any) -> dict[str, Any]:
-    """The names that base.html needs of every run; `payload` is what the page's script reads."""
+class PageOutput(Output, Protocol):
+    """An output that a whole page is written to."""
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the page stands in this folder."""
+
+    def embedded(self) -> Markup:
+        """What the page must hold before its own scripts."""
+
+
+def frame(payload: Any, output: PageOutput) -> dict[str, Any]:
+    """The names that frame.html needs; `payload` is what the page's script reads."""
     from markupsafe import Markup
+
+    return {"payload": Markup(script_json(payload)), "embedded": output.embedded()}
+
+
+def shared(
+    run: Run, sections: Sequence[Section], payload: Any, output: PageOutput
+) -> dict[str, Any]:
+    """The names that base.html needs of every run."""
+    from iibench.report.cards import cards
 
     reports = run.reports
     return {
+        **frame(payload, output),
         "run": run,
         "meta": run.meta,
-        "counts": {status: sum(r.status == status for r in reports) for status in STATUSES},
+        "counts": counts(run),
         "met": {
             s: sum(v.status == s for v in run.verdicts) for s in ("passed", "failed", "skipped")
         },
         "problems": problems(reports),
         "remarks": remarks(reports),
         "sections": sections,
-        "plotly": PLOTLY,
-        "payload": Markup(script_json(payload)),
+        "linked": output.lies_in(run.folder),
+        "cards": cards(run),
     }
 
 
-def script_json(value: Any) -> str:
-    """Compact JSON that can stand inside a <script> element: it holds no `<`, `>` or `&`.
-
-    Raises `ValueError` for a number that is not finite.
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
+def counts(run: Run) -> dict[str, int]:
+    """Cases of the run by how they ended."""
+    return {status: sum(r.status == status for r in run.reports) for status in STATUSES}
 
 
 def problems(reports: Sequence[Report]) -> list[tuple[str, str, list[Report]]]:
@@ -77,14 +98,32 @@ def _subject(case: Report) -> str:
     return (case.metric or case.evaluation).label
 
 
-def environment() -> jinja2.Environment:
-    """Templates of the pages: text is escaped, and a name that is missing is an error."""
+def code(text: str) -> Markup:
+    """Plain text with what stands between backticks as code."""
+    from markupsafe import Markup
+
+    parts = [
+        Markup("<code>{}</code>").format(part) if i % 2 else Markup("{}").format(part)
+        for i, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+def environment(run: Run | None = None) -> jinja2.Environment:
+    """Templates of the pages: text is escaped, and a name that is missing is an error.
+
+    `run`: whose cards are on the page; names without a card are not linked.
+    """
     import jinja2
     from markupsafe import Markup
 
-    from iibench.report import numbers, plots
+    from iibench.report import cards, explorer, numbers, plots
 
     folder = files("iibench.report") / "templates"
+
+    def joined(*names: str) -> Markup:
+        return Markup("\n").join(Markup((folder / name).read_text("utf-8")) for name in names)
+
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
         autoescape=True,
@@ -99,11 +138,15 @@ def environment() -> jinja2.Environment:
         "p": numbers.p_value,
         "duration": numbers.duration,
         "moment": numbers.moment,
+        "code": code,
     }
     made.globals |= {
         "strip": plots.strip,
         "span": plots.span,
-        "style": Markup((folder / "page.css").read_text("utf-8")),
-        "script": Markup((folder / "page.js").read_text("utf-8")),
+        "card_href": cards.card_href,
+        "anchors": cards.anchors(run) if run else frozenset(),
+        "style": joined("page.css", explorer.STYLE),
+        "theme_script": joined("js/theme.js"),
+        "script": joined(*(f"js/{name}" for name in (*SCRIPTS, *explorer.SCRIPTS))),
     }
     return made

@@ -8,27 +8,23 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from iibench.details import images_shown
 
-    from iibench.records import CaseReport
-    from iibench.results import Run
-    from iibench.specs import IntArray
+if TYPE_CHECKING:
+    from iibench.records import CaseReport, Exemplars
+    from iibench.report.tables import Place
+    from iibench.specs import IntArray, UnitTrials
+    from iibench.unit_results import Stem
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: MEIs shown of each unit.
 SHOWN = 5
-#: Base64 bytes of images that a page may hold; what does not fit is left out and said.
-BUDGET = 3_400_000
 #: Images up to this side are shown as they are; larger ones are scaled down to `THUMBNAIL`.
 SMALL, THUMBNAIL = 64, 96
-
-Place = tuple[str, str, str]
 
 
 def units_at_quantiles(scores: Sequence[float | None], q: Sequence[float]) -> list[int]:
@@ -67,117 +63,100 @@ def shown_cases(
     ]
 
 
-def images_needed(
-    cases: Sequence[CaseReport],
-    exemplars: Mapping[tuple[str, str, str, str], IntArray],
+def images_by_importance(
+    reports: Sequence[CaseReport],
+    exemplars: Sequence[Exemplars],
+    trials: Mapping[tuple[Stem, str], UnitTrials],
     evaluations: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, list[int]]:
-    """Dataset label -> sorted indices of the images that the page of these cases shows.
+    """Dataset label -> indices of the images that pages about these cases show, each once.
 
-    `exemplars`: (dataset, model, layer, finder) labels -> (K, M) image indices, strongest first.
+    The most important first: the MEIs of the units in the gallery, what analyses show, the MEIs of all
+    units, their least activating images, then the queries of trials, then the references.
     `evaluations`: as for `shown_cases`.
     """
-    needed: dict[str, set[int]] = {}
-    for case in shown_cases(cases, evaluations):
-        images = exemplars.get((case.dataset, case.model.label, case.layer, case.finder.label))
-        if images is None:
-            continue
-        units = units_at_quantiles(case.scores, QUANTILES)
-        shown = np.asarray(images)[units, :SHOWN].ravel()
-        needed.setdefault(case.dataset, set()).update(int(i) for i in shown)
-    return {dataset: sorted(indices) for dataset, indices in needed.items()}
+    by_stem = {(e.dataset, e.model, e.layer, e.finder): e.images for e in exemplars}
+    found: dict[str, list[IntArray]] = {}
+
+    def add(dataset: str, images: IntArray) -> None:
+        found.setdefault(dataset, []).append(np.asarray(images, np.int64).ravel())
+
+    for case in shown_cases(reports, evaluations):
+        images = by_stem.get((case.dataset, case.model.label, case.layer, case.finder.label))
+        if images is not None:
+            units = units_at_quantiles(case.scores, QUANTILES)
+            add(case.dataset, np.asarray(images)[units, :SHOWN])
+    for case in reports:
+        if case.details is not None:
+            add(case.dataset, np.fromiter(images_shown(case.details), np.int64))
+    for side in ("images", "bottom"):
+        for item in exemplars:
+            add(item.dataset, getattr(item, side))
+    for names in (("strong", "weak"), ("strong_references", "weak_references")):
+        for (stem, _), shown in trials.items():
+            for name in names:
+                add(stem[0], getattr(shown, name))
+    return {dataset: once(parts).tolist() for dataset, parts in found.items()}
 
 
-@dataclass
-class Album:
-    """Images of the page, each once, within a budget of bytes."""
+def once(parts: Sequence[IntArray]) -> IntArray:
+    """The numbers of all parts, each once, in the order in which they first come."""
+    import pandas as pd
 
-    images: Mapping[tuple[str, int], bytes]
-    left: int
-    uris: list[str] = field(default_factory=list)
-    _index: dict[tuple[str, int], int] = field(default_factory=dict)
-
-    def add(self, keys: Sequence[tuple[str, int]]) -> list[int] | None:
-        """Positions of these images in `uris`; None where they do not fit."""
-        new = [key for key in dict.fromkeys(keys) if key not in self._index]
-        made = [data_uri(self.images[key]) for key in new]
-        size = sum(len(uri) + 3 for uri in made)
-        if size > self.left:
-            return None
-        self.left -= size
-        for key, uri in zip(new, made, strict=True):
-            self._index[key] = len(self.uris)
-            self.uris.append(uri)
-        return [self._index[key] for key in keys]
+    flat = [np.asarray(part, np.int64).ravel() for part in parts]
+    joined = np.concatenate(flat) if flat else np.zeros(0, np.int64)
+    first: IntArray = pd.unique(joined)
+    return first
 
 
-def data_uri(png: bytes, side: int = THUMBNAIL) -> str:
-    """The image as a data: URI, photographs scaled down to at most `side` pixels a side (JPEG)."""
-    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    if max(width, height) <= SMALL:
-        return "data:image/png;base64," + base64.b64encode(png).decode()
+def data_uri(content: bytes, side: int = THUMBNAIL) -> str:
+    """A PNG or JPEG as a data: URI, photographs scaled down to at most `side` pixels a side (JPEG)."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(png)).convert("RGB")
+    file = Image.open(io.BytesIO(content))
+    if max(file.size) <= SMALL and file.format == "PNG":
+        return "data:image/png;base64," + base64.b64encode(content).decode()
+    image = file.convert("RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def exemplar_arrays(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], IntArray]:
-    """`Run.exemplars()` as (dataset, model, layer, finder) -> (K, M) image indices."""
-    found = {}
-    names = ["dataset", "model", "layer", "finder"]
-    for key, rows in frame.groupby(names, observed=True, sort=False):
-        units = int(rows["unit"].max()) + 1
-        ordered = rows.sort_values(["unit", "rank"])["image"].to_numpy(np.int64)
-        found[tuple(map(str, key))] = ordered.reshape(units, -1)
-    return found  # type: ignore[return-value]
+def gallery_entries(
+    place: Place, images: Mapping[str, IntArray], evaluations: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the gallery of a place shows: an entry per finder and measure, the main measure first.
 
-
-def galleries(
-    run: Run, ordered: Sequence[tuple[CaseReport, str]], budget: int = BUDGET
-) -> tuple[dict[Place, list[dict[str, Any]]], list[str], int]:
-    """(place -> its gallery's entries, data URIs they point to, cases that did not fit).
-
-    `ordered`: cases with the name of what they measure, the most important first: where the images are
-    more than `budget` bytes as data URIs, the last are left out. An entry: `finder`, `measure`, and
-    `units`, one per quantile: `q`, `unit`, `score`, `images` (positions among the URIs).
+    `images`: finder label -> (K, M) image indices, strongest first. `evaluations`: as for `shown_cases`.
+    An entry: `finder`, `measure`, `decimals`, and `units`, one per quantile: `q`, `unit`, `score`,
+    `images`.
     """
-    if not ordered:
-        return {}, [], 0
-    album = Album(run.images(), left=budget)
-    arrays = exemplar_arrays(run.exemplars())
-    found: dict[Place, list[dict[str, Any]]] = {}
-    left_out = 0
-    for case, measure in ordered:
-        place = (case.dataset, case.model.label, case.layer)
-        images = arrays.get((*place, case.finder.label))
-        if images is None:
+    rows = [
+        (row.case, view) for family in place.families for view in family.whole for row in view.rows
+    ]
+    shown = {case.id for case in shown_cases([case for case, _ in rows], evaluations)}
+    entries = []
+    for case, view in rows:
+        if case.id not in shown or case.finder.label not in images:
             continue
         units = units_at_quantiles(case.scores, QUANTILES)
-        shown = images[units, :SHOWN]
-        keys = [(case.dataset, int(i)) for i in shown.ravel()]
-        if any(key not in album.images for key in keys):
-            continue
-        positions = album.add(keys)
-        if positions is None:
-            left_out += 1
-            continue
-        m = shown.shape[1]
-        entry = {
-            "finder": case.finder.label,
-            "measure": measure,
-            "units": [
-                {
-                    "q": q,
-                    "unit": unit,
-                    "score": case.scores[unit],
-                    "images": positions[row * m : (row + 1) * m],
-                }
-                for row, (q, unit) in enumerate(zip(QUANTILES, units, strict=True))
-            ],
-        }
-        found.setdefault(place, []).append(entry)
-    return found, album.uris, left_out
+        entries.append(
+            {
+                "finder": case.finder.label,
+                "measure": f"{view.evaluation} · {view.metric}",
+                "decimals": view.decimals,
+                "units": [
+                    {
+                        "q": q,
+                        "unit": unit,
+                        "score": case.scores[unit],
+                        "images": [
+                            int(i) for i in images[case.finder.label][unit, :SHOWN] if i >= 0
+                        ],
+                    }
+                    for q, unit in zip(QUANTILES, units, strict=True)
+                ],
+            }
+        )
+    return entries

@@ -1,4 +1,4 @@
-"""Writes a run's page: index.html, and plotly's own JavaScript beside it.
+"""Writes a run's page: index.html with its data and libraries beside it, or all in one file.
 
 The page is made from results alone (`results.Run`), works from a file system without any network, and
 moves with its folder. All text from suites, plugins and labels is escaped, in HTML, in the data of the
@@ -7,117 +7,152 @@ plots and in plotly's labels.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iibench.leaderboard import BASELINE
-from iibench.report.base import PLOTLY, environment, shared
+from iibench.report.base import PageOutput, environment, shared
+from iibench.report.output import PAGE, FolderOutput, SingleFile, write_file
 
 if TYPE_CHECKING:
     from iibench.records import Section
     from iibench.report.plots import Figure, Look
-    from iibench.report.tables import Family, Place
+    from iibench.report.tables import Family, Place, View
     from iibench.results import Run
 
-#: With more points than this on the page, plots show only the units beyond the whiskers.
+#: With more units than this on the page, plots show only those beyond the whiskers.
 MOST_POINTS = 60_000
 
 
-def write_page(run: Run, folder: Path, sections: Sequence[Section] = ()) -> Path:
-    """Writes `folder`/index.html for the run, and plotly.min.js beside it; returns the page's path.
+@dataclass(frozen=True)
+class Placed:
+    """Figures of a family by where they stand: name on the page and figure.
 
-    `sections`: further parts from plugins. Files appear whole or not at all. Raises `OSError` where
-    the folder cannot be written.
+    `of_view`: per whole metric; `halves`: split halves of each; `of_parts`: over the parts of a metric.
     """
-    from plotly.offline import get_plotlyjs
 
+    of_view: tuple[tuple[tuple[str, Figure], ...], ...] = ()
+    halves: tuple[tuple[str, Figure], ...] = ()
+    of_parts: tuple[tuple[str, Figure], ...] = ()
+
+
+def write_page(
+    run: Run, folder: Path, sections: Sequence[Section] = (), assets: str = "assets"
+) -> Path:
+    """Writes `folder`/index.html for the run with what belongs to it beside it; returns its path.
+
+    `sections`: further parts from plugins. `assets`: the folder of the JavaScript libraries, relative to
+    `folder`. Everything is replaced at once. Raises `OSError` where the folder cannot be written.
+    """
+    with FolderOutput(folder, assets) as output:
+        output.page(_rendered(run, output, sections))
+    return folder / PAGE
+
+
+def write_single(run: Run, path: Path, sections: Sequence[Section] = ()) -> Path:
+    """Writes the run's page as one file of at most 20 MB; what does not fit is left out and said so.
+
+    Raises `OSError` where the file cannot be written.
+    """
+    write_file(path, _rendered(run, SingleFile(), sections).encode("utf-8"))
+    return path
+
+
+def _rendered(run: Run, output: PageOutput, sections: Sequence[Section]) -> str:
     from iibench.report.trial_page import render_trials
 
-    page = folder / "index.html"
-    text = render_trials(run, sections) if run.trial_cases else render(run, sections)
-    script = get_plotlyjs().encode("utf-8")
-    beside = folder / PLOTLY
-    if not beside.is_file() or beside.stat().st_size != len(script):
-        _write(beside, script)
-    _write(page, text.encode("utf-8"))
-    return page
+    return (render_trials if run.trial_cases else render)(run, output, sections)
 
 
-def render(run: Run, sections: Sequence[Section] = ()) -> str:
-    """The page's HTML; it expects plotly.min.js in its own folder."""
-    from iibench.report.gallery import galleries, shown_cases
+def render(run: Run, output: PageOutput, sections: Sequence[Section] = ()) -> str:
+    """The HTML of the page of a run on directions; what its views load goes to `output`."""
+    from iibench.report.analyses import analyses, images_shown, read_analyses
+    from iibench.report.explorer import explorer
+    from iibench.report.metric_tables import metric_rows
     from iibench.report.plots import looks
+    from iibench.report.statements import statements
+    from iibench.report.sweeps import sweeps
     from iibench.report.tables import places
-    from iibench.report.words import alternatives, definitions, headlines
+    from iibench.report.words import answers, definitions, in_short
 
     found = places(run, run.leaderboard())
-    look = looks(run.cases)
-    figures = _figures(found, look)
-    pictured = {case.id for case in shown_cases(run.cases, run.meta.get("evaluations", {}))}
-    albums, images, left_out = galleries(
-        run,
-        [
-            (row.case, f"{view.evaluation} · {view.metric}")
-            for place in found
-            for family in place.families
-            for view in family.whole
-            for row in view.rows
-            if row.case.id in pictured
-        ],
-    )
-    plots = {
-        name: {"data": figure.data, "layout": figure.layout}
-        for group in figures.values()
-        for name, figure in group
-    }
-    keys = {place.key: f"place-{i}" for i, place in enumerate(found)}
-    payload = {
-        "plots": plots,
-        "images": images,
-        "galleries": {keys[key]: entries for key, entries in albums.items()},
-        "baseline": next((c.finder.label for c in run.cases if c.finder.name == BASELINE), ""),
-        "alternative": alternatives(found),
-    }
+    figures, left_out = _figures(found, looks(run.cases), output)
+    metrics = run.metric_leaderboard()
+    read = read_analyses(run, found)
+    analysed = analyses(found, read, run.meta.get("evaluations", {}), output)
+    index = explorer(run, found, output, images_shown(found, read))
     return (
-        environment()
+        environment(run)
         .get_template("page.html")
         .render(
-            **shared(run, sections, payload),
+            **shared(run, sections, {"explorer": index}, output),
             places=found,
-            keys=keys,
-            figures=figures,
-            galleries=payload["galleries"],
+            explorable={int(p) for p in index.get("places", {})},
+            metrics_of={
+                (i, j): metric_rows(metrics, place, family)
+                for i, place in enumerate(found)
+                for j, family in enumerate(place.families)
+            },
+            analyses_of=analysed,
+            statements=statements(run),
+            figures_of=figures,
+            sweeps_of=sweeps(run, found, output),
+            in_short=in_short,
             left_out=left_out,
-            headlines=headlines(found),
+            answers=answers(found),
             definitions=definitions(run, found),
         )
     )
 
 
-def _figures(
-    found: Sequence[Place], look: dict[str, Look]
-) -> dict[tuple[int, int], list[tuple[str, Figure]]]:
-    """(place, family) -> the family's figures with their names on the page."""
-    from iibench.report.plots import box_figure, line_figure
+def plot_data(figures: Sequence[tuple[str, Figure]]) -> dict[str, dict[str, object]]:
+    """What the page's script draws, by the names of the figures."""
+    return {name: {"data": figure.data, "layout": figure.layout} for name, figure in figures}
 
+
+def _figures(
+    found: Sequence[Place], look: dict[str, Look], output: PageOutput
+) -> tuple[dict[tuple[int, int], Placed], int]:
+    """((place, family) -> its figures, number of figures that there was no room for).
+
+    Their data go to `plots-PLACE-FAMILY` of the output, which the page loads when one is near.
+    """
     boxes = [f for place in found for f in place.families if f.over is None]
-    points = sum(len(row.case.scores) for f in boxes for view in f.whole for row in view.rows)
-    every = points <= MOST_POINTS
-    figures: dict[tuple[int, int], list[tuple[str, Figure]]] = {}
+    units = sum(len(row.case.scores) for f in boxes for view in f.whole for row in view.rows)
+    placed: dict[tuple[int, int], Placed] = {}
+    left_out = 0
     for i, place in enumerate(found):
         for j, family in enumerate(place.families):
-            unit = str(family.record.get("unit") or "")
-            if family.over is None:
-                made = [box_figure(view, unit, look, every) for view in family.whole]
-                made += _parts_figures(family, unit, look, every)
-            else:
-                made = [line_figure(family, view.metric, look, view) for view in family.whole]
-            kept = [figure for figure in made if figure is not None]
-            figures[i, j] = [(f"plot-{i}-{j}-{n}", figure) for n, figure in enumerate(kept)]
-    return figures
+            made = _placed(family, f"plot-{i}-{j}", look, units <= MOST_POINTS)
+            every = [f for of_view in made.of_view for f in of_view]
+            every += [*made.halves, *made.of_parts]
+            if every and not output.data(f"plots-{i}-{j}", plot_data(every)):
+                left_out += len(every)
+                made = Placed(of_view=((),) * len(family.whole))
+            placed[i, j] = made
+    return placed, left_out
+
+
+def _placed(family: Family, name: str, look: dict[str, Look], every: bool) -> Placed:
+    from iibench.report.plots import box_figure, halves_figure, line_figure
+
+    unit = str(family.record.get("unit") or "")
+
+    def named(kind: str, figures: Sequence[Figure | None]) -> tuple[tuple[str, Figure], ...]:
+        return tuple((f"{name}-{kind}{n}", f) for n, f in enumerate(figures) if f is not None)
+
+    def main(view: View) -> Figure | None:
+        if family.over is None:
+            return box_figure(view, unit, look, every)
+        return line_figure(family, view.metric, look, view)
+
+    of_view = tuple(named(f"{k}-", [main(view)]) for k, view in enumerate(family.whole))
+    if family.over is not None:
+        return Placed(of_view)
+    halves = named("halves-", [halves_figure(view, unit, look) for view in family.whole])
+    return Placed(of_view, halves, named("parts-", _parts_figures(family, unit, look, every)))
 
 
 def _parts_figures(
@@ -137,17 +172,3 @@ def _parts_figures(
         chosen = neurons + (kmeans or [row.finder for row in others])[:1]
         figures.append(parts_figure(views, chosen, unit, look, every))
     return figures
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes beside the file and renames, so that a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

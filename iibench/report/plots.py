@@ -1,8 +1,10 @@
 """Figures of the page: plotly figures as plain data, and small distributions as inline SVG.
 
 A colour is a token, `@fg` or `@c0` ... `@c6`, with an opacity after a slash where it is not 1; the
-page's script replaces it by the theme's colour. A finder's variants (`kmeans[k=128]`, `[k=256]`) share
-a colour and differ in line style and marker. Labels are HTML-escaped: plotly reads tags in text.
+page's script replaces it by the theme's colour. A trace's `meta` says what of it goes into the
+download of the figure's data: `series`, and `columns`, name -> where the values are in the trace. A
+finder's variants (`kmeans[k=128]`, `[k=256]`) share a colour and differ in line style and marker.
+Labels are HTML-escaped: plotly reads tags in text.
 """
 
 from __future__ import annotations
@@ -20,13 +22,17 @@ from iibench.report.numbers import compact, number
 from iibench.report.tables import Family, Row, View
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from iibench.records import CaseReport
     from iibench.specs import DoubleArray
 
 COLOURS = 7
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down")
-SVG_WIDTH, SVG_HEIGHT = 124, 20
+SVG_WIDTH, SVG_HEIGHT = 100, 20
+#: Units beyond the whiskers that a box shows at most, the furthest from the median.
+MOST_OUTLIERS = 400
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,15 @@ def box_figure(view: View, unit: str, look: Mapping[str, Look], every_point: boo
         },
         "shapes": chance_line(view.chance, "x"),
     }
-    points = "Each point is one unit" if every_point else "Points are units beyond the whiskers"
+    points = "Each point is one unit" if every_point else _outliers(rows)
     return Figure(
         data,
         layout,
         f"Box plot of {view.evaluation} under {view.metric}, one box per method",
         f"{view.evaluation} under {view.metric}: further right is better. {points} (a direction); "
         "the box spans the quartiles, its line is the median, the dashed line the mean, whiskers "
-        "reach the furthest unit within 1.5 box lengths. Methods in the order of their means.",
+        "reach the furthest unit within 1.5 box lengths. Methods in the order of their means; boxes that "
+        "overlap widely are methods that hardly differ.",
     )
 
 
@@ -146,6 +153,48 @@ def parts_figure(
     )
 
 
+def halves_figure(view: View, unit: str, look: Mapping[str, Look]) -> Figure | None:
+    """The lower and the upper half of every method's units by their score, beside each other.
+
+    Units are split at the median of their method: the lower half has the rounded-down number of them.
+    None where no method has two scores.
+    """
+    rows = [row for row in view.ranked if row.scored is not None and row.scored > 1]
+    if not rows:
+        return None
+    data: list[dict[str, Any]] = []
+    for i, row in enumerate(rows):
+        values = np.sort(scores_of(row.case)[0])
+        half = len(values) // 2
+        for side, part, fill in (("lower", values[:half], 0.0), ("upper", values[half:], 0.35)):
+            offset = -0.2 if side == "lower" else 0.2
+            box = _quartiles(part, round(i + offset, 3), look[row.finder], 0.34, "v", fill)
+            box["name"] = html.escape(f"{row.finder}, {side} half (n = {len(part)})")
+            box["meta"]["series"] = box["name"]
+            data.append(box)
+    return Figure(
+        data,
+        {
+            "height": 360,
+            "showlegend": False,
+            "xaxis": {
+                "tickvals": list(range(len(rows))),
+                "ticktext": [html.escape(f"{row.finder} (n = {row.scored})") for row in rows],
+                "showgrid": False,
+                "zeroline": False,
+                "title": {"text": "method: lower half left, upper half right"},
+            },
+            "yaxis": {"title": {"text": _axis(view, unit)}, "zeroline": False},
+        },
+        f"Box plots of the lower and upper half of the units of each method, {view.evaluation} "
+        f"under {view.metric}",
+        f"{view.evaluation} under {view.metric}: the units of each method, split at their median score; "
+        "the lower half left and empty, the upper half right and filled. Compare lower halves with lower "
+        "halves and upper with upper: does a method lead by its best units alone, or by all of them? "
+        "K-Means fitted anew on each half would be another analysis; these are the same units as above.",
+    )
+
+
 def line_figure(
     family: Family, metric: str, look: Mapping[str, Look], lowest: View
 ) -> Figure | None:
@@ -183,8 +232,8 @@ def line_figure(
         layout,
         f"Line plot of {family.title} under {metric} against {over}, one line per method",
         f"{family.title} under {metric} against {over}: each line is the mean over a method's scored "
-        f"units, its band the 95 % interval of that mean; higher is better.{at_chance} Click a name "
-        "in the legend to hide it.",
+        f"units, its band the 95 % interval of that mean over units; higher is better.{at_chance} A tick "
+        "beside a name shows its line.",
     )
 
 
@@ -238,44 +287,73 @@ def _box(
 ) -> list[dict[str, Any]]:
     """A box with quartiles computed here, and its units as points beside its axis."""
     values, units = scores_of(row.case)
-    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
-    reach = 1.5 * (q3 - q1)
-    inside = values[(values >= q1 - reach) & (values <= q3 + reach)]
-    low, high = float(inside.min()), float(inside.max())
+    box = _quartiles(values, position, look, width, orientation, 0.12)
+    box["name"] = html.escape(row.finder)
+    box["meta"]["series"] = box["name"]
     along, across = ("x", "y") if orientation == "h" else ("y", "x")
-    box = {
-        "type": "box",
-        "orientation": orientation,
-        across: [position],
-        "q1": [compact(float(q1))],
-        "median": [compact(float(median))],
-        "q3": [compact(float(q3))],
-        "lowerfence": [compact(low)],
-        "upperfence": [compact(high)],
-        "mean": [compact(row.mean)],
-        "boxpoints": False,
-        "boxmean": True,
-        "width": width,
-        "line": {"color": look.colour, "width": 2},
-        "fillcolor": f"{look.colour}/0.12",
-        "hoverinfo": along,
-        "name": html.escape(row.finder),
-    }
     # units spread evenly across the box, the same way each time the page is made
     spread = ((np.arange(len(values)) * 0.618034) % 1 - 0.5) * width * 0.8
-    kept = np.ones(len(values), bool) if every_point else (values < low) | (values > high)
+    kept = np.arange(len(values)) if every_point else _furthest(values, box)
     points = {
         "type": "scatter",
         "mode": "markers",
         along: [compact(float(v)) for v in values[kept]],
         across: [round(position + float(s), 2) for s in spread[kept]],
-        "customdata": [unit for unit, keep in zip(units, kept, strict=True) if keep],
+        "customdata": [units[i] for i in kept],
         "marker": {"color": f"{look.colour}/0.3", "size": 4},
         "hovertemplate": f"unit %{{customdata}}: %{{{along}:.4g}}<extra>"
         f"{html.escape(row.finder)}</extra>",
         "showlegend": False,
+        "meta": {"series": box["name"], "columns": {"unit": "customdata", "score": along}},
     }
     return [box, points]
+
+
+def _quartiles(
+    values: DoubleArray,
+    position: float,
+    look: Look,
+    width: float,
+    orientation: str,
+    fill: float,
+) -> dict[str, Any]:
+    """A box of values, drawn by its numbers alone: whiskers reach the furthest within 1.5 box lengths."""
+    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
+    reach = 1.5 * (q3 - q1)
+    inside = values[(values >= q1 - reach) & (values <= q3 + reach)]
+    along, across = ("x", "y") if orientation == "h" else ("y", "x")
+    names = ("q1", "median", "q3", "lowerfence", "upperfence", "mean")
+    numbers = (q1, median, q3, inside.min(), inside.max(), values.mean())
+    return {
+        "type": "box",
+        "orientation": orientation,
+        across: [position],
+        **{name: [compact(float(x))] for name, x in zip(names, numbers, strict=True)},
+        "boxpoints": False,
+        "boxmean": True,
+        "width": width,
+        "line": {"color": look.colour, "width": 2},
+        "fillcolor": f"{look.colour}/{fill:g}",
+        "hoverinfo": along,
+        "meta": {"series": "", "columns": {name: name for name in names}},
+    }
+
+
+def _furthest(values: DoubleArray, box: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    """Positions of the values beyond the whiskers, at most `MOST_OUTLIERS`, in their order."""
+    q1, q3 = np.quantile(values, [0.25, 0.75])
+    reach = 1.5 * (q3 - q1)
+    beyond = np.flatnonzero((values < q1 - reach) | (values > q3 + reach))
+    distance = np.abs(values[beyond] - box["median"][0])
+    return np.sort(beyond[np.argsort(-distance, kind="stable")[:MOST_OUTLIERS]])
+
+
+def _outliers(rows: Sequence[Row]) -> str:
+    """What the points of a plot are that does not show every unit."""
+    words = "Points are units beyond the whiskers"
+    if max((row.scored or 0 for row in rows), default=0) > MOST_OUTLIERS:
+        words += f", of each method the {MOST_OUTLIERS} furthest from its median at most,"
+    return words
 
 
 def _line(
@@ -296,6 +374,16 @@ def _line(
         "marker": {"color": look.colour, "symbol": look.symbol, "size": 7},
         "hovertemplate": "%{y:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}], "
         "n = %{customdata[0]}",
+        "meta": {
+            "series": name,
+            "columns": {
+                over: "x",
+                "mean": "y",
+                "low": "customdata.1",
+                "high": "customdata.2",
+                "n": "customdata.0",
+            },
+        },
     }
     banded = [(x, s.low, s.high) for x, s in points if s.low is not None and s.high is not None]
     if not banded:

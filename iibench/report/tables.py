@@ -6,6 +6,7 @@ evaluation with all values of the parameter that it runs over (`insilico` with i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -13,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.report.numbers import decimals_for
+from iibench.leaderboard import BASELINE
+from iibench.report.numbers import decimals_for, interval, number
 from iibench.suite.labels import split_outside
 
 if TYPE_CHECKING:
@@ -45,8 +47,15 @@ class Row:
     diff_high: float | None
     p: float | None
     effect: float | None
+    diff_random: float | None
+    diff_random_low: float | None
+    diff_random_high: float | None
+    p_random: float | None
+    sparseness: float | None
     rank_low: int | None
     rank_high: int | None
+    #: methods of the table that share a letter cannot be told apart
+    ties: str
     seconds: float
     #: reasons of unscored units with how many have them, the most common first
     unscored: tuple[tuple[str, int], ...]
@@ -64,6 +73,41 @@ class View:
     decimals: int
     chance: float | None
     rows: tuple[Row, ...]
+    #: a control measures nothing of interest: what a metric must exceed
+    control: bool = False
+    #: set where the metric tells no more than a control does, a sentence
+    warning: str = ""
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows with a mean, the best first."""
+        return tuple(row for row in self.rows if row.mean is not None)
+
+    def has(self, finder: str) -> bool:
+        """Whether a finder of this name has a score here."""
+        return any(row.case.finder.name == finder for row in self.ranked)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Columns that have no value in any row, by their key, and why."""
+        found = {}
+        for key, values, why in (
+            (
+                "neurons",
+                [r.diff for r in self.rows],
+                "there are no scores of neurons to compare with",
+            ),
+            (
+                "random",
+                [r.diff_random for r in self.rows],
+                "there are no scores of random directions",
+            ),
+            ("sparseness", [r.sparseness for r in self.rows], "this run did not record it"),
+        ):
+            if all(value is None for value in values):
+                alone = key != "sparseness" and self.has(key) and len(self.ranked) == 1
+                found[key] = "there is no other method to compare" if alone else why
+        return found
 
 
 @dataclass(frozen=True)
@@ -86,12 +130,16 @@ class Family:
 
 @dataclass(frozen=True)
 class Place:
-    """A dataset, model and layer, with its families; the main evaluation first."""
+    """A dataset, model and layer, with its families; the main evaluation first.
+
+    `analyses`: cases of evaluations that rank no method, which have a part of the page of their own.
+    """
 
     dataset: str
     model: str
     layer: str
     families: tuple[Family, ...]
+    analyses: tuple[CaseReport, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -105,10 +153,13 @@ def places(run: Run, board: pd.DataFrame) -> list[Place]:
     found: dict[tuple[str, str, str], list[CaseReport]] = {}
     for case in run.cases:
         found.setdefault((case.dataset, case.model.label, case.layer), []).append(case)
-    return [
-        Place(*key, tuple(_families(run, sorted(cases, key=lambda c: order[c.id]), by_case)))
-        for key, cases in found.items()
-    ]
+    made = []
+    for key, cases in found.items():
+        ranked = [case for case in cases if not case.is_analysis]
+        ranked.sort(key=lambda case: order[case.id])
+        others = tuple(case for case in cases if case.is_analysis)
+        made.append(Place(*key, tuple(_families(run, ranked, by_case)), others))
+    return made
 
 
 def _families(
@@ -137,8 +188,11 @@ def _family(
     for case in cases:
         if case.evaluation.label == lowest:
             grouped.setdefault(case.metric.label if case.metric else "", []).append(case)
-    views = [_view(record, members, by_case) for members in grouped.values()]
-    views = [views[i] for i in _metric_order(run, [members[0] for members in grouped.values()])]
+    metrics = run.meta.get("metrics", {})
+    views = [_view(record, metrics, members, by_case) for members in grouped.values()]
+    views = _warned(
+        [views[i] for i in _metric_order(run, [members[0] for members in grouped.values()])]
+    )
     return Family(
         name=cases[0].evaluation.name,
         title=_without(lowest, over),
@@ -170,6 +224,7 @@ def _metric_order(run: Run, firsts: Sequence[CaseReport]) -> list[int]:
 
 def _view(
     record: Mapping[str, Any],
+    metrics: Mapping[str, Mapping[str, Any]],
     cases: Sequence[CaseReport],
     by_case: Mapping[str, Mapping[Any, Any]],
 ) -> View:
@@ -183,7 +238,39 @@ def _view(
         decimals=decimals_for([row.mean for row in rows], chance),
         chance=chance,
         rows=rows,
+        control=metric is not None and metrics.get(metric.label, {}).get("level") == "control",
     )
+
+
+def _warned(views: Sequence[View]) -> list[View]:
+    """The views with a warning where the neurons do no better than under a control.
+
+    Only where scores have a chance level: then they share a scale over metrics.
+    """
+    controls = [row for view in views if view.control for row in _neurons(view)]
+    controls = [row for row in controls if row.high is not None]
+    highest = max(controls, key=lambda row: row.high or 0.0, default=None)
+    if highest is None or highest.case.metric is None:
+        return list(views)
+    found = []
+    for view in views:
+        rows = [] if view.control or view.chance is None else _neurons(view)
+        for row in rows:
+            if row.mean is not None and row.mean <= (highest.high or 0.0):
+                d = view.decimals
+                words = (
+                    f"Under {view.metric} the neurons reach {number(row.mean, d)}, which is not above "
+                    f"the control {highest.case.metric.label} with {number(highest.mean, d)} "
+                    f"{interval(highest.low, highest.high, d)}: this table may say nothing about "
+                    "what the images look like."
+                )
+                view = dataclasses.replace(view, warning=words)
+        found.append(view)
+    return found
+
+
+def _neurons(view: View) -> list[Row]:
+    return [row for row in view.ranked if row.case.finder.name == BASELINE]
 
 
 def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
@@ -203,8 +290,14 @@ def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
         diff_high=real(record["diff_high"]),
         p=real(record["p_holm"]),
         effect=real(record["effect"]),
+        diff_random=real(record["diff_to_random"]),
+        diff_random_low=real(record["random_low"]),
+        diff_random_high=real(record["random_high"]),
+        p_random=real(record["random_p_holm"]),
+        sparseness=real(record["sparseness"]),
         rank_low=whole(record["rank_low"]),
         rank_high=whole(record["rank_high"]),
+        ties=record["tie_group"] if isinstance(record["tie_group"], str) else "",
         seconds=float(record["seconds"]),
         unscored=tuple(reasons.most_common()),
     )

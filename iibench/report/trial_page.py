@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from iibench.report.base import environment, shared
+from iibench.report.base import PageOutput, environment, shared
 
 if TYPE_CHECKING:
     from iibench.records import Section, TrialReport
@@ -26,12 +26,14 @@ TABLES = {
     "curves.parquet": "curves",
     "resamples.parquet": "resamples",
 }
+#: Evaluations whose answer is seen at once; an answer is a few sentences.
+MOST_ANSWERS = 3
 #: Marks made-up data in the notes of a dataset.
 SYNTHETIC = "SYNTHETIC"
 
 
-def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:
-    """The page's HTML; it expects plotly.min.js in its own folder."""
+def render_trials(run: Run, output: PageOutput, sections: Sequence[Section] = ()) -> str:
+    """The HTML of the page; the data of its plots go to `output`."""
     from markupsafe import Markup
 
     from iibench.report.trial_choice import main_report
@@ -41,19 +43,20 @@ def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:
     from iibench.report.trial_published import published
     from iibench.report.trial_tables import boards, evaluated
     from iibench.report.trial_words import definitions, headlines
+    from iibench.report.words import folded_after
 
     found = boards(run)
     report = main_report(run.trial_cases)
     names = _unit_names(run, report)
     numbers = _unit_numbers(found, report, names)
-    figures, plots = _figures(run, found, report, numbers)
+    figures = _figures(run, found, report, numbers, output)
     datasets = {label: evaluated(run, label) for label in run.meta.get("datasets", {})}
     notes = [note for split in datasets.values() for note in split.get("notes", ())]
-    made = environment()
+    made = environment(run)
     made.globals |= {"unit_title": lambda name: UNIT_NUMBERS.get(name, (name,))[0]}
     style = (files("iibench.report") / "templates" / "trials.css").read_text("utf-8")
     return made.get_template("trials.html").render(
-        **shared(run, sections, {"plots": plots, "galleries": {}}),
+        **shared(run, sections, {}, output),
         **figures,
         trial_style=Markup(style),
         boards=found,
@@ -68,15 +71,20 @@ def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:
         datasets=datasets,
         synthetic=[note for note in notes if is_synthetic(note)],
         tables={name: what for name, what in TABLES.items() if (run.folder / name).is_file()},
-        headlines=headlines(found),
+        answers=folded_after(headlines(found), MOST_ANSWERS),
         definitions=definitions(run, found),
     )
 
 
 def _figures(
-    run: Run, boards: Sequence[Board], report: TrialReport | None, numbers: Sequence[UnitNumber]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(the page's figures with their names, by board; name -> what plotly draws)."""
+    run: Run,
+    boards: Sequence[Board],
+    report: TrialReport | None,
+    numbers: Sequence[UnitNumber],
+    output: PageOutput,
+) -> dict[str, Any]:
+    """The page's figures with their names, by board; what plotly draws goes to `plots` of the output."""
+    from iibench.report.page import plot_data
     from iibench.report.trial_curves import curve_figures
     from iibench.report.trial_plots import headline_figure, metric_looks, unit_figure
 
@@ -86,7 +94,7 @@ def _figures(
     def placed(name: str, figures: Sequence[Figure | None]) -> list[tuple[str, Figure]]:
         kept = [figure for figure in figures if figure is not None]
         made = [(f"{name}-{i}", figure) for i, figure in enumerate(kept)]
-        plots.update({key: {"data": f.data, "layout": f.layout} for key, f in made})
+        plots.update(plot_data(made))
         return made
 
     curves = list(enumerate(curve_figures(boards, looks)))
@@ -99,7 +107,8 @@ def _figures(
         "undrawn": [c.undrawn for _, c in curves],
         "unit_plots": placed("unit", [unit_figure(n, metric, looks.get(metric)) for n in numbers]),
     }
-    return figures, plots
+    output.data("plots", plots)
+    return figures
 
 
 def _about(report: TrialReport | None) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 #: Below this many pixels a side LPIPS has not been validated by its authors.
 VALIDATED_SIZE = 64
-#: With more places than this, only the first metric of each is summed up in words.
-FEW_PLACES = 3
+#: Sentences that are seen at once; the others are folded.
+MOST_SENTENCES = 6
+#: Names that are listed in a sentence.
+FEW_NAMES = 5
 
 BACKBONES = {
     "alex": ("AlexNet", "five"),
@@ -40,46 +43,82 @@ OBSERVERS = {
 }
 
 
-def headlines(places: Sequence[Place]) -> list[Markup]:
-    """Which method is best under each main metric and whether that is certain, a sentence or two each."""
-    found = []
+@dataclass(frozen=True)
+class Answers:
+    """The first sentences of a page: those that are seen at once, and the folded ones."""
+
+    shown: tuple[Markup, ...] = ()
+    folded: tuple[Markup, ...] = ()
+
+
+def answers(places: Sequence[Place]) -> Answers:
+    """Which method is best and whether that is certain, the main evaluation and metric first.
+
+    Of each place: its main table in a sentence or two, what other metrics say, then the other
+    evaluations. What does not fit into `MOST_SENTENCES`, and every other table, is folded. Controls are
+    left out: nothing can be won there.
+    """
+    first: list[Markup] = []
+    then: list[Markup] = []
+    folded: list[Markup] = []
     for place in places:
-        family = next(iter(place.families), None)
-        if family is None:
-            continue
-        views = family.whole or family.parts
-        for view in views if len(places) <= FEW_PLACES else views[:1]:
-            where = Markup("")
-            if len(places) > 1:
-                where = Markup(" ({}, {}, {})").format(*place.key)
-            found.append(_headline(view, where))
-    return found
+        where = Markup(" ({}, {}, {})").format(*place.key) if len(places) > 1 else Markup("")
+        for i, family in enumerate(place.families):
+            views = [view for view in family.whole or family.parts if not view.control]
+            if not views:
+                continue
+            (first if i == 0 else then).append(_headline(views[0], where))
+            if i == 0 and len(views) > 1 and views[0].ranked:
+                then.insert(len(first) - 1, _other_metrics(views, where))
+            folded += [_headline(view, where) for view in views[1:]]
+    every = first + then
+    return Answers(tuple(every[:MOST_SENTENCES]), tuple(every[MOST_SENTENCES:] + folded))
+
+
+def folded_after(sentences: Sequence[Markup], most: int) -> Answers:
+    """Any sentences, those beyond the first `most` folded."""
+    return Answers(tuple(sentences[:most]), tuple(sentences[most:]))
 
 
 def _headline(view: View, where: Markup) -> Markup:
-    title = Markup("<b>{}</b> under <b>{}</b>{}: ").format(view.evaluation, view.metric, where)
-    ranked = [row for row in view.rows if row.mean is not None]
-    if not ranked:
+    title = Markup("<b>{}</b>{}{}: ").format(view.evaluation, _under(view), where)
+    if not view.ranked:
         return title + "no method has a score."
-    best, d = ranked[0], view.decimals
+    best, d = view.ranked[0], view.decimals
     bounds = interval(best.low, best.high, d)
     text = title + Markup("<b>{}</b> has the highest mean, {} ({}{} units)").format(
         best.finder,
         number(best.mean, d),
-        f"95 % interval {bounds}, " if bounds else "",
+        f"95\u00a0% interval {bounds}, " if bounds else "",
         best.scored,
     )
-    if best.diff is not None:
-        text += Markup("; {} against neurons {}, {}").format(
-            signed(best.diff, d), interval(best.diff_low, best.diff_high, d), _p(best.p)
+    against = [
+        f"{signed(diff, d)} against {name} {bounds}".rstrip() + f", {_p(p)}"
+        for diff, bounds, p, name in (
+            (best.diff, interval(best.diff_low, best.diff_high, d), best.p, "neurons"),
+            (
+                best.diff_random,
+                interval(best.diff_random_low, best.diff_random_high, d),
+                best.p_random,
+                "random directions",
+            ),
         )
-    elif best.case.finder.name == BASELINE and len(ranked) > 1:
+        if diff is not None
+    ]
+    if against:
+        text += f"; {'; '.join(against)}"
+    if best.case.finder.name == BASELINE and len(view.ranked) > 1:
         text += "; no other method exceeds the neurons in the mean"
-    return text + ". " + _certainty(view)
+    return text + ". " + certainty(view)
 
 
-def _certainty(view: View) -> Markup:
-    ranked = [row for row in view.rows if row.mean is not None]
+def _under(view: View) -> Markup:
+    return Markup(" under <b>{}</b>").format(view.metric)
+
+
+def certainty(view: View) -> Markup:
+    """Whether the method with the highest mean is separably the first."""
+    ranked = view.ranked
     if len(ranked) == 1:
         return Markup("It is the only method with a score: there is nothing to rank.")
     rivals = [row.finder for row in ranked[1:] if row.rank_low == 1]
@@ -90,28 +129,86 @@ def _certainty(view: View) -> Markup:
         )
     if not rivals:
         return Markup(
-            "<b>Certain</b> within this run: every other method is separably lower (5 %, all pairs)."
+            "<b>Certain</b> within this run: every other method is separably lower (5\u00a0%, all pairs)."
         )
-    listed = Markup(", ").join(rivals)
-    return Markup("<b>Not certain:</b> {} may be first as well (not separable at 5 %).").format(
-        listed
+    return Markup(
+        "<b>Not certain:</b> {} may be first as well (not separable at 5\u00a0%)."
+    ).format(_listed(rivals))
+
+
+def is_certain(view: View) -> bool:
+    """Whether one method alone can be the first of several."""
+    ranked = view.ranked
+    return (
+        len(ranked) > 1
+        and ranked[0].rank_low == 1
+        and not any(row.rank_low == 1 for row in ranked[1:])
     )
+
+
+def in_short(view: View) -> Markup:
+    """The first method of a table in a few words, for the line that unfolds it."""
+    if not view.ranked:
+        return Markup("no method has a score")
+    best = view.ranked[0]
+    mean = number(best.mean, view.decimals)
+    if view.control:
+        return Markup("control; highest mean {}").format(mean)
+    text = Markup("<b>{}</b> first, {}").format(best.finder, mean)
+    if len(view.ranked) == 1:
+        return text + ", the only method"
+    if is_certain(view):
+        return text + ", certain"
+    others = sum(row.rank_low == 1 for row in view.ranked[1:])
+    return text + (f", tied with {others}" if others else ", not certain")
+
+
+def _other_metrics(views: Sequence[View], where: Markup) -> Markup:
+    """Which methods have the highest mean under further metrics, metrics of one winner together."""
+    winner = views[0].ranked[0].finder
+    by_best: dict[str, list[View]] = {}
+    for view in views[1:]:
+        if view.ranked:
+            by_best.setdefault(view.ranked[0].finder, []).append(view)
+    title = Markup("<b>{}</b> under the other metrics{}: ").format(views[0].evaluation, where)
+    if not by_best:
+        return title + "no method has a score."
+    if list(by_best) == [winner]:
+        found = [views[0], *by_best[winner]]
+        sure = sum(is_certain(view) for view in found)
+        also = Markup("<b>{}</b>{}: <b>{}</b> has the highest mean under all {} {} ({}); {}.")
+        return also.format(
+            views[0].evaluation,
+            where,
+            winner,
+            len(found),
+            "metrics" if len(found) == len(views) else "metrics with a score",
+            _listed([view.metric for view in found]),
+            f"certain under {'all' if sure == len(found) else sure or 'none'} of them",
+        )
+    parts = [
+        Markup("<b>{}</b> under {}").format(
+            best,
+            Markup(", ").join(
+                Markup("{} ({})").format(v.metric, "certain" if is_certain(v) else "not certain")
+                for v in found
+            ),
+        )
+        for best, found in by_best.items()
+    ]
+    return title + "the highest mean has " + Markup("; ").join(parts) + "."
+
+
+def _listed(names: Sequence[str]) -> Markup:
+    """The first names, and how many more there are."""
+    listed = Markup(", ").join(names[:FEW_NAMES])
+    more = len(names) - FEW_NAMES
+    return listed + (f" and {more} more" if more > 0 else "")
 
 
 def _p(p: float | None) -> str:
     text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def alternatives(places: Sequence[Place]) -> str:
-    """The best method that is not the baseline on the main table, for pictures beside the neurons."""
-    for place in places:
-        for family in place.families:
-            for view in family.whole:
-                for row in view.rows:
-                    if row.mean is not None and row.case.finder.name != BASELINE:
-                        return row.finder
-    return ""
+    return f"p\u00a0{text}" if text.startswith("<") else f"p\u00a0=\u00a0{text}"
 
 
 # --------------------------------------------------------------------------------- definitions
@@ -130,17 +227,25 @@ def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
             "other units, not over other images, networks or seeds.",
         ),
         (
-            "Difference to neurons",
-            "Mean minus the mean of the neurons in the same table; both sets of units are resampled "
-            "independently. p: two-sided Mann-Whitney test of the units' scores, Holm-corrected over "
-            "the methods of the table. Effect: chance that a random unit of the method scores above "
+            "Difference to neurons, to random",
+            "Mean minus the mean of the neurons, or of random directions, in the same table; both sets "
+            "of units are resampled independently. Two methods have different units, so nothing is "
+            "paired. p: two-sided Mann-Whitney test of the units' scores, Holm-corrected over "
+            "the methods of the column. Effect: chance that a random unit of the method scores above "
             "a random neuron, ties counting one half (0.5: no difference).",
         ),
         (
             "Rank",
             "The best and worst rank that Mann-Whitney tests of all pairs of methods in the table, "
-            "Holm-corrected at 5 %, leave open. Methods that cannot be told apart share "
-            "ranks. The tests compare units, the intervals means: on skewed scores they can disagree.",
+            "Holm-corrected at 5 %, leave open. Two methods share a letter if and only if these tests "
+            "cannot tell them apart; a is the highest mean. The tests compare units, the intervals "
+            "means: on skewed scores they can disagree.",
+        ),
+        (
+            "Sparseness",
+            "Mean over the method's directions of the lifetime sparseness (Vinje & Gallant 2000) of "
+            "their responses above zero: 0 where a direction responds to all images alike, 1 where it "
+            "responds to one alone.",
         ),
         (
             "Unscored",

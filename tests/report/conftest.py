@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
-from iibench.records import CaseReport, Named, Section, Verdict
+from iibench.records import CaseReport, Exemplars, Named, Section, Verdict
+from iibench.report.script_json import script_json
 from iibench.report.trial_page import render_trials
+from iibench.responses import ResponseFacts, response_facts
 from iibench.results import Run
 from iibench.statistics import summarise
+from iibench.unit_results import Stem, directions_frame, exemplars_frame
 
 from . import trial_runs
 
@@ -56,14 +61,50 @@ DIFFICULTIES = tuple(round(0.05 * step, 2) for step in range(10))
 class SyntheticRun(Run):
     """A run whose tables are in memory."""
 
-    tops: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tops: pd.DataFrame = field(default_factory=lambda: exemplars_frame(()))
+    facts: pd.DataFrame = field(default_factory=lambda: directions_frame({}))
     pngs: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
     def exemplars(self) -> pd.DataFrame:
         return self.tops
 
+    def directions(self) -> pd.DataFrame:
+        return self.facts
+
     def images(self) -> dict[tuple[str, int], bytes]:
         return self.pngs
+
+
+@dataclass
+class Kept:
+    """An output that keeps in memory what a page's views load."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def data(self, name: str, value: Any) -> bool:
+        self.values[name] = json.loads(script_json(value))
+        return True
+
+    def image(self, name: str, content: bytes) -> str:
+        self.files[name] = content
+        return f"sprites/{name}"
+
+    def lies_in(self, folder: Path) -> bool:
+        return True
+
+    def embedded(self) -> Markup:
+        return Markup('<script type="application/json" id="places">{}</script>')
+
+    @property
+    def plots(self) -> dict[str, Any]:
+        """What plotly draws, by the names of the figures."""
+        return {
+            name: figure
+            for key, figures in self.values.items()
+            if key.startswith("plots")
+            for name, figure in figures.items()
+        }
 
 
 def metric_of(label: str) -> Named:
@@ -177,7 +218,10 @@ def make_meta(cases: Sequence[CaseReport], **changes: Any) -> dict[str, Any]:
         ],
         "datasets": datasets,
         "models": {"net": {"provenance": "random, seed 0", "weights_sha256": "c" * 64}},
-        "finders": {},
+        "finders": {
+            case.finder.label: {"name": case.finder.name, "summary": "", "params": {}}
+            for case in cases
+        },
         "metrics": metrics,
         "evaluations": evaluations,
         "assets": {"lpips_alex": {"filename": "alexnet.ckpt", "sha256": "e" * 64}},
@@ -203,35 +247,33 @@ def make_images(
 def make_run(
     cases: Sequence[CaseReport], verdicts: Sequence[Verdict] = (), **meta: Any
 ) -> SyntheticRun:
-    """A run of these cases with five random MEIs for every unit."""
-    frames, shown = [], {case.dataset: set() for case in cases}  # type: ignore[var-annotated]
-    seen = set()
+    """A run of these cases: five random images of either side for every unit, and its responses."""
+    sides: list[Exemplars] = []
+    facts: dict[Stem, ResponseFacts] = {}
+    shown: dict[str, set[int]] = {case.dataset: set() for case in cases}
     for case in cases:
         key = (case.dataset, case.model.label, case.layer, case.finder.label)
-        if key in seen or not case.scores:
+        if key in facts or not case.scores:
             continue
-        seen.add(key)
         k = len(case.scores)
-        rng = np.random.default_rng(len(seen))
-        images = np.argsort(rng.random((k, 60)), axis=1)[:, :5]
+        rng = np.random.default_rng(len(facts))
+        images = np.argsort(rng.random((k, 60)), axis=1)[:, :10].astype(np.int64)
         shown[case.dataset].update(images.ravel().tolist())
-        frames.append(
-            pd.DataFrame(
-                {
-                    **dict(zip(("dataset", "model", "layer", "finder"), key, strict=True)),
-                    "unit": np.repeat(np.arange(k), 5),
-                    "rank": np.tile(np.arange(5), k),
-                    "image": images.ravel(),
-                    "response": 1.0,
-                }
-            )
-        )
+        one = np.ones((k, 5), np.float32)
+        sides.append(Exemplars(*key, images[:, :5], one, images[:, 5:], -one))
+        facts[key] = response_facts(rng.normal(size=(60, k)).astype(np.float32))
     pngs: dict[tuple[str, int], bytes] = {}
     for dataset, indices in shown.items():
         pngs |= make_images(dataset, sorted(indices))
-    tops = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    record = make_meta(cases, **meta)
-    return SyntheticRun(Path("unused"), record, tuple(cases), tuple(verdicts), tops=tops, pngs=pngs)
+    return SyntheticRun(
+        Path("unused"),
+        make_meta(cases, **meta),
+        tuple(cases),
+        tuple(verdicts),
+        tops=exemplars_frame(sides),
+        facts=directions_frame(facts),
+        pngs=pngs,
+    )
 
 
 def full_cases(per_unit: float = 1.0) -> list[CaseReport]:
@@ -293,9 +335,21 @@ def trial_run(trial_data: trial_runs.Data, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def trial_html(trial_run: Run) -> str:
+def trial_kept() -> Kept:
+    """What the page of `trial_html` loads."""
+    return Kept()
+
+
+@pytest.fixture(scope="session")
+def trial_html(trial_run: Run, trial_kept: Kept) -> str:
     """Its page."""
-    return render_trials(trial_run, [Section("Extra", ("From a plugin.",), ())])
+    return render_trials(trial_run, trial_kept, [Section("Extra", ("From a plugin.",), ())])
+
+
+@pytest.fixture(scope="session")
+def trial_plots(trial_html: str, trial_kept: Kept) -> dict[str, Any]:
+    """The figures of that page."""
+    return trial_kept.plots
 
 
 @pytest.fixture(scope="session")

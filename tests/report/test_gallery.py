@@ -7,20 +7,26 @@ import io
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from iibench.records import Exemplars
 from iibench.report.gallery import (
     QUANTILES,
     data_uri,
-    exemplar_arrays,
-    galleries,
-    images_needed,
+    gallery_entries,
+    images_by_importance,
+    shown_cases,
     units_at_quantiles,
 )
+from iibench.report.tables import places
+from iibench.specs import UnitTrials
 
 from .conftest import make_case, make_images, make_run
+
+STEM = ("toy", "net", "layer1", "pca")
 
 
 def test_units_at_quantiles_of_an_example() -> None:
@@ -46,62 +52,69 @@ def test_units_at_quantiles_are_scored_ordered_and_reach_both_ends(
     assert values[0] == min(scored) and values[-1] == max(scored)
 
 
-def test_images_needed_are_those_of_whole_metrics_of_box_evaluations() -> None:
-    k = 9
-    images = np.arange(k * 7).reshape(k, 7)
-    keys = {("toy", "net", "layer1", "pca"): images}
-    scores = [float(unit) for unit in range(k)]
+def test_cases_of_box_evaluations_on_whole_metrics_have_a_gallery() -> None:
+    scores = [0.1, 0.2]
+    shown = make_case("pca", "lpips", scores)
     cases = [
-        make_case("pca", "lpips", scores),
-        make_case("pca", "lpips[3]", scores[::-1][:5] + scores[:4]),
-        make_case("pca", "lpips", [0.5] * 4 + [0.1] * 5, "insilico[difficulty=0]"),
-        make_case("ica", "lpips", scores),
+        shown,
+        make_case("pca", "lpips[3]", scores),
+        insilico := make_case("pca", "lpips", scores, "insilico[difficulty=0]"),
         make_case("pca", "color", [], status="skipped", summary=None),
     ]
-    found = images_needed(cases, keys)
-    expected = images[[0, 2, 4, 6, 8], :5].ravel().tolist()
-    assert found == {"toy": sorted(expected)}
+    assert shown_cases(cases, None) == [shown]
     records = {"ii": {"plot": "box"}, "insilico[difficulty=0]": {"plot": "box"}}
-    assert set(found["toy"]) < set(images_needed(cases, keys, records)["toy"])
-    assert images_needed(cases, keys, {"ii": {"plot": "line"}}) == {}
-    assert images_needed([], {}) == {}
+    assert shown_cases(cases, records) == [shown, insilico]
+    assert shown_cases(cases, {"ii": {"plot": "line"}}) == []
 
 
-def test_galleries_show_the_images_of_the_units_strongest_first() -> None:
+def test_images_are_kept_by_importance() -> None:
+    k = 9
+    tops, bottoms = np.arange(k * 5).reshape(k, 5), 100 + np.arange(k * 5).reshape(k, 5)
+    ones = np.ones((k, 5), np.float32)
+    exemplars = [Exemplars(*STEM, tops, ones, bottoms, ones)]
+    trials = {
+        (STEM, "insilico"): UnitTrials(
+            np.full((k, 2), 200),
+            np.array([[201, 3]] * k),
+            np.full((k, 2, 3), 300),
+            np.full((k, 2, 0), 0),
+            np.zeros((k, 2, 2)),
+        )
+    }
+    case = make_case("pca", "lpips", [float(unit) for unit in range(k)])
+    found = images_by_importance([case], exemplars, trials)
+    gallery = tops[[0, 2, 4, 6, 8]].ravel().tolist()
+    others = tops[[1, 3, 5, 7]].ravel().tolist()
+    expected = [*gallery, *others, *bottoms.ravel().tolist(), 200, 201, 300]
+    assert found == {"toy": expected}
+    assert images_by_importance([], [], {}) == {}
+
+
+def test_entries_hold_the_images_of_the_units_strongest_first() -> None:
     run = make_run([make_case("neurons", "lpips", [0.3, 0.1, 0.2, 0.5, 0.4])])
-    found, uris, left_out = galleries(run, [(run.cases[0], "ii · lpips")])
-    (entry,) = found["toy", "net", "layer1"]
+    (place,) = places(run, run.leaderboard())
+    frame = run.exemplars()
+    tops = (
+        frame[frame.side == "top"].sort_values(["unit", "rank"])["image"].to_numpy().reshape(5, 5)
+    )
+    (entry,) = gallery_entries(place, {"neurons": tops}, run.meta["evaluations"])
+    assert (entry["finder"], entry["measure"]) == ("neurons", "ii · lpips")
     assert [unit["unit"] for unit in entry["units"]] == [1, 2, 0, 4, 3]
     assert [unit["score"] for unit in entry["units"]] == [0.1, 0.2, 0.3, 0.4, 0.5]
-    assert left_out == 0
-    frame = run.exemplars()
     for unit in entry["units"]:
-        expected = frame[frame.unit == unit["unit"]].sort_values("rank")["image"].tolist()
-        shown = [base64.b64decode(uris[at].partition(",")[2]) for at in unit["images"]]
-        assert shown == [run.images()["toy", image] for image in expected]
-    assert len(uris) == len(set(uris))
+        assert unit["images"] == tops[unit["unit"]].tolist()
+    assert gallery_entries(place, {}, run.meta["evaluations"]) == []
 
 
-def test_what_does_not_fit_is_left_out_and_counted() -> None:
-    run = make_run([make_case("neurons", "lpips", range(9)), make_case("pca", "lpips", range(9))])
-    first = images_needed(run.cases[:1], exemplar_arrays(run.exemplars()))["toy"]
-    size = sum(len(data_uri(run.images()["toy", image])) + 3 for image in first)
-    ordered = [(case, "ii · lpips") for case in run.cases]
-    found, uris, left_out = galleries(run, ordered, budget=size)
-    assert [entry["finder"] for entry in found["toy", "net", "layer1"]] == ["neurons"]
-    assert (len(uris), left_out) == (len(first), 1)
-    assert galleries(run, ordered, budget=size - 1)[2] >= 1
-
-
-def test_large_photographs_become_thumbnails() -> None:
-    small, large = make_images("d", [1])["d", 1], make_images("d", [1], size=224)["d", 1]
-    assert data_uri(small) == "data:image/png;base64," + base64.b64encode(small).decode()
-    uri = data_uri(large)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_large_photographs_become_thumbnails(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(make_images("d", [1], size=224)["d", 1])).save(buffer, kind)
+    uri = data_uri(buffer.getvalue())
     assert uri.startswith("data:image/jpeg;base64,")
     assert Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (96, 96)
 
 
-def test_images_that_were_not_stored_are_no_error() -> None:
-    run = make_run([make_case("neurons", "lpips", range(9))])
-    run.pngs.clear()
-    assert galleries(run, [(run.cases[0], "ii · lpips")]) == ({}, [], 0)
+def test_small_images_stay_as_they_are() -> None:
+    small = make_images("d", [1])["d", 1]
+    assert data_uri(small) == "data:image/png;base64," + base64.b64encode(small).decode()

@@ -11,7 +11,7 @@ from iibench.records import Section
 from iibench.report.page import write_page
 from iibench.results import Run
 
-from .test_browser import draw_all, open_page, until
+from .test_browser import draw_all, open_page, ready, serious, unfold_all, until
 from .trial_runs import evil_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -25,9 +25,7 @@ def address(trial_run: Run) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_plot_is_drawn(browser: Any, address: str, scheme: str) -> None:
     page, wrong = open_page(browser, address, color_scheme=scheme)
-    for details in page.locator("details").all():
-        if details.locator(".plot").count():
-            details.locator("summary").first.click()
+    unfold_all(page)
     assert draw_all(page) == page.locator(".plot").count() > 20
     widths = [p.bounding_box()["width"] for p in page.locator(".plot svg.main-svg").all()]
     assert min(widths) > 250
@@ -39,13 +37,17 @@ def test_every_plot_is_drawn(browser: Any, address: str, scheme: str) -> None:
     page.close()
 
 
-def test_a_click_in_the_legend_shows_a_part(browser: Any, address: str) -> None:
+def test_a_tick_in_the_legend_shows_a_part(browser: Any, address: str) -> None:
     page, wrong = open_page(browser, address)
     plot = page.locator("#curve-0-0")
     plot.scroll_into_view_if_needed()
     until(page, lambda: plot.get_attribute("data-drawn") == "yes")
     assert plot.locator(".scatterlayer .trace").count() == 2
-    plot.locator(".legendtoggle").nth(2).click()
+    legend = plot.locator("xpath=following-sibling::fieldset")
+    assert "AUC [95 %], n = 180" in legend.locator("legend").inner_text()
+    boxes = legend.locator("input")
+    assert [box.is_checked() for box in boxes.all()] == [True, True, False]
+    boxes.nth(2).check()
     until(page, lambda: plot.locator(".scatterlayer .trace").count() == 3)
     assert wrong == []
     page.close()
@@ -53,6 +55,7 @@ def test_a_click_in_the_legend_shows_a_part(browser: Any, address: str) -> None:
 
 def test_a_click_on_a_heading_sorts(browser: Any, address: str) -> None:
     page, wrong = open_page(browser, address)
+    ready(page)
     table = page.locator("table", has=page.locator("caption", has_text="best first")).first
 
     def order() -> list[str]:
@@ -65,6 +68,21 @@ def test_a_click_on_a_heading_sorts(browser: Any, address: str) -> None:
     assert order() == before
     button.press("Enter")
     assert order() == [*reversed(before[:-1]), "far"]  # no value: last both ways
+    assert "sort=table-0." in page.url
+    page.reload()
+    ready(page)
+    assert order() == [*reversed(before[:-1]), "far"]
+    assert wrong == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_bars_access(browser: Any, address: str, scheme: str) -> None:
+    page, wrong = open_page(browser, address, color_scheme=scheme)
+    ready(page)
+    unfold_all(page)
+    draw_all(page)
+    assert serious(page) == []
     assert wrong == []
     page.close()
 
@@ -100,9 +118,8 @@ def draw_all_visible(page: Any) -> None:
 def test_markup_from_outside_runs_nothing(browser: Any, tmp_path: Path, evil: str) -> None:
     run = evil_run(tmp_path, evil)
     page, wrong = open_page(browser, write_page(run, tmp_path, [Section(evil, (evil,))]).as_uri())
-    for details in page.locator("details").all():
-        if details.locator(".plot").count():
-            details.locator("summary").first.click()
+    ready(page)
+    unfold_all(page)
     draw_all(page)
     plot = page.locator("#unit-0")
     plot.scroll_into_view_if_needed()

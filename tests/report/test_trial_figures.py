@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from iibench.results import Run
 from iibench.trials import TrialScores
 
 from . import trial_runs as made
+from .conftest import Kept
 from .test_page import Page
 from .trial_runs import OBSERVERS, articles, colours, report_of, rows_of, shown, value
 
@@ -47,8 +49,8 @@ def data(trial_data: made.Data) -> made.Data:
 # ----------------------------------------------------------------------------------- figures
 
 
-def test_a_curve_per_metric_and_group(run: Run, page: Page) -> None:
-    plots = page.payload["plots"]
+def test_a_curve_per_metric_and_group(run: Run, page: Page, trial_plots: dict[str, Any]) -> None:
+    plots = trial_plots
     assert {a["id"] for _, a in page.elements if a.get("class") == "plot"} == set(plots)
     first = [plots[name] for name in plots if name.startswith("curve-0-")]
     assert len(first) == 9  # all answers, then groups of layers
@@ -81,8 +83,8 @@ def test_a_curve_per_metric_and_group(run: Run, page: Page) -> None:
     )
 
 
-def test_dots_with_intervals_and_the_ceiling(run: Run, page: Page) -> None:
-    plot = page.payload["plots"]["dots-0-0"]
+def test_dots_with_intervals_and_the_ceiling(run: Run, trial_plots: dict[str, Any]) -> None:
+    plot = trial_plots["dots-0-0"]
     board = run.leaderboard()
     board = board[(board["evaluation"] == OBSERVERS[0]) & board["value"].notna()]
     assert plot["layout"]["yaxis"]["ticktext"] == list(board["metric"])[::-1]
@@ -104,8 +106,9 @@ def test_curves_are_thinned_and_then_left_out(tmp_path: Path) -> None:
     reports = [
         made.report("toy", f"m{i}", Named("human", "human"), scores, "auc") for i in range(4)
     ]
-    page = Page(render_trials(made.write(tmp_path, reports, None)))
-    plots = [p for name, p in page.payload["plots"].items() if not name.startswith("dots")]
+    kept = Kept()
+    page = Page(render_trials(made.write(tmp_path, reports, None), kept))
+    plots = [p for name, p in kept.plots.items() if not name.startswith("dots")]
     points = sum(len(trace["x"]) for p in plots for trace in p["data"])
     drawn = sum(len(p["data"]) for p in plots)
     assert points <= 60_000 and all(len(t["x"]) >= 25 for p in plots for t in p["data"])
@@ -162,7 +165,7 @@ def test_the_kinds_say_who_is_right(run: Run, html: str) -> None:
             assert ((margins[trial["stimulus"]] or 0) > 0) == observer
 
 
-def test_units_by_difference_of_ranks(run: Run, page: Page) -> None:
+def test_units_by_difference_of_ranks(run: Run, page: Page, trial_plots: dict[str, Any]) -> None:
     board = run.leaderboard()
     board = board[
         (board["evaluation"] == OBSERVERS[0]) & ~board["metric"].str.contains(r"\[", na=True)
@@ -184,7 +187,7 @@ def test_units_by_difference_of_ranks(run: Run, page: Page) -> None:
         assert cells[5].replace("−", "-").lstrip("+") == f"{difference[name]:.1f}"
         easier = "people" if difference[name] > 0 else report.metric.label  # type: ignore[union-attr]
         assert cells[6] == easier
-    plot = page.payload["plots"]["unit-0"]["data"][0]
+    plot = trial_plots["unit-0"]["data"][0]
     at = dict(zip(plot["customdata"], zip(plot["x"], plot["y"], strict=True), strict=True))
     for name, row in frame.iterrows():
         assert at[name] == pytest.approx((row["ii"], row["human_accuracy"]), rel=1e-4)
@@ -258,7 +261,7 @@ def test_images_that_do_not_fit_are_said(
     reports = made.judged(data, OBSERVERS[0], made.METRICS)
     run = made.write(tmp_path, reports, data)
     monkeypatch.setattr("iibench.report.trial_pictures.BUDGET", 6000)
-    html = render_trials(run)
+    html = render_trials(run, Kept())
     assert 1 <= len(articles(html)) < 6
     assert "further trials are not shown" in html
 

@@ -20,6 +20,7 @@ from iibench.suite.params import to_json
 from iibench.trial_bench import TrialResult
 from iibench.trial_results import with_trial_scores, write_trial_tables
 from iibench.trials import Answers, TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.unit_results import UnitTables
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def write(
             if index >= 0:
                 images[reports[0].dataset, index] = png(data.colours[index], size)
     record = make_meta(reports, data, **meta)
-    write_tables(folder, record, reports, verdicts, [], images)
+    write_tables(folder, record, reports, verdicts, UnitTables(images=images))
     return load_run(folder)
 
 
