@@ -25,6 +25,7 @@ from iibench.specs import (
     ModelSpec,
     Preprocess,
     UnitScores,
+    UnitTrials,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ __all__ = [
     "Run",
     "Section",
     "UnitScores",
+    "UnitTrials",
     "__version__",
     "check_rgb",
     "hookimpl",

@@ -95,22 +95,33 @@ def iter_activations(
     where it is not in eval mode, `CaseError` where the output has a shape that `pool` does not
     fit, is not finite, or the layer never runs.
     """
-    tap = _tapped(model, layer, pool)
+    tap = tapped(model, layer, pool)
     size = batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
-    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
     done = 0
+    for batch, images in read_ahead(read, indices, size):
+        x = to_unit_range(images, device)
+        values = tap.read(network_input(x, model.preprocess))
+        _check_finite(values, layer, batch)
+        done += len(batch)
+        progress(done, len(indices))
+        yield batch, values
+
+
+def read_ahead(
+    read: Callable[[IntArray], ImageArray], indices: IntArray, size: int
+) -> Iterator[tuple[IntArray, ImageArray]]:
+    """(indices (b,), their images) in batches of `size`, in order, the next one read meanwhile.
+
+    `read` is called from another thread, never twice at a time.
+    """
+    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
     with ThreadPoolExecutor(1, "iibench-images") as reader:
         ahead = [reader.submit(read, batches[0])] if batches else []
         for k, batch in enumerate(batches):
             images = ahead.pop().result()
             if k + 1 < len(batches):
                 ahead.append(reader.submit(read, batches[k + 1]))
-            x = to_unit_range(images, device)
-            values = tap.read(network_input(x, model.preprocess))
-            _check_finite(values, layer, batch)
-            done += len(batch)
-            progress(done, len(indices))
-            yield batch, values
+            yield batch, images
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ class Network:
 
     model: LoadedModel
     fingerprint: str
-    _tap: _Tap
+    _tap: Tap
 
     def activations(self, x: torch.Tensor) -> torch.Tensor:
         """float32 (n, 3, h, w), RGB in [0, 1] -> (n, N) float32 on the CPU.
@@ -139,12 +150,13 @@ class Network:
 
 def network(model: LoadedModel, layer: str, pool: str, fingerprint: str) -> Network:
     """The network up to `layer`; raises as `iter_activations` does."""
-    return Network(model, fingerprint, _tapped(model, layer, pool))
+    return Network(model, fingerprint, tapped(model, layer, pool))
 
 
-def _tapped(model: LoadedModel, layer: str, pool: str) -> _Tap:
+def tapped(model: LoadedModel, layer: str, pool: str) -> Tap:
+    """The network up to `layer`, batch-norm folded; raises as `iter_activations` does before it runs."""
     _check(model.module, layer, pool)
-    return _Tap(prepared(model.module, layer), layer, pool)
+    return Tap(prepared(model.module, layer), layer, pool)
 
 
 def _check(module: torch.nn.Module, layer: str, pool: str) -> None:
@@ -162,7 +174,20 @@ def _check(module: torch.nn.Module, layer: str, pool: str) -> None:
         )
 
 
-class _Tap:
+def exact_convolutions() -> contextlib.AbstractContextManager[None]:
+    """Deterministic convolutions in float32 proper.
+
+    TF32 would make a GPU's convolutions agree with a CPU's to three digits only.
+    """
+    import torch
+
+    flags: contextlib.AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
+class Tap:
     """Runs a network up to one layer and keeps that layer's pooled output."""
 
     def __init__(self, module: torch.nn.Module, layer: str, pool: str) -> None:
@@ -173,28 +198,33 @@ class _Tap:
         self._dtype = next((p.dtype for p in weights), None)
 
     def read(self, x: torch.Tensor) -> FloatArray:
-        """x (b, 3, h, w) -> (b, N) float32."""
+        """x (b, 3, h, w) -> (b, N) float32, without gradients."""
+        import torch
+
+        with torch.inference_mode():
+            return _on_cpu(self.pooled(x))
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """x (b, 3, h, w), a network's input -> (b, N) float32, differentiable where gradients are on."""
         import torch
 
         if x.device.type == "cpu":  # convolutions are 1.3 to 2 times as fast in this layout
             x = x.contiguous(memory_format=torch.channels_last)
-        pooled: list[FloatArray] = []
+        found: list[torch.Tensor] = []
 
         def hook(_module: torch.nn.Module, _args: Any, output: Any) -> None:
-            pooled.append(pooled_output(output, self._pool, self._layer, len(x)))
+            found.append(_pooled(output, self._pool, self._layer, len(x)))
             raise _TapReached
 
         handle = self._module.get_submodule(self._layer).register_forward_hook(hook)
-        # TF32 would make a GPU's float32 convolutions agree with a CPU's to three digits only.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         try:
-            with torch.inference_mode(), exact, contextlib.suppress(_TapReached):
+            with exact_convolutions(), contextlib.suppress(_TapReached):
                 self._module(x if self._dtype is None else x.to(self._dtype))
         finally:
             handle.remove()
-        if not pooled:
+        if not found:
             raise CaseError(f"layer {self._layer!r} does not run in the network's forward pass")
-        return pooled[0]
+        return found[0]
 
 
 def pooled_output(output: Any, pool: str, layer: str, batch: int) -> FloatArray:
@@ -206,6 +236,16 @@ def pooled_output(output: Any, pool: str, layer: str, batch: int) -> FloatArray:
     token, if their number needs one) form, and `cls` token 0. (b, N): `mean` and `flatten` change
     nothing. Anything else is a `CaseError`.
     """
+    return _on_cpu(_pooled(output, pool, layer, batch))
+
+
+def _on_cpu(x: torch.Tensor) -> FloatArray:
+    values: FloatArray = x.detach().cpu().contiguous().numpy().astype(np.float32)
+    return values
+
+
+def _pooled(output: Any, pool: str, layer: str, batch: int) -> torch.Tensor:
+    """`pooled_output` as a float32 tensor (b, N) on its device, differentiable."""
     import torch
 
     if not isinstance(output, torch.Tensor) or output.ndim == 0 or len(output) != batch:
@@ -219,7 +259,7 @@ def pooled_output(output: Any, pool: str, layer: str, batch: int) -> FloatArray:
             f"dimension is the {batch} images of the batch"
         )
     shape = tuple(output.shape)
-    x = output.detach().float()
+    x = output.float()
     if x.ndim == 4 and shape[1] == shape[2] != shape[3]:
         x = x.permute(0, 3, 1, 2)
     tokens = x.ndim == 3
@@ -240,8 +280,7 @@ def pooled_output(output: Any, pool: str, layer: str, batch: int) -> FloatArray:
             result = positions[:, :, middle]
     else:
         raise CaseError(f"pooling {pool!r} does not fit layer {layer!r}, whose output is {shape}")
-    values: FloatArray = result.cpu().contiguous().numpy().astype(np.float32)
-    return values
+    return result
 
 
 def _center(h: int, w: int) -> int:

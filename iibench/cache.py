@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Version of the layout on disk; part of the path, so that an old cache is ignored, not misread.
 LAYOUT = "v1"
+#: What the names of caches begin with that are for one run alone (see `Cache.without_entries`).
+FRESH = ".fresh-"
 
 
 def key_of(description: Mapping[str, Any]) -> str:
@@ -74,6 +76,20 @@ class Cache:
                 f"the cache folder {root} cannot be made ({error.strerror}); "
                 "choose another with --cache-dir or IIBENCH_CACHE"
             ) from error
+
+    def without_entries(self) -> Cache:
+        """An empty cache beside this one's entries, for a run that takes nothing from it.
+
+        It is removed by `discard`; where a run was killed before that, by `clear`.
+        """
+        empty = Cache.__new__(Cache)
+        empty.root = Path(tempfile.mkdtemp(prefix=FRESH, dir=self.root))
+        empty.warn = self.warn
+        return empty
+
+    def discard(self) -> None:
+        """Removes this cache, all of it."""
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key
@@ -163,7 +179,7 @@ class Cache:
     def sizes(self) -> dict[str, tuple[int, int]]:
         """kind -> (number of entries, bytes on disk; the holes of sparse files are not counted)."""
         found: dict[str, tuple[int, int]] = {}
-        for kind in sorted(p for p in self.root.iterdir() if p.is_dir()):
+        for kind in sorted(p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "."):
             entries = [p for p in kind.glob("??/*") if p.is_dir()]
             size = sum(
                 f.stat().st_blocks * 512 for e in entries for f in e.iterdir() if f.is_file()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +17,11 @@ from iibench.errors import UsageError, unknown_name
 from iibench.inputs import Inputs
 from iibench.specs import ChosenMetric
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice, Tap
-from iibench.suite.kinds import dataset_choice, layer_choice
+from iibench.suite.kinds import choice_of, dataset_choice, layer_choice
 from iibench.suite.labels import read_label
-from iibench.suite.params import label, label_values, parse_params, split_variant
+from iibench.suite.params import label_values, parse_params
 
 if TYPE_CHECKING:
-    from iibench.registry import Table
     from iibench.specs import AssetFile, AssetSpec, FloatArray, ImageDataset, TappedNetwork
 
 
@@ -88,7 +87,7 @@ class LocalHarness:
 
     def metric(self, label: str) -> ChosenMetric:
         """See `specs.Harness`."""
-        choice = _choice(label, self.inputs.registry.metrics)
+        choice = choice_of(label, self.inputs.registry.metrics)
         spec = self.inputs.registry.metrics[choice.name].spec
         known = spec.parts(choice.params)
         if choice.part is not None and choice.part not in known:
@@ -97,7 +96,7 @@ class LocalHarness:
         return ChosenMetric(spec, self.inputs.metric(choice), size, choice.part)
 
     def _tapped(self, model: str, layer: str) -> tuple[Choice, LayerChoice]:
-        chosen = _choice(model, self.inputs.registry.models)
+        chosen = choice_of(model, self.inputs.registry.models)
         known = self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
         return chosen, _layer(layer, {alias.name: alias.path for alias in known})
 
@@ -109,16 +108,6 @@ class LocalHarness:
         if chosen not in spec.splits:
             raise UsageError(unknown_name(f"split of {spec.name}", chosen, spec.splits))
         return dataset_choice(spec, params, spec.splits[0], chosen)
-
-
-def _choice(text: str, table: Table[Any]) -> Choice:
-    """A registered thing by its label."""
-    written = read_label(text)
-    spec = table[written.name].spec
-    variant = split_variant(spec, written.name)
-    params = parse_params(spec, label_values(spec, written.params), variant)
-    shown = label(spec, params, written.part, written.name)
-    return Choice(written.name, params, shown, written.part)
 
 
 def _layer(text: str, aliases: dict[str, str]) -> LayerChoice:

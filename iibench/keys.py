@@ -16,15 +16,24 @@ from typing import Any
 from iibench import (
     activations,
     agreement,
+    bootstrap,
     calibration,
     ceilings,
     comparing,
+    details,
+    details_check,
+    details_io,
     embeddings,
     exemplars,
     folding,
+    gradients,
     images,
     observers,
+    pair_statistics,
+    pair_sums,
+    resampling,
     similarity,
+    statistics,
     streaming,
     trial_similarity,
 )
@@ -32,8 +41,9 @@ from iibench.cache import key_of, source_sha256
 from iibench.errors import PluginError
 from iibench.inputs import Inputs
 from iibench.registry import Entry
-from iibench.specs import ImageDataset, MetricSpec
+from iibench.specs import EvaluationSpec, ImageDataset, MetricSpec
 from iibench.suite.cases import AnyCase, Case, Choice, Tap, TrialCase, derive_seed
+from iibench.suite.kinds import choice_of
 from iibench.suite.params import to_json
 
 #: Library versions that may change a stage's numbers.
@@ -142,8 +152,28 @@ class Keys:
                 "part": case.metric.part if case.metric else None,
                 "evaluation": _plugin(entry, case.evaluation),
                 "seed": evaluation_seed(case),
+                "analysis": self._analysis(case, entry.spec),
             },
         )
+
+    def _analysis(self, case: Case, spec: Any) -> Any:
+        """What an analysis may depend on besides: code, and finders that it fits itself."""
+        if not isinstance(spec, EvaluationSpec) or spec.plot != "none":
+            return None
+        finders = self._inputs.registry.finders
+        asked = [choice_of(label, finders) for label in spec.finders(case.evaluation.params)]
+        return {
+            "code": _code(
+                *(activations, bootstrap, details, details_check, details_io, gradients),
+                *(pair_statistics, pair_sums, resampling, statistics),
+            ),
+            "fitted": self.activations(case.tap, case.dataset.fit).hash if asked else None,
+            "finders": [_plugin(finders[choice.name], choice) for choice in asked],
+            "files": [
+                finders[choice.name].spec.inputs(choice.params, self._inputs.resources.base_dir)
+                for choice in asked
+            ],
+        }
 
     def trial_rows(self, case: TrialCase) -> Key:
         """Of the similarities within the stimuli, all parts of the case's metric together."""

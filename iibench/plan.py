@@ -34,6 +34,8 @@ FIRST_GUESS = {
     "similarities": 2e-2,
     "evaluation": 0.1,
 }
+#: The same for a case of an analysis.
+ANALYSIS_GUESS = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,25 @@ def estimate(
     """
     found: dict[str, StageEstimate] = {}
 
-    def add(stage: str, unit: str, to_do: int, cached: int, memory: int = 0) -> None:
+    def add(
+        stage: str,
+        unit: str,
+        to_do: int,
+        cached: int,
+        memory: int = 0,
+        first_guess: float | None = None,
+    ) -> None:
         if stage in found:
             return
         rate = rates.get(stage)
-        guess = FIRST_GUESS[stage.split()[0]] if rate is None else rate
+        guess = FIRST_GUESS[stage.split()[0]] if first_guess is None else first_guess
+        guess = guess if rate is None else rate
         found[stage] = StageEstimate(
             stage, unit, to_do, cached, memory, to_do * guess, rate is not None
         )
 
     todo: dict[str, list[bool]] = {}
+    analyses: set[str] = set()
     for case in cases:
         if isinstance(case, TrialCase):
             _add_trial_case(bench, case, add, todo)
@@ -106,7 +117,13 @@ def estimate(
         todo.setdefault(case.evaluation.name, []).append(done)
         if done:
             continue
-        for split in dict.fromkeys((bench.keys.fit_split(case), case.dataset.evaluate)):
+        spec = bench.inputs.registry.evaluations[case.evaluation.name].spec
+        analysis = isinstance(spec, EvaluationSpec) and spec.plot == "none"
+        analyses |= {case.evaluation.name} if analysis else set()
+        splits = [bench.keys.fit_split(case), case.dataset.evaluate]
+        if isinstance(spec, EvaluationSpec) and spec.finders(case.evaluation.params):
+            splits.append(case.dataset.fit)  # it fits finders of its own
+        for split in dict.fromkeys(splits):
             total, cached, width = bench.rows_present(case, split)
             stage = f"activations {case.model.label}/{case.layer.label} on {split}"
             add(stage, "images", total - cached, cached, total * width * 4)
@@ -124,7 +141,14 @@ def estimate(
             stage = f"evaluation similarities of all pairs ({case.metric.label})"
             add(stage, "matrices", 1, 0, n * n * 4)
     for name, states in todo.items():
-        add(f"evaluation {name}", "cases", states.count(False), states.count(True))
+        first_guess = ANALYSIS_GUESS if name in analyses else None
+        add(
+            f"evaluation {name}",
+            "cases",
+            states.count(False),
+            states.count(True),
+            first_guess=first_guess,
+        )
     return list(found.values())
 
 

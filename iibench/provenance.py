@@ -17,10 +17,11 @@ from iibench.errors import IibenchError
 from iibench.results import SCHEMA_VERSION
 from iibench.specs import EvaluationSpec
 from iibench.suite.cases import Case
-from iibench.suite.params import to_json
+from iibench.suite.params import describe, to_json
 from iibench.trials import TrialEvaluationSpec
 
 if TYPE_CHECKING:
+    from iibench.registry import Entry
     from iibench.runner import Session
     from iibench.suite.cases import AnyCase, Choice, DatasetChoice
 
@@ -69,6 +70,7 @@ def describe_run(
         "dtype": "float32",
         "batch_size": bench.batch_size,
         "command": session.config.command,
+        "keyword": session.config.keyword,
         "overrides": list(session.config.overrides),
         "added_metrics": list(suite.added_metrics),
         "deselected": session.deselected,
@@ -96,7 +98,7 @@ def describe_run(
         "datasets": _dataset_records(session, used),
         "models": _model_records(session, of_directions),
         "finders": {
-            case.finder.label: _spec_record(registry.finders[case.finder.name].spec, case.finder)
+            case.finder.label: _spec_record(registry.finders[case.finder.name], case.finder)
             for case in of_directions
         },
         "metrics": _metric_records(session, used),
@@ -112,14 +114,24 @@ def describe_run(
     }
 
 
-def _spec_record(spec: Any, choice: Choice | DatasetChoice) -> dict[str, Any]:
+def _spec_record(entry: Entry[Any], choice: Choice | DatasetChoice) -> dict[str, Any]:
+    """What a card says of a registered thing, with the parameters chosen here."""
+    spec = entry.spec
     return {
         "name": spec.name,
         "summary": spec.summary,
+        "definition": spec.definition,
         "version": spec.version,
         "citation": spec.citation,
+        "bibtex": spec.bibtex,
         "licence": spec.licence,
         "params": to_json(choice.params),
+        "parameters": [
+            {"name": doc.name, "type": doc.type, "default": doc.default, "help": doc.help}
+            for doc in describe(spec)
+        ],
+        "plugin": entry.plugin,
+        "assets": [asset.name for asset in spec.assets],
     }
 
 
@@ -129,7 +141,7 @@ def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any
         choice = case.dataset
         if choice.label in records:
             continue
-        spec = session.plugins.registry.datasets[choice.name].spec
+        entry = session.plugins.registry.datasets[choice.name]
         splits = {}
         for role, split in (("fit", choice.fit), ("evaluate", choice.evaluate)):
             try:
@@ -146,7 +158,7 @@ def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any
             }
         evaluated = splits.get("evaluate", {})
         records[choice.label] = {
-            **_spec_record(spec, choice),
+            **_spec_record(entry, choice),
             "splits": splits,
             "n": evaluated.get("n"),
             "image_size": evaluated.get("image_size"),
@@ -172,9 +184,9 @@ def _trials_record(data: Any) -> dict[str, Any]:
 def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
-        spec = session.plugins.registry.models[case.model.name].spec
+        entry = session.plugins.registry.models[case.model.name]
         record = records.setdefault(
-            case.model.label, {**_spec_record(spec, case.model), "weights": {}}
+            case.model.label, {**_spec_record(entry, case.model), "weights": {}}
         )
         if case.layer.path in record["weights"]:
             continue
@@ -194,13 +206,14 @@ def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]
         choice = case.metric
         if choice is None or choice.label in records:
             continue
-        spec = session.plugins.registry.metrics[choice.name].spec
+        entry = session.plugins.registry.metrics[choice.name]
+        spec = entry.spec
         try:
             fingerprint = session.bench.inputs.metric(choice).fingerprint
         except Exception:  # the metric's cases carry the reason
             fingerprint = None
         records[choice.label] = {
-            **_spec_record(spec, choice),
+            **_spec_record(entry, choice),
             "part": choice.part,
             "level": spec.level,
             "distance": spec.distance,
@@ -213,8 +226,9 @@ def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]
 
 
 def _evaluation_record(session: Session, choice: Choice) -> dict[str, Any]:
-    spec = session.plugins.registry.evaluations[choice.name].spec
-    record = {**_spec_record(spec, choice), "unit": spec.unit, "chance": spec.chance}
+    entry = session.plugins.registry.evaluations[choice.name]
+    spec = entry.spec
+    record = {**_spec_record(entry, choice), "unit": spec.unit, "chance": spec.chance}
     if isinstance(spec, EvaluationSpec):
         record |= {"plot": spec.plot, "plot_over": spec.plot_over}
     if isinstance(spec, TrialEvaluationSpec):

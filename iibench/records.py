@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from iibench.details import Details
     from iibench.specs import FloatArray, IntArray
 
 Status = Literal["passed", "failed", "skipped", "error"]
@@ -41,10 +42,11 @@ class Named:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number about people's answers: for all of them, or for a `group` (attribute -> value).
+    """One number that an evaluation measures: of everything, or of a `group` of it (attribute -> value).
 
     `value` is None where it is undefined, for the `reason` given. `low`, `high`: its 95 % interval. `n`:
-    answers behind it (people, where votes are counted), of `stimuli` stimuli and `units` units.
+    observations behind it, such as people's answers (people, where votes are counted) or images, of
+    `stimuli` stimuli and `units` units; 0 where there are none of a kind.
     """
 
     name: str
@@ -102,10 +104,11 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseReport(Report):
-    """How a case of directions ended: a score per direction.
+    """How a case of directions ended: a score per direction, or what an analysis found.
 
     `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
-    `results.parquet`.
+    `results.parquet`. Of an analysis, `headline` names its main measure, and `details`, which `Run.details`
+    reads, stand in the folder `analyses` under `details_folder`.
     """
 
     model: Named
@@ -114,6 +117,12 @@ class CaseReport(Report):
     trials: int = 0
     scores: tuple[float | None, ...] = ()
     reasons: tuple[str | None, ...] = ()
+    #: whether it is of an analysis, whose values are ranked nowhere: also where it found nothing
+    is_analysis: bool = False
+    headline: str = ""
+    measures: tuple[Measure, ...] = ()
+    details_folder: str = ""
+    details: Details | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +151,16 @@ class Verdict:
     status: Literal["passed", "failed", "skipped"]
     detail: str
     dataset: str | None = None
-    #: id of the case that it is about, where that was run
+    #: ids of the case that it is about and of the one that that is compared with, where they were run
     case: str | None = None
+    against: str | None = None
+    #: the number that it is about where that is not the mean over units
+    measure: str = ""
+    #: where a paper states it, and the value that it gives
+    figure: str = ""
+    published: str = ""
+    #: whether the suite says that it cannot be tested here; `detail` says why
+    not_testable: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,9 +175,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Exemplars:
-    """The M images with the largest response to each of K directions of one finder.
+    """The M images with the largest and with the smallest response to each of K directions of a finder.
 
-    `images` (K, M) indices into the evaluated split, strongest first; `responses` (K, M).
+    `images`, `bottom` (K, M) indices into the evaluated split, the most extreme first; `responses`,
+    `bottom_responses` (K, M).
     """
 
     dataset: str
@@ -169,3 +187,5 @@ class Exemplars:
     finder: str
     images: IntArray
     responses: FloatArray
+    bottom: IntArray
+    bottom_responses: FloatArray

@@ -1,25 +1,25 @@
 """A run's results: what is stored, how it is written, how it is read back.
 
 A run folder holds `run.json` (everything but the scores of single units), `results.parquet` (one row
-per unit and case), `exemplars.parquet` (the most activating images of each direction),
-`images.parquet` (the images that the page shows, as PNG), `leaderboard.csv` and the page. A run on
-trials adds the tables of trial_results.py.
+per unit and case), the tables of unit_results.py (images, responses and trials of single units),
+`leaderboard.csv` and the page. A run on trials adds the tables of trial_results.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from iibench.errors import UsageError
 from iibench.records import (
     CaseReport,
-    Exemplars,
+    Measure,
     Named,
     Report,
     Summary,
@@ -27,15 +27,22 @@ from iibench.records import (
     Verdict,
 )
 from iibench.trial_results import filled
+from iibench.unit_results import STEM, UnitTables, read_unit_table, write_unit_tables
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
+
+    from iibench.details import Details
+    from iibench.notebook import UnitExemplars
 
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+#: Versions that can be read. Runs of version 1 have neither least activating images nor trials of units.
+READABLE = ("1", SCHEMA_VERSION)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished (or interrupted) run.
 
@@ -45,7 +52,9 @@ class Run:
     splits, image_size, summary), `models` (label -> provenance, weights_sha256), `finders`, `metrics`
     (label -> fingerprint, input size, range, citation, distance), `evaluations` (label -> unit,
     chance, plot, plot_over, citation), `assets` (name -> filename, sha256), `notes` (`level`, `text`),
-    `command`.
+    `command`, `keyword`. A record of a dataset, model, finder, metric or evaluation also has `name`,
+    `summary`, `definition`, `version`, `citation`, `bibtex`, `licence`, `params`, `parameters` (name,
+    type, default, help), `plugin` and `assets` (names of those that it declares).
     """
 
     folder: Path
@@ -54,6 +63,14 @@ class Run:
     verdicts: tuple[Verdict, ...] = ()
     #: cases of a dataset of trials; a run has these or `cases`
     trial_cases: tuple[TrialReport, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {len(self.reports)} cases)"
+
+    def _repr_html_(self) -> str:
+        from iibench.notebook import run_html
+
+        return run_html(self)
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -79,13 +96,24 @@ class Run:
         from iibench.leaderboard import leaderboard
         from iibench.trial_leaderboard import trial_leaderboard
 
-        return trial_leaderboard(self.trial_cases) if self.trial_cases else leaderboard(self.cases)
+        if self.trial_cases:
+            return trial_leaderboard(self.trial_cases)
+        return leaderboard(self.cases, self.sparseness())
+
+    def metric_leaderboard(self) -> pd.DataFrame:
+        """Metrics compared on the same units, for evaluations with a chance level: one row per case
+        (see `metric_leaderboard.metric_leaderboard`)."""
+        from iibench.metric_leaderboard import metric_leaderboard
+
+        records = self.meta.get("evaluations", {})
+        comparable = [label for label, r in records.items() if r.get("chance") is not None]
+        return metric_leaderboard(self.cases, comparable)
 
     def measures(self) -> pd.DataFrame:
-        """Of trials: every number, one row per case, measure and group of answers."""
+        """Of trials and analyses: every number, one row per case, measure and group of answers."""
         from iibench.trial_results import measures_frame
 
-        return measures_frame(self.trial_cases)
+        return measures_frame([*self.trial_cases, *(c for c in self.cases if c.is_analysis)])
 
     def trials(self) -> pd.DataFrame:
         """Of trials: one row per stimulus, with its images, attributes and votes."""
@@ -94,6 +122,14 @@ class Run:
     def margins(self) -> pd.DataFrame:
         """Of trials: the observer's margin, one row per case and stimulus."""
         return self._table("margins")
+
+    def details(self, case: CaseReport) -> Details | None:
+        """What an analysis found: its figures and tables; None of a case that is none or failed."""
+        if case.details is not None or not case.details_folder:
+            return case.details
+        from iibench.details_io import read_details
+
+        return read_details(self.folder / "analyses" / case.details_folder)
 
     def unit_measures(self) -> pd.DataFrame:
         """Of trials: numbers of single units: case, unit (its name), measure, value."""
@@ -107,17 +143,62 @@ class Run:
             raise UsageError(f"{self.folder} has no {file.name}: it is no run on trials")
         return pd.read_parquet(file)
 
-    def exemplars(self) -> pd.DataFrame:
-        """dataset, model, layer, finder, unit, rank (0 = most activating), image (index), response."""
-        import pandas as pd
+    @overload
+    def exemplars(self) -> pd.DataFrame: ...
+    @overload
+    def exemplars(
+        self, unit: int | str, finder: str | None = None, place: int | str | None = None
+    ) -> UnitExemplars: ...
+    def exemplars(
+        self,
+        unit: int | str | None = None,
+        finder: str | None = None,
+        place: int | str | None = None,
+    ) -> pd.DataFrame | UnitExemplars:
+        """The most and least activating images: of all directions as a table, or of one as pictures.
 
-        return pd.read_parquet(self.folder / "exemplars.parquet")
+        Columns: dataset, model, layer, finder, side, unit, rank, image (index), response. `side`: "top"
+        for the most, "bottom" for the least activating images; rank 0 is the most extreme. With a
+        `unit`, see `notebook.unit_exemplars`.
+        """
+        if unit is None:
+            return read_unit_table(self.folder, "exemplars")
+        from iibench.notebook import unit_exemplars
+
+        return unit_exemplars(self, unit, finder, place)
+
+    def figure(
+        self, what: str, *, metric: str | None = None, place: int | str | None = None
+    ) -> go.Figure:
+        """An evaluation as a plotly figure, such as `run.figure("ii")` (see `figures.figure`)."""
+        from iibench.figures import figure
+
+        return figure(self, what, metric=metric, place=place)
+
+    def directions(self) -> pd.DataFrame:
+        """One row per direction: dataset, model, layer, finder, unit; `low`, `high` and `counts` (40
+        equal bins between them) of its responses to the evaluated images, `sparseness` and share
+        `positive` of them (see responses.py). Empty for runs of schema version 1."""
+        return read_unit_table(self.folder, "directions")
+
+    def unit_trials(self) -> pd.DataFrame:
+        """The images of the trials of directions, one row per finder, evaluation, unit and trial."""
+        return read_unit_table(self.folder, "unit_trials")
+
+    def unit_evidence(self) -> pd.DataFrame:
+        """case, unit, trial, and the observer's evidence for the `strong` and the `weak` query."""
+        return read_unit_table(self.folder, "unit_evidence")
+
+    def sparseness(self) -> dict[tuple[str, str, str, str], float]:
+        """(dataset, model, layer, finder) labels -> mean lifetime sparseness of its directions."""
+        means = (
+            self.directions().groupby(list(STEM), observed=True, sort=False)["sparseness"].mean()
+        )
+        return {tuple(map(str, stem)): float(mean) for stem, mean in means.items()}  # type: ignore
 
     def images(self) -> dict[tuple[str, int], bytes]:
-        """(dataset label, image index) -> PNG, for the images that the page shows."""
-        import pandas as pd
-
-        frame = pd.read_parquet(self.folder / "images.parquet")
+        """(dataset label, image index) -> PNG or JPEG, for the images that the page shows."""
+        frame = read_unit_table(self.folder, "images")
         return {
             (str(dataset), int(image)): png
             for dataset, image, png in zip(
@@ -178,20 +259,18 @@ def write_tables(
     meta: Mapping[str, Any],
     reports: Sequence[Report],
     verdicts: Sequence[Verdict],
-    exemplars: Sequence[Exemplars],
-    images: Mapping[tuple[str, int], bytes],
+    units: UnitTables,
 ) -> Run:
     """Writes everything but the page into an existing folder; returns the run."""
     run = Run(
         folder,
         dict(meta),
-        tuple(report for report in reports if isinstance(report, CaseReport)),
+        tuple(_with_details(folder, [r for r in reports if isinstance(r, CaseReport)])),
         tuple(verdicts),
         tuple(report for report in reports if isinstance(report, TrialReport)),
     )
     run.units().to_parquet(folder / "results.parquet", index=False)
-    _exemplars_frame(exemplars).to_parquet(folder / "exemplars.parquet", index=False)
-    _images_frame(images).to_parquet(folder / "images.parquet", index=False)
+    write_unit_tables(folder, units)
     run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")
     content = {
         **run.meta,
@@ -204,9 +283,23 @@ def write_tables(
     return run
 
 
+def _with_details(folder: Path, cases: Sequence[CaseReport]) -> Iterator[CaseReport]:
+    """The reports, analyses with the name of the folder into which their details were written."""
+    from iibench.details_io import write_details
+
+    for case in cases:
+        if case.details is not None:
+            digest = hashlib.sha256(case.id.encode()).hexdigest()[:8]
+            name = f"{case.evaluation.name}-{digest}"
+            write_details(folder / "analyses" / name, case.details)
+            case = dataclasses.replace(case, details_folder=name)
+        yield case
+
+
 def _case_json(case: CaseReport) -> dict[str, Any]:
-    plain = dataclasses.asdict(dataclasses.replace(case, scores=(), reasons=()))
-    del plain["scores"], plain["reasons"]
+    bare = dataclasses.replace(case, scores=(), reasons=(), details=None)
+    plain = dataclasses.asdict(bare)
+    del plain["scores"], plain["reasons"], plain["details"]
     return plain
 
 
@@ -217,40 +310,6 @@ def _trial_case_json(case: TrialReport) -> dict[str, Any]:
     for name in ("measures", "curves", "margins", "per_unit", "resampled"):
         del plain[name]
     return plain
-
-
-def _exemplars_frame(exemplars: Sequence[Exemplars]) -> pd.DataFrame:
-    import numpy as np
-    import pandas as pd
-
-    columns: dict[str, list[Any]] = {
-        name: []
-        for name in ("dataset", "model", "layer", "finder", "unit", "rank", "image", "response")
-    }
-    for item in exemplars:
-        k, m = item.images.shape
-        for name in ("dataset", "model", "layer", "finder"):
-            columns[name].append(np.full(k * m, getattr(item, name), object))
-        columns["unit"].append(np.repeat(np.arange(k, dtype=np.int32), m))
-        columns["rank"].append(np.tile(np.arange(m, dtype=np.int32), k))
-        columns["image"].append(item.images.ravel())
-        columns["response"].append(np.asarray(item.responses, np.float32).ravel())
-    return pd.DataFrame(
-        {name: np.concatenate(parts) if parts else [] for name, parts in columns.items()}
-    )
-
-
-def _images_frame(images: Mapping[tuple[str, int], bytes]) -> pd.DataFrame:
-    import pandas as pd
-
-    keys = sorted(images)
-    return pd.DataFrame(
-        {
-            "dataset": [dataset for dataset, _ in keys],
-            "image": [image for _, image in keys],
-            "png": [images[key] for key in keys],
-        }
-    )
 
 
 # ------------------------------------------------------------------------------------ reading
@@ -272,10 +331,10 @@ def load_run(path: str | Path) -> Run:
         raise UsageError(f"{folder} is no run folder: there is no run.json in it") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
-    if content.get("schema_version") != SCHEMA_VERSION:
+    if content.get("schema_version") not in READABLE:
         raise UsageError(
             f"{file} has schema version {content.get('schema_version')!r}; "
-            f"this iibench reads {SCHEMA_VERSION!r}"
+            f"this iibench reads {' and '.join(READABLE)}"
         )
     units = pd.read_parquet(folder / "results.parquet")
     scores: dict[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]] = {}
@@ -305,4 +364,44 @@ def _read_back(plain: dict[str, Any]) -> dict[str, Any]:
     if plain["summary"]:
         plain["summary"] = Summary(**plain["summary"])
     plain["notes"] = tuple(plain["notes"])
+    if "measures" in plain:
+        plain["measures"] = tuple(Measure(**measure) for measure in plain["measures"])
     return plain
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The run folder `path` itself, or the run folders below it, by name.
+
+    Raises `UsageError` where there is none.
+    """
+    if path.name == "run.json" or (path / "run.json").is_file():
+        return [path]
+    found = sorted(
+        file.parent
+        for file in path.rglob("run.json")
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    if not found:
+        raise UsageError(f"{path} is no run folder and holds none: there is no run.json in it")
+    return found
+
+
+def load_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """(the runs at and below `paths`, each once; what is wrong with those that cannot be read).
+
+    Raises `UsageError` where a path names one run that cannot be read, or none can.
+    """
+    found: dict[Path, Run] = {}
+    problems: list[str] = []
+    for path in paths:
+        folders = run_folders(path)
+        for folder in folders:
+            try:
+                found.setdefault(folder.resolve(), load_run(folder))
+            except UsageError as error:
+                if folders == [path]:
+                    raise
+                problems.append(str(error))
+    if not found:
+        raise UsageError("; ".join(problems))
+    return list(found.values()), problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -10,22 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from iibench.errors import UsageError
-from iibench.exemplars import exemplars
-from iibench.records import CaseReport, Exemplars, Report, TrialReport, Verdict
+from iibench.records import CaseReport, Report, TrialReport, Verdict
 from iibench.results import Run, write_tables
-from iibench.suite.cases import Case, TrialCase
+from iibench.suite.cases import TrialCase
 from iibench.trial_results import write_trial_tables
+from iibench.unit_results import UnitTables
+from iibench.unit_tables import images_of_trials, unit_tables
 
 if TYPE_CHECKING:
     from iibench.runner import RunConfig, Session
     from iibench.suite.schema import Suite
     from iibench.trials import Trials
-
-#: Exemplars per direction kept in the run folder.
-EXEMPLARS = 5
 
 
 def output_folder(config: RunConfig, suite: Suite) -> Path:
@@ -79,27 +74,17 @@ def write_run(
     verdicts: Sequence[Verdict],
 ) -> Run:
     """Tables, images and page into `folder`."""
-    from iibench.report.gallery import images_needed
     from iibench.report.page import write_page
 
     of_directions = [report for report in reports if isinstance(report, CaseReport)]
     of_trials = [report for report in reports if isinstance(report, TrialReport)]
-    tops = _exemplars(session, of_directions)
-    shown = {(t.dataset, t.model, t.layer, t.finder): t.images for t in tops}
-    needed = images_needed(of_directions, shown, meta["evaluations"])
     trials = _trials(session, of_trials)
-    if trials is not None:
-        from iibench.report.trial_choice import images_of_trials
-
-        needed = {of_trials[0].dataset: images_of_trials(of_trials, trials)}
-    images = {
-        (label, index): png
-        for label, indices in needed.items()
-        for index, png in _pngs(session, label, indices).items()
-    }
-    if trials is not None:
+    if trials is None:
+        units = unit_tables(session, of_directions, meta)
+    else:
+        units = UnitTables(images=images_of_trials(session, of_trials, trials))
         write_trial_tables(folder, of_trials, trials)
-    run = write_tables(folder, meta, reports, verdicts, tops, images)
+    run = write_tables(folder, meta, reports, verdicts, units)
     sections, failures = session.plugins.collect("iibench_report_sections", run=run)
     for failure in failures:
         session.note(failure)
@@ -112,39 +97,3 @@ def _trials(session: Session, reports: Sequence[TrialReport]) -> Trials | None:
     ids = {report.id for report in reports if report.scored}
     case = next((c for c in session.cases if isinstance(c, TrialCase) and c.id in ids), None)
     return None if case is None else session.bench.inputs.trials(case).trials
-
-
-def _exemplars(session: Session, reports: Sequence[CaseReport]) -> list[Exemplars]:
-    """The most activating images of each finder with a scored case."""
-    scored = {report.id for report in reports if report.scores}
-    found: dict[str, Exemplars] = {}
-    for case in session.cases:
-        if not isinstance(case, Case) or case.stem in found or case.id not in scored:
-            continue
-        images = exemplars(session.bench.order(case), EXEMPLARS)
-        responses = session.bench.responses(case)
-        found[case.stem] = Exemplars(
-            case.dataset.label,
-            case.model.label,
-            case.layer.label,
-            case.finder.label,
-            images,
-            np.take_along_axis(responses, images.T, axis=0).T,
-        )
-    return list(found.values())
-
-
-def _pngs(session: Session, label: str, indices: Sequence[int]) -> dict[int, bytes]:
-    """PNG of each image of the evaluated split of the dataset with this label."""
-    from PIL import Image
-
-    if not indices:
-        return {}
-    case = next(case for case in session.cases if case.dataset.label == label)
-    pixels = session.bench.inputs.evaluated(case).images(np.asarray(indices, np.int64))
-    found = {}
-    for index, array in zip(indices, pixels, strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(array).save(buffer, "PNG", optimize=True)
-        found[int(index)] = buffer.getvalue()
-    return found

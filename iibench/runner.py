@@ -42,6 +42,7 @@ from iibench.records import (
 )
 from iibench.results import Run
 from iibench.run_folder import beside, output_folder, replace, write_run
+from iibench.specs import EvaluationSpec
 from iibench.statistics import summarise
 from iibench.suite.cases import AnyCase, Case, Choice, TrialCase, collect
 from iibench.suite.expect import judge
@@ -52,6 +53,7 @@ from iibench.suite.select import select
 from iibench.suite.trial_expect import judge_trials
 from iibench.trial_bench import TrialResult
 from iibench.trial_results import with_trial_scores
+from iibench.unit_tables import cases_with_shown_trials
 from iibench.workbench import Progress, Scores, Workbench
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ class RunConfig:
     `device`: auto, cpu, cuda or mps. `output`: the run folder; None makes one below `reports/`.
     `limit`: images per split. `seed`: None takes the suite's. `keyword`: a `-k` expression.
     `overrides`: `key=value` settings of the suite. `metrics`: labels of metrics added to the suite's.
-    `command`: as typed, for the record.
+    `command`: as typed, for the record. `base_dir`: the folder that relative paths of the suite refer
+    to; None takes the suite file's. `fresh`: no computed value is taken from the cache or left there;
+    downloaded files stay in use.
     """
 
     suite: str
@@ -88,6 +92,8 @@ class RunConfig:
     batch_size: int | None = None
     verbosity: int = 0
     command: str = ""
+    base_dir: Path | None = None
+    fresh: bool = False
 
 
 @dataclass
@@ -108,6 +114,11 @@ class Session:
         item = {"level": level, "text": text}
         if item not in self.notes:
             self.notes.append(item)
+
+    def close(self) -> None:
+        """Removes what was computed for this session alone; `execute` does it too."""
+        if self.config.fresh:
+            self.bench.cache.discard()
 
 
 def resolve_device(asked: str) -> str:
@@ -139,7 +150,7 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     device = resolve_device(config.device)
     cache_messages: list[str] = []
     cache = Cache(config.cache_dir, cache_messages.append)
-    base = Path(suite.path).parent if suite.path else Path.cwd()
+    base = config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd())
 
     def downloading(name: str, done: int, total: int) -> None:
         plugins.notify(
@@ -159,9 +170,21 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
         plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
 
     inputs = Inputs(plugins.registry, resources)
+    cache = cache.without_entries() if config.fresh else cache
     bench = Workbench(inputs, cache, batch_size=config.batch_size, progress=progress)
     session = Session(config, plugins, suite, [], 0, bench, started)
     cache.warn = session.note
+    try:
+        _collect(session)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _collect(session: Session) -> None:
+    """Chooses the dataset and the cases of a new session, and checks what they need."""
+    config, plugins, suite, bench = session.config, session.plugins, session.suite, session.bench
     for record in plugins.broken():
         session.note(f"plugin {record.name} is not in use: {record.reason}")
     for failure in plugins.notify("iibench_configure", config=config):
@@ -182,8 +205,8 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     session.cases = execution_order(cases)
     session.deselected = everything - len(cases)
     bench.asked = asked_images(cases, plugins.registry)
+    bench.shown_trials = cases_with_shown_trials(cases, plugins.registry)
     _check_inputs(session)
-    return session
 
 
 def _check_inputs(session: Session) -> None:
@@ -248,6 +271,13 @@ def execute(session: Session) -> Run:
 
     Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
     """
+    try:
+        return _execute(session)
+    finally:
+        session.close()
+
+
+def _execute(session: Session) -> Run:
     config, plugins = session.config, session.plugins
     folder = output_folder(config, session.suite)
     reports: list[Report] = []
@@ -328,16 +358,26 @@ def _run_case(session: Session, case: AnyCase) -> Report:
         model=_named(case.model),
         layer=case.layer.label,
         finder=_named(case.finder),
+        is_analysis=_is_analysis(session, case),
         seeds={"finder": finder_seed(case), "draws": evaluation_seed(case)},
     )
     return _with_scores(directions, result) if isinstance(result, Scores) else directions
 
 
+def _is_analysis(session: Session, case: Case) -> bool:
+    spec = session.plugins.registry.evaluations[case.evaluation.name].spec
+    return isinstance(spec, EvaluationSpec) and spec.plot == "none"
+
+
 def _with_scores(report: CaseReport, result: Scores) -> CaseReport:
     """The report with a score per direction; skipped where there is none."""
-    scores = result.scores
+    scores, details = result.scores, result.scores.details
     summary: Summary = summarise(scores.values)
-    if not summary.scored:
+    if details is not None:
+        report = dataclasses.replace(
+            report, headline=details.headline, measures=details.measures, details=details
+        )
+    elif not summary.scored:
         report = dataclasses.replace(
             report, status="skipped", reason=f"no direction could be scored: {scores.reasons[0]}"
         )

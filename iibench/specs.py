@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from iibench.details import Details
+
     FloatArray = npt.NDArray[np.float32]
     DoubleArray = npt.NDArray[np.float64]
     IntArray = npt.NDArray[np.int64]
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 #: The version of this contract. A plugin may declare the version that it was written for,
 #: `IIBENCH_API = "1.1"`; a later one or another major is refused.
-API_VERSION = "1.1"
+API_VERSION = "1.2"
 
 Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal", "own"]
 
@@ -126,7 +128,9 @@ class Spec:
     `field(metadata={"help": ...})` describe them. `headline` names parameters that always show in the
     label of a case (`kmeans[k=256]`); the others show where they differ from their default, but for
     those that `unlabelled` names, which choose what is shown of a result and not what it is.
-    `version` changes whenever the same parameters would give other numbers.
+    `version` changes whenever the same parameters would give other numbers. `definition`: what exactly
+    is computed, in a few sentences of plain text with its formula, for the card that reports show.
+    `citation`: the source in words; `bibtex`: the same as BibTeX entries.
     """
 
     name: str
@@ -135,7 +139,9 @@ class Spec:
     headline: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     version: str = "1"
+    definition: str = ""
     citation: str = ""
+    bibtex: str = ""
     licence: str = ""
     assets: tuple[AssetSpec, ...] = ()
 
@@ -423,15 +429,36 @@ class Harness(Resources, Protocol):
 
 
 @dataclass(frozen=True)
+class UnitTrials:
+    """The two-alternative trials behind the scores of K directions, T each, for readers of a report.
+
+    `strong`, `weak` (K, T): image indices of the queries. `strong_references` (K, T, F) and
+    `weak_references` (K, T, G): of the references; G = 0 where the observer looks at one side alone.
+    `evidence` (K, T, 2) float64: for the strong and for the weak query, in the metric's unit; the
+    observer chooses the larger, and the strong one is right. NaN for directions without a score.
+    """
+
+    strong: IntArray
+    weak: IntArray
+    strong_references: IntArray
+    weak_references: IntArray
+    evidence: DoubleArray
+
+
+@dataclass(frozen=True)
 class UnitScores:
     """One score per direction: `values` (K,) float64, NaN where `reasons[k]` says why there is none.
 
-    `trials` is the number of trials behind each value (0 where the notion does not apply).
+    `trials` is the number of trials behind each value (0 where the notion does not apply);
+    `unit_trials` are these trials, where the evaluation can show them. `details`: of an analysis
+    (`EvaluationSpec.plot` "none"), what it found beside these values, which may then all be NaN.
     """
 
     values: DoubleArray
     reasons: tuple[str | None, ...]
     trials: int = 0
+    unit_trials: UnitTrials | None = None
+    details: Details | None = None
 
 
 class SimilarityLookup(Protocol):
@@ -444,13 +471,56 @@ class SimilarityLookup(Protocol):
         """left (G, a), right (G, b) image indices -> (G, a, b) similarity of left to right."""
 
 
+class Lab(Protocol):
+    """What an analysis may ask for besides responses and similarities; computed when asked for."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda` or `mps`."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes of `EvaluationInputs.labels`, empty where there are none."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the evaluated images in pixels."""
+
+    def activations(self) -> FloatArray:
+        """A (n, N) of the evaluated images."""
+
+    def directions(self) -> Directions:
+        """The case's directions."""
+
+    def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
+        """uint8 (len(indices), h, w, 3) RGB of evaluated images."""
+
+    def responses_of(self, finder: str, neurons: IntArray) -> FloatArray:
+        """(n, K) responses of the evaluated images to directions of another registered finder, given
+        by its label (`kmeans[k=128]`), fitted to these neurons of the fit split alone."""
+
+    def gradient_norms(
+        self, indices: IntArray, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    ) -> DoubleArray:
+        """(b,) Euclidean norm of the gradient of a score with respect to the pixels, RGB in [0, 1], of
+        each of the images `indices` (b,).
+
+        `score(activations, rows)`: (p, N) differentiable activations of the images `indices[rows]` ->
+        (p,) scores, each of its own image. One forward and one backward pass per batch.
+        """
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Reports how far a long computation is."""
+
+
 @dataclass(frozen=True)
 class EvaluationInputs:
     """What an evaluation sees of one case.
 
     `responses` (n, K) float32; `order` (n, K) image indices by descending response, ties by lower
     index; `similarity` for the case's metric; `labels` (n,) or None; `seed` is the same for every
-    metric of one finder, so that metrics are compared on the same draws.
+    metric of one finder, so that metrics are compared on the same draws. `lab`: what analyses may ask
+    for besides.
     """
 
     responses: FloatArray
@@ -458,6 +528,7 @@ class EvaluationInputs:
     similarity: SimilarityLookup
     labels: IntArray | None
     seed: int
+    lab: Lab | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -477,13 +548,16 @@ class EvaluationBase(Spec):
 class EvaluationSpec(EvaluationBase):
     """A score per direction: `evaluate(params, inputs) -> UnitScores`; larger is better.
 
-    `plot` groups cases on the page: `box` (a distribution per finder) or `line` (the mean against
-    `plot_over`, one of the parameters). `images(params, n)`: how many distinct images one direction's
+    `plot` groups cases on the page: `box` (a distribution per finder), `line` (the mean against
+    `plot_over`, one of the parameters) or `none` (an analysis with a section of its own, made from
+    `UnitScores.details`; its values are ranked nowhere). `finders(params)`: labels of the finders that
+    it asks its lab for. `images(params, n)`: how many distinct images one direction's
     evaluation needs at most, for the estimate of `--collect-only`.
     """
 
     evaluate: Callable[[Any, EvaluationInputs], UnitScores]
-    plot: Literal["box", "line"] = "box"
+    finders: Callable[[Any], tuple[str, ...]] = lambda params: ()
+    plot: Literal["box", "line", "none"] = "box"
     plot_over: str | None = None
     images: Callable[[Any, int], int] = lambda params, n: n
 

@@ -26,6 +26,13 @@ from rich.table import Table
 from iibench import __version__, hookimpl
 from iibench.records import CaseReport, Report
 from iibench.results import Run
+from iibench.terminal_analyses import (
+    STYLES,
+    analysis_tables,
+    headline_of,
+    measure_text,
+    number,
+)
 
 if TYPE_CHECKING:
     from iibench.plan import StageEstimate
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
     from iibench.suite.cases import AnyCase
     from iibench.suite.schema import Suite
 
-STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
 #: Stages shorter than this leave no line behind.
 SHORT_SECONDS = 1.0
 
@@ -127,17 +133,23 @@ class TerminalReporter:
 
     @hookimpl
     def iibench_case_finish(self, report: Report) -> None:
-        """One line: status, id, mean with its interval, units, time or cache hit."""
+        """One line: status, id, mean with its interval, units, time or cache hit.
+
+        Of an analysis, its main measure stands in place of the mean.
+        """
         self._done += 1
         if self.verbosity < 0:
             return
         style = STYLES[report.status]
         line = f"[{style}]{report.status.upper():7}[/] {escape(report.id)}"
         s = report.summary
-        if s is not None and s.mean is not None:
-            line += f"  {_number(s.mean)}"
+        if isinstance(report, CaseReport) and report.is_analysis:
+            measure = headline_of(report)
+            line += "" if measure is None else f"  {measure_text(measure)}"
+        elif s is not None and s.mean is not None:
+            line += f"  {number(s.mean)}"
             if s.low is not None and s.high is not None:
-                line += f" [dim]\\[{_number(s.low)}, {_number(s.high)}][/]"
+                line += f" [dim]\\[{number(s.low)}, {number(s.high)}][/]"
             line += f"  n={s.scored}" + (f"/{s.n}" if s.scored < s.n else "")
         seconds = sum(report.seconds.values())
         line += "  [cyan]cached[/]" if report.cached else f"  [dim]{seconds:.1f} s[/]"
@@ -161,8 +173,9 @@ class TerminalReporter:
 
 
 def print_summary(console: Console, run: Run, folder: Path) -> None:
-    """Leaderboard, failures, skips, verdicts, warnings, counts and the path of the page."""
-    for table in (*leaderboard_tables(run), *trial_leaderboard_tables(run)):
+    """Leaderboard, analyses, failures, skips, verdicts, warnings, counts and the path of the page."""
+    tables = (leaderboard_tables, analysis_tables, trial_leaderboard_tables)
+    for table in (table for make in tables for table in make(run)):
         console.print()
         console.print(table)
     _print_account(console, run)
@@ -171,9 +184,11 @@ def print_summary(console: Console, run: Run, folder: Path) -> None:
         console.print("\n[bold]Expectations[/]")
         for verdict in run.verdicts:
             style = STYLES[verdict.status]
+            stated = ": ".join(filter(None, (verdict.figure, verdict.published)))
             console.print(
                 f"  [{style}]{verdict.status.upper():7}[/] {escape(verdict.text)} "
-                f"[dim]({escape(verdict.detail)})[/]",
+                f"[dim]({escape(verdict.detail)})[/]"
+                f"{f' [dim]<{escape(stated)}>[/]' if stated else ''}",
                 soft_wrap=True,
             )
     console.print()
@@ -188,13 +203,13 @@ def print_summary(console: Console, run: Run, folder: Path) -> None:
 def leaderboard_tables(run: Run) -> list[Table]:
     """A table per dataset, model, layer and evaluation: a row per finder, a column per whole metric.
 
-    Evaluations that run over a parameter are shown at its lowest value. Best mean first, by the first
-    column.
+    Analyses are in none of them. Evaluations that run over a parameter are shown at its lowest value.
+    Best mean first, by the first column.
     """
     groups: dict[tuple[str, ...], list[CaseReport]] = {}
     for case in run.cases:
         over = run.meta["evaluations"][case.evaluation.label].get("plot_over")
-        if case.metric is not None and case.metric.part is not None:
+        if case.is_analysis or (case.metric is not None and case.metric.part is not None):
             continue
         if over is not None:
             others = [
@@ -241,7 +256,7 @@ def _leaderboard_table(key: tuple[str, ...], cases: Sequence[CaseReport]) -> Tab
                 row.append(f"[{STYLES[case.status]}]{case.status}[/]")
             else:
                 half = "" if s.low is None or s.high is None else f" ±{(s.high - s.low) / 2:.2g}"
-                row.append(f"{_number(s.mean)}[dim]{half}[/]")
+                row.append(f"{number(s.mean)}[dim]{half}[/]")
         table.add_row(*row)
     return table
 
@@ -281,9 +296,9 @@ def trial_leaderboard_tables(run: Run) -> list[Table]:
             if row["status"] not in {"passed", "failed"}:
                 table.add_row(metric, f"[{STYLES[row['status']]}]{row['status']}[/]")
                 continue
-            value = _number(row["value"])
+            value = number(row["value"])
             if row["low"] == row["low"]:
-                value += f" [dim]\\[{_number(row['low'])}, {_number(row['high'])}][/]"
+                value += f" [dim]\\[{number(row['low'])}, {number(row['high'])}][/]"
             rank = f"{row['rank_low']}" if row["rank_low"] == row["rank_high"] else ""
             rank = rank or f"{row['rank_low']}-{row['rank_high']}"
             beside = ["" if row[n] != row[n] else f"{row[n]:.3f}" for n in shown]
@@ -333,11 +348,13 @@ def _counts(run: Run) -> str:
         parts.append(f"[cyan]{cached} from the cache[/]")
     if run.meta["deselected"]:
         parts.append(f"{run.meta['deselected']} deselected")
-    met = [v.status for v in run.verdicts]
-    if met:
+    met = [v.status for v in run.verdicts if not v.not_testable]
+    untested = len(run.verdicts) - len(met)
+    if run.verdicts:
         parts.append(
             f"expectations: {met.count('passed')} met, {met.count('failed')} not met, "
             f"{met.count('skipped')} skipped"
+            f"{f', {untested} not testable' if untested else ''}"
         )
     return f"{', '.join(parts) or 'no case ran'} in {run.meta['seconds']:.1f} s"
 
@@ -371,11 +388,6 @@ def print_plan(console: Console, cases: Sequence[AnyCase], stages: Sequence[Stag
         f"{' (partly guessed: not measured here yet)' if guessed else ''}, "
         f"largest array {_bytes(peak)}"
     )
-
-
-def _number(value: float) -> str:
-    """Four significant digits, without an exponent for the sizes that scores have."""
-    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
 
 
 def _bytes(size: float) -> str:

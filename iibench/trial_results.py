@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.records import Curve, Measure, Summary, TrialReport
+from iibench.records import CaseReport, Curve, Measure, Summary, TrialReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ def answers_frame(trials: Trials) -> pd.DataFrame:
     return frame.groupby(["stimulus", "confidence"], as_index=False).sum()
 
 
-def measures_frame(reports: Iterable[TrialReport]) -> pd.DataFrame:
+def measures_frame(reports: Iterable[TrialReport | CaseReport]) -> pd.DataFrame:
     """case, evaluation, metric, measure, group (JSON), value, low, high, n, stimuli, units, reason."""
     import pandas as pd
 

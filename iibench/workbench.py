@@ -6,6 +6,7 @@ that failed fails again with the same error for every case that needs it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ import numpy as np
 from iibench.activations import iter_activations
 from iibench.cache import Cache
 from iibench.comparing import ComparedSimilarity, comparing
+from iibench.details_io import checked, packed, unpacked
 from iibench.embeddings import EmbeddingTable
 from iibench.errors import CaseError, PluginError, Skip
 from iibench.exemplars import order_by_response
@@ -23,6 +25,7 @@ from iibench.harness import LocalHarness
 from iibench.images import names_of, to_unit_range
 from iibench.inputs import Inputs
 from iibench.keys import Keys, evaluation_seed, finder_seed, metric_of
+from iibench.lab import CaseLab
 from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
 from iibench.specs import (
     Directions,
@@ -33,6 +36,7 @@ from iibench.specs import (
     PairwiseMetric,
     SimilarityLookup,
     UnitScores,
+    UnitTrials,
 )
 from iibench.suite.cases import Case, Choice, Tap
 from iibench.trial_bench import TrialBench
@@ -73,6 +77,8 @@ class Workbench:
     cache: Cache
     batch_size: int | None = None
     asked: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    #: ids of the cases whose trials the run folder keeps
+    shown_trials: frozenset[str] = frozenset()
     progress: Callable[[Progress], None] = lambda progress: None
     _similarity: tuple[str, SimilarityLookup] | None = None
 
@@ -94,6 +100,10 @@ class Workbench:
             self.keys,
             lambda stage, done, total, unit: self.progress(Progress(stage, done, total, unit)),
         )
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Tells how far a stage is."""
+        self.progress(Progress(stage, done, total, "steps"))
 
     # ------------------------------------------------------------------------------ stages
 
@@ -309,8 +319,41 @@ class Workbench:
         blob = self.cache.load("scores", key.hash)
         if blob is not None:
             reasons = tuple(blob.meta["reasons"])
-            scores = UnitScores(blob.arrays["values"], reasons, blob.meta["trials"])
+            arrays = dict(blob.arrays)
+            values, plain = arrays.pop("values"), blob.meta["details"]
+            details = None if plain is None else unpacked(arrays, plain)
+            scores = UnitScores(values, reasons, blob.meta["trials"], details=details)
             return Scores(scores, True, tuple(blob.meta["notes"]))
+        scores = self._evaluate(case, spec)
+        notes = self.directions(case).notes
+        arrays, plain = ({}, None) if scores.details is None else packed(scores.details)
+        self.cache.store(
+            "scores",
+            key.hash,
+            key.description,
+            {"values": scores.values, **arrays},
+            {
+                "reasons": list(scores.reasons),
+                "trials": scores.trials,
+                "notes": list(notes),
+                "details": plain,
+            },
+        )
+        return Scores(scores, False, notes)
+
+    def unit_trials(self, case: Case) -> UnitTrials | None:
+        """The trials behind the scores of a case of `shown_trials`; None where it has none to show."""
+        key = self.keys.scores(case)
+        blob = self.cache.load("unit_trials", key.hash)
+        if blob is not None:
+            return UnitTrials(**blob.arrays) if blob.arrays else None
+        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        if not isinstance(spec, EvaluationSpec):
+            return None
+        return self._evaluate(case, spec).unit_trials
+
+    def _evaluate(self, case: Case, spec: EvaluationSpec) -> UnitScores:
+        """Asks the evaluation; what it can show of its trials is kept where the case is to be shown."""
         responses = self.responses(case)
         order = self.order(case)
         similarity: SimilarityLookup = (
@@ -325,18 +368,33 @@ class Workbench:
                     similarity,
                     self.inputs.evaluated(case).labels,
                     evaluation_seed(case),
+                    CaseLab(self, case),
                 ),
             )
         _check_scores(scores, responses.shape[1], case.evaluation.label)
-        notes = self.directions(case).notes
-        self.cache.store(
-            "scores",
-            key.hash,
-            key.description,
-            {"values": scores.values},
-            {"reasons": list(scores.reasons), "trials": scores.trials, "notes": list(notes)},
-        )
-        return Scores(scores, False, notes)
+        if (scores.details is not None) != (spec.plot == "none"):
+            raise PluginError(
+                f"evaluation {case.evaluation.label}: details belong to analyses (plot 'none'), and "
+                "each of them has some"
+            )
+        if scores.details is not None:
+            details = checked(scores.details, case.evaluation.label)
+            scores = dataclasses.replace(scores, details=details)
+        if case.id in self.shown_trials:
+            shown = scores.unit_trials
+            arrays = (
+                {}
+                if shown is None
+                else {
+                    name: np.asarray(
+                        getattr(shown, name), np.float64 if name == "evidence" else np.int32
+                    )
+                    for name in UnitTrials.__dataclass_fields__
+                }
+            )
+            key = self.keys.scores(case)
+            self.cache.store("unit_trials", key.hash, key.description, arrays, {})
+        return scores
 
 
 class _NoSimilarity:

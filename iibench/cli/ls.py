@@ -15,7 +15,7 @@ from iibench.errors import UsageError
 
 if TYPE_CHECKING:
     from iibench.assets import LocalResources
-    from iibench.specs import AssetSpec, MetricSpec
+    from iibench.specs import AssetSpec, EvaluationBase, MetricSpec
 
 #: With more layers than this a model's are counted by group.
 MANY = 50
@@ -74,6 +74,8 @@ def command(
         if kind == "metrics":
             click.echo(f"    input: {input_of(spec)}")
             click.echo(f"    similarity: in {spec.range}, larger = more alike; level: {spec.level}")
+        if kind == "evaluations":
+            click.echo(f"    gives: {gives(spec)}")
         if kind == "datasets":
             click.echo(f"    splits: {', '.join(spec.splits)}")
         for name, value in (
@@ -85,6 +87,19 @@ def command(
                 click.echo(f"    {name}: {value}")
         for asset, state in zip(spec.assets, asset_states(spec.assets, where), strict=True):
             click.echo(f"    asset {asset.name}: {state}")
+
+
+def gives(spec: EvaluationBase) -> str:
+    """What an evaluation gives, and of what, in words."""
+    from iibench.specs import EvaluationSpec
+
+    needs = "needs a metric" if spec.needs_metric else "needs no metric"
+    if not isinstance(spec, EvaluationSpec):
+        return f"agreement with people on a dataset of trials; {needs}"
+    unit = f" ({spec.unit})" if spec.unit else ""
+    if spec.plot == "none":
+        return f"an analysis: measures, figures and tables, ranked nowhere; {needs}"
+    return f"a score per direction{unit}; {needs}"
 
 
 def input_of(spec: MetricSpec) -> str:

@@ -25,6 +25,8 @@ VERBS = {
     "show": "iibench.cli.show",
     "validate": "iibench.cli.validate",
     "report": "iibench.cli.report",
+    "compare": "iibench.cli.compare",
+    "rerun": "iibench.cli.rerun",
     "plugin": "iibench.cli.plugin",
     "assets": "iibench.cli.assets",
     "cache": "iibench.cli.cache",

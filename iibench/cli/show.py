@@ -42,13 +42,25 @@ def command(
         if choices:
             click.echo(f"{kind}: {', '.join(choice.label for choice in choices)}")
     for evaluation, limited in loaded.evaluations:
-        only = f" (only {', '.join(sorted(limited))})" if limited is not None else ""
+        finders = loaded.evaluation_finders.get(evaluation.label)
+        limits = [
+            f"{kind} {', '.join(sorted(labels))}"
+            for kind, labels in (("metrics", limited), ("finders", finders))
+            if labels is not None
+        ]
+        only = f" (only {'; '.join(limits)})" if limits else ""
         click.echo(f"evaluation: {evaluation.label}{only}")
     for expectation in loaded.expectations:
         if isinstance(expectation, TrialExpectation):
             click.echo(f"expects: {trial_sentence(expectation)}")
         else:
-            click.echo(f"expects: {sentence(expectation)}")
+            stated = ": ".join(filter(None, (expectation.figure, expectation.published)))
+            place = f" ({stated})" if stated else ""
+            if expectation.not_testable:
+                why = expectation.not_testable
+                click.echo(f"cannot test: {sentence(expectation)}{place}: {why}")
+            else:
+                click.echo(f"expects: {sentence(expectation)}{place}")
     if loaded.references:
         click.echo(f"beside: {len(loaded.references)} published values")
     click.echo(f"{len(cases)} cases, seed {loaded.seed}")

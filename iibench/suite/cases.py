@@ -155,6 +155,7 @@ def collect(
         for layer in layers
         for finder in suite.finders
         for metric, evaluation in (*pairs, *pairs_without)
+        if finder.label in suite.evaluation_finders.get(evaluation.label, (finder.label,))
     ]
     if suite.of_trials:
         cases = [

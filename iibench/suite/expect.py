@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from iibench.errors import unknown_name
 from iibench.records import CaseReport, Verdict
 from iibench.suite.cases import DatasetChoice, full_label
 from iibench.suite.schema import Expectation
@@ -28,9 +29,22 @@ def judge(
     `dataset` or a case it needs was not run, was skipped, failed, or has no scored unit.
     """
     return [
-        Verdict(text, status, detail, dataset.label, case)
+        Verdict(
+            text,
+            status,
+            detail,
+            dataset.label,
+            case,
+            against,
+            measure,
+            figure=expectation.figure,
+            published=expectation.published,
+            not_testable=bool(expectation.not_testable),
+        )
         for expectation in expectations
-        for text, (status, detail), case in _verdicts(expectation, reports, dataset)
+        for text, (status, detail), case, against, measure in _verdicts(
+            expectation, reports, dataset
+        )
     ]
 
 
@@ -40,20 +54,33 @@ def sentence(expectation: Expectation) -> str:
         return expectation.text
     if expectation.above is not None:
         return f"{expectation.finder} scores above {expectation.above} on {expectation.on}"
-    bounds = (("at least", expectation.at_least), ("at most", expectation.at_most))
-    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    wanted = _wanted(expectation)
+    if expectation.analysis:
+        wanted += ", with its whole interval" if expectation.interval else ""
+        name = expectation.measure or "the main measure"
+        return f"{name} of {expectation.finder} on {expectation.on} is {wanted}"
     return f"the mean of {expectation.finder} on {expectation.on} is {wanted}"
+
+
+def _wanted(expectation: Expectation) -> str:
+    bounds = (("at least", expectation.at_least), ("at most", expectation.at_most))
+    return " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
 
 
 def _verdicts(
     expectation: Expectation, reports: Sequence[CaseReport], dataset: DatasetChoice
-) -> Iterator[tuple[str, Outcome, str | None]]:
+) -> Iterator[tuple[str, Outcome, str | None, str | None, str]]:
     text = sentence(expectation)
+    if expectation.not_testable:
+        yield text, ("skipped", f"not testable here: {expectation.not_testable}"), None, None, ""
+        return
     if full_label(dataset) != expectation.dataset:
         yield (
             text,
             ("skipped", f"it is about {expectation.dataset}; {dataset.label} was used"),
             None,
+            None,
+            "",
         )
         return
     places: dict[tuple[str, str], dict[str, CaseReport]] = {}
@@ -62,12 +89,14 @@ def _verdicts(
             places.setdefault((report.model.label, report.layer), {})[report.finder.label] = report
     if not places:
         wanted = f"{expectation.finder} on {expectation.on}"
-        yield text, ("skipped", f"{wanted} was not run in this selection of cases"), None
+        yield text, ("skipped", f"{wanted} was not run in this selection of cases"), None, None, ""
         return
     for (model, layer), found in places.items():
         where = f" ({model}, {layer})" if len(places) > 1 else ""
-        subject = found.get(expectation.finder)
-        yield text + where, _outcome(expectation, found), subject.id if subject else None
+        subject, other = found.get(expectation.finder), found.get(expectation.above or "")
+        measure = expectation.measure or (subject.headline if subject else "")
+        ids = [report.id if report else None for report in (subject, other)]
+        yield text + where, _outcome(expectation, found), ids[0], ids[1], measure
 
 
 def _concerns(expectation: Expectation, report: CaseReport, dataset: DatasetChoice) -> bool:
@@ -94,12 +123,37 @@ def _outcome(expectation: Expectation, found: dict[str, CaseReport]) -> Outcome:
         if report.status in ("skipped", "error"):
             word = "was skipped" if report.status == "skipped" else "ended in an error"
             return "skipped", f"{finder} on {expectation.on} {word}: {report.reason or 'no reason'}"
+        if report.is_analysis:
+            return _measured(expectation, report)
         scores.append([score for score in report.scores if score is not None])
         if not scores[-1]:
             return "skipped", f"{finder} on {expectation.on} has no scored unit"
     if expectation.above is not None:
         return _compared(expectation, scores[0], scores[1])
     return _bounded(expectation, scores[0])
+
+
+def _measured(expectation: Expectation, report: CaseReport) -> Outcome:
+    """The verdict on a measure of an analysis."""
+    name = expectation.measure or report.headline
+    measure = next((m for m in report.measures if m.name == name and not m.group), None)
+    if measure is None:
+        known = list(dict.fromkeys(m.name for m in report.measures if not m.group))
+        return "failed", f"{unknown_name('measure', name, known)}; there are {', '.join(known)}"
+    if measure.value is None:
+        return "skipped", f"{name} is undefined: {measure.reason}"
+    found = f"{name} {measure.value:.4g}"
+    ends = (measure.value, measure.value)
+    if measure.low is not None and measure.high is not None:
+        found += f" [{measure.low:.4g}, {measure.high:.4g}]"
+        ends = (measure.low, measure.high) if expectation.interval else ends
+    elif expectation.interval:
+        return "skipped", f"{found} has no interval"
+    low, high = expectation.at_least, expectation.at_most
+    holds = (low is None or ends[0] >= low) and (high is None or ends[1] <= high)
+    whole = ", the whole interval" if expectation.interval else ""
+    detail = f"{found}, n = {measure.n:,}; expected {_wanted(expectation)}{whole}"
+    return ("passed" if holds else "failed"), detail
 
 
 def _compared(expectation: Expectation, x: list[float], y: list[float]) -> Outcome:
@@ -116,10 +170,8 @@ def _compared(expectation: Expectation, x: list[float], y: list[float]) -> Outco
 def _bounded(expectation: Expectation, x: list[float]) -> Outcome:
     mean = _mean(x)
     low, high = expectation.at_least, expectation.at_most
-    wanted = [f"at least {low:g}"] if low is not None else []
-    wanted += [f"at most {high:g}"] if high is not None else []
     holds = (low is None or mean >= low) and (high is None or mean <= high)
-    detail = f"mean {mean:.4g} over {len(x)} scored units; expected {' and '.join(wanted)}"
+    detail = f"mean {mean:.4g} over {len(x)} scored units; expected {_wanted(expectation)}"
     return ("passed" if holds else "failed"), detail
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from iibench.errors import UsageError, unknown_name
 from iibench.registry import Registry
+from iibench.specs import EvaluationSpec
 from iibench.suite.cases import DatasetChoice
 from iibench.suite.labels import resolve, split_outside
 from iibench.suite.param_types import shown
-from iibench.suite.schema import EXPECT_KEYS, Expectation, Suite
+from iibench.suite.schema import EXPECT_KEYS, UNTESTED_KEYS, Expectation, Suite
 from iibench.suite.sections import read_list, read_mapping, read_number, read_text
 from iibench.suite.yaml_lines import Document, Path
 
@@ -28,6 +29,11 @@ def read_expectations(
     incomplete = bool(doc.problems)
     for here, item in read_list(doc, path, value):
         before = len(doc.problems)
+        if isinstance(item, dict) and "not_testable" in item:
+            texts = _untested(doc, here, item)
+            if len(doc.problems) == before and not incomplete:
+                yield Expectation("", None, "", suite.dataset.label, **texts)
+            continue
         given = read_mapping(doc, here, item, ("on", "finder"), EXPECT_KEYS)
         if given is None:
             continue
@@ -37,16 +43,78 @@ def read_expectations(
         on = fields.named("on", lambda text: read_on(text, suite, registry))
         if names["above"] is not None and names["above"] == names["finder"]:
             doc.report((*here, "above"), f"found {names['above']} again; expected another finder")
+        _check_finders(fields, on, names, suite)
         numbers = {
             "alpha": fields.number("alpha", lambda x: 0 < x < 1, "a number > 0 and < 1"),
             "at_least": fields.number("at_least", math.isfinite, "a number"),
             "at_most": fields.number("at_most", math.isfinite, "a number"),
         }
-        if "text" in given:
-            names["text"] = read_text(doc, (*here, "text"), given["text"])
+        _check_order(doc, here, numbers)
+        for key in ("text", "measure", "figure", "published"):
+            if key in given:
+                names[key] = read_text(doc, (*here, key), given[key])
+        if "interval" in given:
+            names["interval"] = given["interval"]
+            if not isinstance(given["interval"], bool):
+                problem = f"found {shown(given['interval'])}; expected true or false"
+                doc.report((*here, "interval"), problem)
+        names["analysis"] = on is not None and _is_analysis(on[0], registry)
+        _check_measure(fields, on, names["analysis"])
         if len(doc.problems) == before and not incomplete:
             found = {k: v for k, v in {**names, **numbers}.items() if v is not None}
             yield Expectation(*on, **found)
+
+
+def _untested(doc: Document, path: Path, item: dict[str, Any]) -> dict[str, Any]:
+    """The texts of a statement that the suite cannot test."""
+    for key in (key for key in item if key in EXPECT_KEYS and key not in UNTESTED_KEYS):
+        expected = " and ".join((", ".join(UNTESTED_KEYS[:-1]), UNTESTED_KEYS[-1]))
+        doc.report((*path, key), f"found {key} beside not_testable; expected {expected} alone")
+    own = {key: value for key, value in item.items() if key not in EXPECT_KEYS}
+    own |= {key: item[key] for key in UNTESTED_KEYS if key in item}
+    given = read_mapping(doc, path, own, ("text", "figure"), UNTESTED_KEYS) or {}
+    return {key: read_text(doc, (*path, key), value) for key, value in given.items()}
+
+
+def _check_finders(
+    fields: Fields, on: tuple[str, str | None] | None, names: dict[str, Any], suite: Suite
+) -> None:
+    """The finders that the statement is about must be among those of the evaluation."""
+    if fields.incomplete:
+        return
+    only = None if on is None else suite.evaluation_finders.get(on[0])
+    for key in ("finder", "above"):
+        if only is not None and on is not None and names[key] not in (None, *only):
+            listed = ", ".join(sorted(only))
+            fields.doc.report(
+                (*fields.path, key), f"found {names[key]}; expected a finder of {on[0]}: {listed}"
+            )
+
+
+def _check_order(doc: Document, path: Path, numbers: dict[str, float | None]) -> None:
+    low, high = numbers["at_least"], numbers["at_most"]
+    if low is not None and high is not None and low > high:
+        doc.report(
+            (*path, "at_most"), f"found {high:g}; expected no less than at_least, which is {low:g}"
+        )
+
+
+def _is_analysis(evaluation: str, registry: Registry) -> bool:
+    spec = registry.evaluations[evaluation.partition("[")[0]].spec
+    return isinstance(spec, EvaluationSpec) and spec.plot == "none"
+
+
+def _check_measure(fields: Fields, on: tuple[str, str | None] | None, analysis: bool) -> None:
+    """Measures belong to analyses; a distribution of scores can be compared with another's."""
+    if on is None:
+        return
+    for key in ("above",) if analysis else ("measure", "interval"):
+        if key in fields.given:
+            what = "is an analysis" if analysis else "is none"
+            expected = "at_least / at_most" if analysis else "it with an analysis only"
+            fields.doc.report(
+                (*fields.path, key), f"found {key} and {on[0]} {what}; expected {expected}"
+            )
 
 
 class Fields:

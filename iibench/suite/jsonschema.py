@@ -33,6 +33,7 @@ def suite_schema(registry: Registry) -> Schema:
             definitions[f"{table.kind}-{entry.spec.name}"] = _entry(table.kind, entry.spec, extras)
         definitions[table.kind] = _any_of(table)
     definitions["expectation"] = _expectation()
+    definitions["untested"] = _untested()
     definitions["trial-expectation"] = _trial_expectation()
     definitions["reference"] = _reference()
     of_trials = [e.spec.name for e in registry.datasets if isinstance(e.spec, TrialDatasetSpec)]
@@ -56,7 +57,13 @@ def suite_schema(registry: Registry) -> Schema:
             "required": list(DIRECTION_KEYS),
             "properties": {
                 "references": False,
-                "expect": _many({"$ref": "#/$defs/expectation"}),
+                "expect": _many(
+                    {
+                        "if": {"type": "object", "required": ["not_testable"]},
+                        "then": {"$ref": "#/$defs/untested"},
+                        "else": {"$ref": "#/$defs/expectation"},
+                    }
+                ),
             },
         },
         "$defs": definitions,
@@ -133,6 +140,7 @@ def _extras(kind: str) -> Schema:
             "description": "sum (the whole, default), all, or names of parts.",
         },
         "metrics": {**_many(_TEXT), "description": "Only with these metrics of the suite."},
+        "finders": {**_many(_TEXT), "description": "Only with these finders of the suite."},
     }
     return {key: known[key] for key in RESERVED[kind] if key != "name"}
 
@@ -183,6 +191,25 @@ def _any_of(table: Table[Any]) -> Schema:
     return {"anyOf": [{"type": "string", "pattern": rf"{plain}(?:\[.*\])?$"}, mapping]}
 
 
+#: What a statement says of itself.
+_STATED = {
+    "text": "The statement in words, and where it comes from.",
+    "figure": "Where a paper makes the statement, such as Fig. 3 left.",
+    "published": "The value that it gives there, as text.",
+}
+
+
+def _untested() -> Schema:
+    texts = {**_STATED, "not_testable": "Why this suite cannot test the statement."}
+    return {
+        "type": "object",
+        "description": "A statement that stands in the table of statements and is not tested.",
+        "properties": {key: {**_TEXT, "description": text} for key, text in texts.items()},
+        "required": ["text", "figure", "not_testable"],
+        "additionalProperties": False,
+    }
+
+
 def _expectation() -> Schema:
     texts = {
         "on": "What is measured: evaluation/metric.",
@@ -191,12 +218,13 @@ def _expectation() -> Schema:
         "model": "Only this model (default: each).",
         "layer": "Only this layer (default: each).",
         "dataset": "The dataset that the statement is about (default: the main one).",
-        "text": "The statement in words, and where it comes from.",
+        "measure": "Of an analysis: the measure that is bounded (default: its main one).",
+        **_STATED,
     }
     numbers: Schema = {
         "alpha": {"exclusiveMinimum": 0, "exclusiveMaximum": 1, "default": 0.05},
-        "at_least": {"description": "A lower bound of the mean over scored units."},
-        "at_most": {"description": "An upper bound of the mean over scored units."},
+        "at_least": {"description": "A lower bound of the mean over scored units, or of measure."},
+        "at_most": {"description": "An upper bound of the mean over scored units, or of measure."},
     }
     return {
         "type": "object",
@@ -204,6 +232,11 @@ def _expectation() -> Schema:
             **{key: {**_TEXT, "description": text} for key, text in texts.items()},
             **{key: {"type": "number", **rest} for key, rest in numbers.items()},
             "test": {"const": "mann_whitney"},
+            "interval": {
+                "type": "boolean",
+                "default": False,
+                "description": "Of an analysis: bound the whole 95 % interval, not the value alone.",
+            },
         },
         "required": ["on", "finder"],
         "oneOf": [
@@ -211,6 +244,10 @@ def _expectation() -> Schema:
             {"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]},
         ],
         "dependentRequired": {"alpha": ["above"], "test": ["above"]},
+        # measures are bounded, not compared
+        "dependentSchemas": {
+            key: {"properties": {"above": False}} for key in ("measure", "interval")
+        },
         "additionalProperties": False,
     }
 

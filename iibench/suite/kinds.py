@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from iibench.errors import UsageError
-from iibench.registry import Registry
-from iibench.specs import DatasetSpec
+from iibench.errors import PluginError, UsageError
+from iibench.registry import Registry, Table
+from iibench.specs import DatasetSpec, EvaluationSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.labels import join_label, read_label, resolve
 from iibench.suite.param_types import shown
 from iibench.suite.params import (
     ParamError,
+    label,
     label_items,
+    label_values,
     parameter_names,
     parse_params,
+    split_variant,
     unknown_parameter,
 )
 from iibench.suite.schema import POOLS, RESERVED
@@ -130,27 +134,75 @@ def layer_choice(path: str, pool: str = POOLS[0]) -> LayerChoice:
 
 
 def read_evaluations(
-    doc: Document, path: Path, value: Any, registry: Registry, metrics: tuple[Choice, ...]
-) -> Iterator[tuple[Choice, frozenset[str] | None]]:
-    """The evaluations, each with the labels of the metrics it is limited to, or None."""
+    doc: Document,
+    path: Path,
+    value: Any,
+    registry: Registry,
+    metrics: tuple[Choice, ...],
+    finders: tuple[Choice, ...],
+) -> Iterator[tuple[Choice, frozenset[str] | None, frozenset[str] | None]]:
+    """The evaluations, each with the labels of the metrics and of the finders it is limited to, or None."""
     incomplete = bool(doc.problems)
     for here, read, choice in read_choices(doc, path, value, registry.evaluations):
-        if "metrics" not in read.extras:
-            if read.spec.needs_metric and not metrics and not incomplete:
-                doc.report(here, f"found no metrics in the suite; expected some for {choice.label}")
-            yield choice, None
-            continue
-        inner = (*here, "metrics")
-        if not read.spec.needs_metric:
-            doc.report(
-                inner, f"found metrics for {choice.label}, which needs none; expected no key"
-            )
-            continue
-        labels = set()
-        for place, item in read_list(doc, inner, read.extras["metrics"]):
-            try:
-                labels.add(resolve("metric", read_text(doc, place, item), metrics).label)
-            except UsageError as error:
-                if not incomplete:  # a metric that is misspelt above need not be reported twice
-                    doc.report(place, str(error))
-        yield choice, frozenset(labels)
+        _check_own_finders(doc, here, read.spec, choice, registry.finders)
+        limits: dict[str, frozenset[str] | None] = {"metrics": None, "finders": None}
+        unlimited = "metrics" not in read.extras
+        if read.spec.needs_metric and unlimited and not metrics and not incomplete:
+            doc.report(here, f"found no metrics in the suite; expected some for {choice.label}")
+        for key, kind, choices in (("metrics", "metric", metrics), ("finders", "finder", finders)):
+            if key not in read.extras:
+                continue
+            inner = (*here, key)
+            if key == "finders" and not isinstance(read.spec, EvaluationSpec):
+                doc.report(
+                    inner, f"found finders for {choice.label}; expected no key: trials have none"
+                )
+                continue
+            if key == "metrics" and not read.spec.needs_metric:
+                doc.report(
+                    inner, f"found metrics for {choice.label}, which needs none; expected no key"
+                )
+                continue
+            labels = set()
+            for place, item in read_list(doc, inner, read.extras[key]):
+                text = read_text(doc, place, item)
+                if not text:
+                    continue
+                try:
+                    labels.add(resolve(kind, text, choices).label)
+                except UsageError as error:
+                    if not incomplete:  # one that is misspelt above need not be reported twice
+                        doc.report(place, str(error))
+            limits[key] = frozenset(labels)
+        yield choice, limits["metrics"], limits["finders"]
+
+
+def _check_own_finders(
+    doc: Document, path: Path, spec: Any, choice: Choice, finders: Table[Any]
+) -> None:
+    """The finders that an analysis fits itself must be there; its parameters name them."""
+    if not isinstance(spec, EvaluationSpec):
+        return
+    for text in spec.finders(choice.params):
+        try:
+            choice_of(text, finders)
+        except PluginError:
+            raise
+        except UsageError as error:
+            named = [
+                field.name
+                for field in dataclasses.fields(choice.params)
+                if getattr(choice.params, field.name) == text
+            ]
+            doc.report((*path, *named[:1]), "; ".join(str(error).splitlines()))
+
+
+def choice_of(text: str, table: Table[Any]) -> Choice:
+    """A registered thing by its label, as suites write it; raises `UsageError` where there is none."""
+    written = read_label(text)
+    spec = table[written.name].spec
+    variant = split_variant(spec, written.name)
+    params = parse_params(spec, label_values(spec, written.params), variant)
+    return Choice(
+        written.name, params, label(spec, params, written.part, written.name), written.part
+    )

@@ -71,14 +71,14 @@ def load_suite(
 def shipped_suites() -> dict[str, str]:
     """Name -> first line of the description of every suite that ships with iibench, by name."""
     found = {}
-    for name, path in _shipped().items():
+    for name, path in shipped_paths().items():
         value = parse(path.read_text(encoding="utf-8"), path.name).value
         lines = str(value.get("description", "")).strip().splitlines()
         found[name] = lines[0] if lines else ""
     return found
 
 
-def _shipped() -> dict[str, Path]:
+def shipped_paths() -> dict[str, Path]:
     """Name -> file of the shipped suites.
 
     The package's own search path is read: `importlib.resources` refuses packages whose path has, as in
@@ -93,7 +93,7 @@ def _shipped() -> dict[str, Path]:
 def _read(path_or_name: str) -> tuple[str, bytes]:
     """(path as shown in messages, content)."""
     path = Path(path_or_name)
-    shipped = _shipped()
+    shipped = shipped_paths()
     try:
         if path.is_file():
             return path_or_name, path.read_bytes()
@@ -155,11 +155,14 @@ def _checked(doc: Document, registry: Registry, added: Sequence[str]) -> Suite |
     )
     new = read_added(doc, added, registry, metrics)
     metrics += new
+    read = tuple(
+        read_evaluations(
+            doc, ("evaluations",), given.get("evaluations"), registry, metrics, finders
+        )
+    )
     evaluations = tuple(
         (choice, only if only is None else only | {metric.label for metric in new})
-        for choice, only in read_evaluations(
-            doc, ("evaluations",), given.get("evaluations"), registry, metrics
-        )
+        for choice, only, _ in read
     )
     _check_evaluations(doc, evaluations, registry, of_trials)
     if dataset is None:
@@ -179,6 +182,7 @@ def _checked(doc: Document, registry: Registry, added: Sequence[str]) -> Suite |
         evaluations=evaluations,
         of_trials=of_trials,
         added_metrics=tuple(choice.label for choice in new),
+        evaluation_finders={c.label: limited for c, _, limited in read if limited is not None},
     )
     expectations: tuple[Expectation | TrialExpectation, ...]
     stated = (doc, ("expect",), given.get("expect"), suite, registry)

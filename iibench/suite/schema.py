@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
@@ -17,9 +18,11 @@ REQUIRED_KEYS = ("iibench", "name", "dataset", "evaluations")
 DIRECTION_KEYS = ("models", "finders")
 OPTIONAL_KEYS = ("description", "seed", "metrics", "expect", "references")
 EXPECT_KEYS = (
-    *("on", "finder", "above", "test", "alpha", "at_least", "at_most"),
-    *("model", "layer", "dataset", "text"),
+    *("on", "finder", "above", "test", "alpha", "measure", "interval", "at_least", "at_most"),
+    *("model", "layer", "dataset", "text", "figure", "published"),
 )
+#: Keys of a statement that a suite cannot test.
+UNTESTED_KEYS = ("text", "figure", "published", "not_testable")
 #: Keys of an expectation about a dataset of trials, and of a published value to stand beside ours.
 TRIAL_EXPECT_KEYS = (
     *("on", "measure", "where", "above", "alpha", "at_least", "at_most", "equals", "within"),
@@ -32,7 +35,7 @@ RESERVED = {
     "model": ("name", "layers"),
     "finder": ("name",),
     "metric": ("name", "parts"),
-    "evaluation": ("name", "metrics"),
+    "evaluation": ("name", "metrics", "finders"),
 }
 
 
@@ -42,14 +45,20 @@ class Expectation:
 
     Everything is named by its label in the suite. Either `above` is given: the scores of `finder`
     are larger than those of `above` (one-sided `test` at level `alpha`); or `at_least` and / or
-    `at_most`: bounds of the mean over scored units. `model` and `layer` None mean each of them.
-    `dataset` is the label, without a limit, of the dataset that the statement is about.
+    `at_most`: bounds of the mean over scored units, or, where the evaluation is an `analysis`, of
+    `measure` (None: its headline), with `interval` of the whole 95 % interval. `model` and `layer` None
+    mean each of them. `dataset` is the label, without a limit, of the dataset that the statement is
+    about. `figure` and `published`: where a paper makes the statement, and the value that it gives.
+    `not_testable`: why the suite cannot test it; there are no names then.
     """
 
     evaluation: str
     metric: str | None
     finder: str
     dataset: str
+    analysis: bool = False
+    measure: str | None = None
+    interval: bool = False
     above: str | None = None
     test: Literal["mann_whitney"] = "mann_whitney"
     alpha: float = 0.05
@@ -58,6 +67,9 @@ class Expectation:
     model: str | None = None
     layer: str | None = None
     text: str | None = None
+    figure: str = ""
+    published: str = ""
+    not_testable: str = ""
 
     @property
     def on(self) -> str:
@@ -116,8 +128,10 @@ class Suite:
     """A suite file after checking. `text` and `sha256` are those of the file, before `overrides`.
 
     `models`: each with its layers. `evaluations`: each with the labels of the metrics it is limited
-    to, or None for all of them. `of_trials`: the dataset is one of trials; there are no models, layers
-    and finders then. `added_metrics`: labels of those of the metrics that the file does not name.
+    to, or None for all of them. `evaluation_finders`: label of an evaluation -> labels of the finders
+    it is limited to; all of them where it is missing. `of_trials`: the dataset is one of trials; there
+    are no models, layers and finders then. `added_metrics`: labels of those of the metrics that the
+    file does not name.
     """
 
     name: str
@@ -137,3 +151,4 @@ class Suite:
     overrides: tuple[str, ...] = ()
     of_trials: bool = False
     added_metrics: tuple[str, ...] = ()
+    evaluation_finders: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from typing import Any
 from iibench.specs import EvaluationBase, EvaluationSpec, Harness
 from iibench.suite.params import label as label_of
 from iibench.suite.params import parse_params
-from iibench.testing import evaluation_rules, trial_evaluation_rules
+from iibench.testing import analysis_rules, evaluation_rules, trial_evaluation_rules
+from iibench.testing.analysis_rules import AnalysisUnderTest
 from iibench.testing.checks import Check, CheckReport, failed_load, judge
 from iibench.testing.evaluation_rules import EvaluationUnderTest
 from iibench.testing.state import preserved
@@ -25,15 +26,24 @@ def check_evaluation(
 ) -> CheckReport:
     """Checks an evaluation on made-up responses and similarities, or on simulated judgements.
 
-    Arguments as of `check_metric`; an evaluation needs no harness and no device, so both are left
-    unused. Raises `UsageError` where a parameter has no default and none is given, `TypeError` for a
-    spec of another kind.
+    Arguments as of `check_metric`; an evaluation needs no device, and of the harness only the registered
+    finders are looked at, which those that an analysis names must be among. Raises `UsageError` where a
+    parameter has no default and none is given, `TypeError` for a spec of another kind.
     """
     chosen = parse_params(spec, {}) if params is None else params
     name = label or label_of(spec, chosen)
     cause = "it must work on 1,000 images and 11 directions, or on 64 stimuli with answers"
     with preserved():
-        if isinstance(spec, EvaluationSpec):
+        if isinstance(spec, EvaluationSpec) and spec.plot == "none":
+            registry = getattr(getattr(harness, "inputs", None), "registry", None)
+            analysis = AnalysisUnderTest(spec, chosen, registry)
+            cause = "it must work on 300 images, 32 neurons and the first 11 of them as directions"
+            try:
+                seen = f"gives {len(analysis.uses[0].value.values)} values"
+            except Exception as error:
+                return failed_load("evaluation", name, analysis_rules.RULES, error, cause)
+            checks = judge(analysis_rules.RULES, analysis)
+        elif isinstance(spec, EvaluationSpec):
             subject = EvaluationUnderTest(spec, chosen)
             try:
                 seen = f"scores {len(subject.uses[0].value.values)} directions"

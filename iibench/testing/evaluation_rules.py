@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.errors import CaseError, PluginError, Skip
-from iibench.exemplars import order_by_response
-from iibench.similarity import EmbeddingSimilarity
+from iibench.errors import CaseError, Skip
 from iibench.specs import EvaluationInputs, EvaluationSpec, UnitScores
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.made_inputs import DEAD, GOOD, IMAGES, made_inputs, with_columns
 from iibench.testing.state import Watched, watch
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, IntArray, SimilarityLookup
+    from iibench.specs import DoubleArray
 
-#: Images; directions to which the images of one class respond; such with random responses; a dead one.
-IMAGES, GOOD, RANDOM = 1000, 4, 6
-DEAD = GOOD + RANDOM
 #: Largest difference of scores that rounding explains, as a share of the largest score.
 ROUNDING = 1e-6
-
-
-class NoSimilarity:
-    """Stands in where the spec says that no metric is needed."""
-
-    def within(self, groups: IntArray) -> DoubleArray:
-        """Must not be asked."""
-        raise PluginError("the spec says needs_metric=False, and similarities are asked for")
-
-    def cross(self, left: IntArray, right: IntArray) -> DoubleArray:
-        """Must not be asked."""
-        return self.within(left)
-
-
-def made_inputs(needs_metric: bool = True, n: int = IMAGES, seed: int = 5) -> EvaluationInputs:
-    """Images in four classes of alike ones, and eleven directions.
-
-    Directions 0 to 3 respond to how near an image is to the middle of a class, 4 to 9 at random, and 10
-    to every image alike.
-    """
-    rng = np.random.default_rng(23)
-    labels = np.arange(n, dtype=np.int64) % GOOD
-    middles = rng.normal(0, 3, (GOOD, 6))
-    table = (middles[labels] + rng.normal(0, 1, (n, 6))).astype(np.float32)
-    near = -np.linalg.norm(table[:, None] - middles[None], axis=2)
-    columns = [near, rng.normal(0, 1, (n, RANDOM)), np.full((n, 1), 0.5)]
-    responses = np.concatenate(columns, axis=1).astype(np.float32)
-    lookup: SimilarityLookup = NoSimilarity()
-    if needs_metric:
-        lookup = EmbeddingSimilarity(lambda indices: table, n, "euclidean")
-    return EvaluationInputs(responses, order_by_response(responses), lookup, labels, seed)
-
-
-def with_columns(inputs: EvaluationInputs, columns: Sequence[int]) -> EvaluationInputs:
-    """The inputs with some of the directions, in that order."""
-    chosen = list(columns)
-    responses = np.ascontiguousarray(inputs.responses[:, chosen])
-    return dataclasses.replace(inputs, responses=responses, order=inputs.order[:, chosen].copy())
 
 
 @dataclass
@@ -131,6 +88,11 @@ def scores(evaluation: EvaluationUnderTest) -> Finding:
                 f"a score of {value:g} with the reason {reason!r}",
                 "a division by zero; a direction without a score gets NaN and a reason, the others None",
             )
+    if found.details is not None and evaluation.spec.plot != "none":
+        return wrong(
+            f"gave details, and its plot is {evaluation.spec.plot!r}",
+            "it is an analysis: plot='none'; or details are left out",
+        )
     scored = int(np.isfinite(found.values).sum())
     return good(f"{scored} of {k} directions scored; a reason for each other one")
 

@@ -64,7 +64,7 @@ def test_a_run_writes_everything(iibench, suite, tmp_path: Path, counted) -> Non
     }
     assert len(units) == (6 + 1 + 2) * 9
     exemplars = pd.read_parquet(out / "exemplars.parquet")
-    assert len(exemplars) == (6 + 1 + 2) * 5
+    assert len(exemplars) == (6 + 1 + 2) * 5 * 2  # the most and the least activating
     assert counted() == 480  # every image of both splits once, whatever the number of cases
     assert not list(tmp_path.glob(".out-*"))
 

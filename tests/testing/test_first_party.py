@@ -30,9 +30,9 @@ LABELS = {
         "stlpips",
         "dists",
     ),
-    "finder": ("neurons", "pca", "kmeans", "random", "sae[z=64]"),
-    "model": ("reference_net", "resnet50_cifar10", "torchvision:resnet18[weights=none]"),
-    "dataset": ("photo_patches[n=500]", "reference_trials"),
+    "finder": ("neurons", "pca", "kmeans", "random", "sae[z=64]", "planted"),
+    "model": ("reference_net", "resnet50_cifar10", "torchvision:resnet18[weights=none]", "planted"),
+    "dataset": ("photo_patches[n=500]", "planted[n=200]", "reference_trials"),
     "evaluation": ("ii", "insilico", "insilico_trials", "triplets"),
 }
 
