@@ -27,6 +27,7 @@ from iibench.records import Section
 from iibench.specs import DatasetSpec, Harness
 from iibench.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
 
+from .._bibliography import BOROWSKI2021  # noqa: TID252 - works under both names
 from ._borowski_rows import TRIAL_TYPES, Answer, read_answers
 from ._csv_rows import Row, read_rows
 from ._data_paths import find_folder
@@ -220,9 +221,16 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield TrialDatasetSpec(
         name="borowski",
         summary="6,828 human answers about units of GoogLeNet (Borowski et al. 2020), without images",
+        definition=(
+            "People's answers in two experiments about units of GoogLeNet: shown images that "
+            "strongly (and in some conditions weakly) activate a unit, which of two natural "
+            "images activates it strongly? Confidence is 1 to 3. The answers are public, the "
+            "images are not, so only evaluations that need no metric apply."
+        ),
         params=Params,
         load=load,
         version=VERSION,
         citation="Borowski et al., Exemplary Natural Images Explain CNN Activations Better than "
         "State-of-the-Art Feature Visualization, ICLR 2021",
+        bibtex=BOROWSKI2021,
     )

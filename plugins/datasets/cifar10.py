@@ -26,6 +26,7 @@ from iibench.errors import AssetError
 from iibench.specs import AssetFile, AssetSpec, Resources
 from iibench.unpickle import load_numpy_pickle
 
+from .._bibliography import KRIZHEVSKY2009  # noqa: TID252 - works under both names
 from ._cifar10h import COUNTS, NOT_TEST, OTHER_ORDER, Cifar10Images
 from ._stored import Made, fingerprint_of
 
@@ -253,10 +254,17 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield DatasetSpec(
         name="cifar10",
         summary="CIFAR-10: 32 x 32 colour photographs in ten classes, 50,000 train and 10,000 test",
+        definition=(
+            "60,000 colour photographs of 32 x 32 pixels in ten classes with equally many images: "
+            "50,000 in `train`, 10,000 in `test`. Pixels are those of the python batches, or of "
+            "two zips of JPEG files, which differ a little (`source`; the fingerprint tells "
+            "which). The label is the class."
+        ),
         params=Params,
         load=load,
         splits=("train", "test"),
         version=VERSION,
         assets=(ARCHIVE, COUNTS),
         citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        bibtex=KRIZHEVSKY2009,
     )

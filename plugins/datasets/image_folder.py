@@ -192,6 +192,13 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield DatasetSpec(
         name="image_folder",
         summary="your own images: a folder or a zip, with a folder per class or without classes",
+        definition=(
+            "The user's own images in a folder or zip, read in place; the class is the folder "
+            "that an image lies in, if there are any. All have one size, or with `size` their "
+            "shorter side is resized to it and the centre cut out. `first_half` and `second_half` "
+            "share no image and have equally many of each class but for one; `all` has every "
+            "image."
+        ),
         params=Params,
         headline=("path",),
         load=load,

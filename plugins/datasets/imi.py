@@ -18,6 +18,7 @@ from iibench.errors import AssetError
 from iibench.specs import AssetFile, AssetSpec, DatasetSpec, Resources
 from iibench.trials import TrialDatasetSpec
 
+from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
 from ._imi_choice import Choice
 
 if TYPE_CHECKING:
@@ -119,10 +120,18 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield TrialDatasetSpec(
         name="imi",
         summary="IMI: 52,920 or more answers about units of nine networks; images from ImageNet",
+        definition=(
+            "The public release of answers about units of nine vision networks: shown nine images "
+            "that strongly activate a unit and nine that weakly do, which of two further images "
+            "belongs to the former? A stimulus is one such set of 20 images; the right answer is "
+            "the query that strongly activates the unit. The images are photographs of ImageNet's "
+            "training set and feature visualisations, at `size` pixels a side."
+        ),
         params=Params,
         load=load,
         version=VERSION,
         assets=(RELEASE,),
         citation="Zimmermann, Klein & Brendel, Scale Alone Does not Improve Mechanistic "
         "Interpretability in Vision Models, NeurIPS 2023",
+        bibtex=ZIMMERMANN2023,
     )

@@ -24,6 +24,7 @@ from iibench.errors import UsageError
 from iibench.specs import DatasetSpec
 from iibench.trials import TrialDatasetSpec
 
+from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
 from ._imi_choice import Choice
 
 if TYPE_CHECKING:
@@ -218,9 +219,18 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield TrialDatasetSpec(
         name="imi_standin",
         summary="SYNTHETIC answers in the IMI release's layout: simulated people, known ceiling",
+        definition=(
+            "SYNTHETIC: trials in the layout of the IMI release, made from registered images and "
+            "a registered network, answered by simulated people. With m a trial's margin under "
+            "the metric `observer` and sd the deviation of m over natural easy stimuli, a "
+            "simulated person is right with probability (1 - lapse) sigmoid((m / sd + shift) / "
+            "noise) + lapse / 2; the shift gives the mean `accuracy`. It says nothing about "
+            "people: it serves to check that the right metric wins."
+        ),
         params=Params,
         load=load,
         headline=("observer",),
         version=VERSION,
         citation="layout and design after Zimmermann, Klein & Brendel, NeurIPS 2023",
+        bibtex=ZIMMERMANN2023,
     )

@@ -24,6 +24,7 @@ from iibench.assets import packaged_path, sha256_of
 from iibench.errors import AssetError, UsageError
 from iibench.specs import Resources
 
+from .._bibliography import SCIKIT_IMAGE, SCIKIT_LEARN, entries  # noqa: TID252 - works under both names
 from ._stored import Made, StoredImages, fingerprint_of
 
 if TYPE_CHECKING:
@@ -244,10 +245,19 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     yield DatasetSpec(
         name="photo_patches",
         summary="32 x 32 patches of 14 photographs that are already installed; no download",
+        definition=(
+            "Square patches of the photographs that scikit-image and scikit-learn install: 14, or as "
+            "many of them as are there unchanged. Each is cut into 2 x 2 blocks; patches of `fit` lie "
+            "in the blocks of one diagonal, those of `evaluate` in the other two, so no pixel is in "
+            "both. A patch has a side of 32 to 256 pixels, drawn log-uniformly and at most the "
+            "block's shorter side, and is reduced to 32 x 32 with antialiasing; patches with hardly "
+            "any contrast and duplicates are drawn again. The label is the photograph."
+        ),
         params=Params,
         load=load,
         splits=("fit", "evaluate"),
         version=VERSION,
         citation="photographs of scikit-image (skimage.data) and scikit-learn (load_sample_images)",
+        bibtex=entries(SCIKIT_IMAGE, SCIKIT_LEARN),
         licence="the photographs' own, as listed by scikit-image; china and flower are CC BY 2.0",
     )

@@ -176,6 +176,12 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         name="trials_folder",
         summary="trials of two queries and reference images a side, as folders of PNG files, "
         "without answers",
+        definition=(
+            "Trials as folders of images: reference images of the strongly activating (`max`) and "
+            "of the weakly activating side (`min`), and one query of either side. The right "
+            "answer is the `max` query. Nobody answered these trials here, so they show what an "
+            "observer does and compare it with nobody."
+        ),
         params=Params,
         headline=("path",),
         load=load,

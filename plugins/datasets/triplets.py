@@ -29,6 +29,7 @@ from iibench.records import Section
 from iibench.specs import DatasetSpec, Harness
 from iibench.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
 
+from .._bibliography import FU2023, LAGUNAS2019, ZHANG2018, entries  # noqa: TID252 - works under both names
 from . import _triplets_bapps, _triplets_materials, _triplets_tables
 from ._data_paths import file_below, find_data, find_folder
 from ._decode import rgb
@@ -228,6 +229,13 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         name="triplets",
         summary="people's choices of which of two images is more like a third: materials2019, BAPPS, "
         "NIGHTS, or your own table",
+        definition=(
+            "Judgements which of two candidate images is more like a reference image, with the "
+            "votes for each; there is no right answer. `format` names the source: material "
+            "appearance (materials2019), BAPPS, NIGHTS, or a table of the user's own (csv). "
+            "Candidates keep the source's order; equal files are one image. With `size` the "
+            "shorter side is resized to it and the centre cut out."
+        ),
         params=Params,
         headline=("format",),
         load=load,
@@ -235,4 +243,5 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         citation="Lagunas et al., A Similarity Measure for Material Appearance, 2019; Zhang et al., "
         "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, 2018; Fu et al., "
         "DreamSim: Learning New Dimensions of Human Visual Similarity Using Synthetic Data, 2023",
+        bibtex=entries(LAGUNAS2019, ZHANG2018, FU2023),
     )

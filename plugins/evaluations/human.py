@@ -19,6 +19,7 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.trials import TrialEvaluationSpec, TrialScores
 
+from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries  # noqa: TID252 - works under both names
 from ._answers import (
     ObserverParams,
     margins_of,
@@ -205,6 +206,15 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         name="human",
         summary="Agreement with human psychophysics: AUC of an observer's margins against whether "
         "people were right",
+        definition=(
+            "The images of each trial that people saw go to an observer who knows only the "
+            "metric; its margin is its evidence for the right query minus that for the wrong one. "
+            "All answers are pooled, an answer's score is its trial's margin, its label whether "
+            "the person was right. AUC = the chance that an answer that was right has a larger "
+            "margin than one that was wrong, ties counting one half: 0.5 is chance, larger means "
+            "that the metric finds the same trials hard as people do. It is no share of "
+            "agreement, which stands beside it. Intervals resample units."
+        ),
         params=Params,
         unlabelled=("by", "resamples"),
         headline=("observer",),
@@ -214,4 +224,5 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         unit="area under the ROC curve",
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.1; "
         "Zimmermann et al. 2023",
+        bibtex=entries(KLINDT2023, ZIMMERMANN2023),
     )

@@ -79,6 +79,12 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
     yield TrialEvaluationSpec(
         name="human_accuracy",
         summary="How well people did: the share of right answers, and how reliable it is",
+        definition=(
+            "human_accuracy = people's right answers / all answers, of all and of every group of "
+            "answers; 0.5 is chance, 1 the best. Beside it: how well people predict each other "
+            "(split-half reliability of the units' accuracies and the AUC ceilings), which bounds "
+            "what any metric can reach. No metric is involved. Intervals resample units."
+        ),
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,

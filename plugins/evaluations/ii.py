@@ -10,6 +10,8 @@ from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs
 
@@ -61,10 +63,20 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
     yield EvaluationSpec(
         name="ii",
         summary="Interpretability Index: mean pairwise similarity of a direction's M MEIs (Eq. 1)",
+        definition=(
+            "The M images of the evaluated split with the largest response to a direction are its "
+            "maximally exciting images (MEIs; ties go to the lower index). II = the mean of the "
+            "metric's similarity over all M x M ordered pairs of them, self-pairs included, as in "
+            "the paper's released code (`mean: all`); `eq1` divides the same sum by M, "
+            "`off_diagonal` leaves self-pairs out. The unit and range are the metric's; larger "
+            "means that the images that activate the direction are more alike. A direction to "
+            "which all images respond alike is not scored."
+        ),
         params=Params,
         evaluate=evaluate,
         unit="similarity",
         plot="box",
         images=lambda params, n: int(params.m),
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.1",
+        bibtex=KLINDT2023,
     )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
+from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
+
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 
 if TYPE_CHECKING:
     from iibench.specs import EvaluationInputs
@@ -50,7 +52,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     import numpy as np
 
     from iibench.exemplars import make_trials, order_with_random_ties
-    from iibench.observers import correct, margin_eq2, margin_two_sided
+    from iibench.observers import correct, evidence_eq2, evidence_two_sided
 
     order = order_with_random_ties(inputs.responses, inputs.order, inputs.seed)
     trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)
@@ -61,22 +63,26 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
 
     scored = np.flatnonzero(unanswerable == 0)
     values = np.full(k, np.nan)
+    evidence = np.full((k, t, 2), np.nan)
+    seen = trials.weak_references if params.observer == "two_sided" else np.zeros((k, t, 0), int)
     if scored.size:
         queries = np.stack([trials.strong[scored], trials.weak[scored]], axis=2).reshape(-1, 2)
         strong = trials.strong_references[scored].reshape(len(queries), -1)
         if params.observer == "eq2":
-            margin = margin_eq2(inputs.similarity.cross(queries, strong))
+            found = evidence_eq2(inputs.similarity.cross(queries, strong))
         else:
             weak = trials.weak_references[scored].reshape(len(queries), -1)
             both = inputs.similarity.cross(queries, np.concatenate([strong, weak], axis=1))
             to_strong, to_weak = np.split(both, 2, axis=2)
-            margin = margin_two_sided(to_strong, to_weak, params.pool, params.zscore)
-        values[scored] = correct(margin).reshape(-1, t).mean(axis=1)
+            found = evidence_two_sided(to_strong, to_weak, params.pool, params.zscore)
+        evidence[scored] = found.reshape(-1, t, 2)
+        values[scored] = correct(found[:, 0] - found[:, 1]).reshape(-1, t).mean(axis=1)
     reasons = tuple(
         f"no right answer in {u} of {t} trials: both queries have the same response" if u else None
         for u in unanswerable
     )
-    return UnitScores(values, reasons, trials=t)
+    shown = UnitTrials(trials.strong, trials.weak, trials.strong_references, seen, evidence)
+    return UnitScores(values, reasons, trials=t, unit_trials=shown)
 
 
 @hookimpl
@@ -85,6 +91,17 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
     yield EvaluationSpec(
         name="insilico",
         summary="In-silico psychophysics accuracy: a similarity metric answers the 2AFC trials",
+        definition=(
+            "A trial of a direction shows references that activate it strongly (and weakly) and "
+            "two queries, one from either side, out of the images between the d and 1 - d "
+            "quantiles of its responses (d = `difficulty`): on each side the T most extreme "
+            "images are the queries, the next F T the references. The observer `eq2` chooses the "
+            "query with the larger similarity to its most similar strong reference; `two_sided` "
+            "adds to that evidence the other query's similarity to the weak references, pooled "
+            "over each side. Score = trials in which the strongly activating query is chosen / "
+            "trials, a tie counting one half: 0.5 is chance, 1 the best. Not scored where a "
+            "trial's two queries have the same response."
+        ),
         params=Params,
         headline=("difficulty", "observer"),
         evaluate=evaluate,
@@ -96,4 +113,5 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
             params.trials * (2 + params.references * (1 if params.observer == "eq2" else 2))
         ),
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.3",
+        bibtex=KLINDT2023,
     )

@@ -16,6 +16,7 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.trials import TrialEvaluationSpec, TrialScores
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 from ._answers import ObserverParams, margins_of
 from ._measured import Drawn, groups_of, per_unit_share
 
@@ -88,6 +89,14 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
     yield TrialEvaluationSpec(
         name="insilico_trials",
         summary="In-silico psychophysics accuracy on given trials, with or without human answers",
+        definition=(
+            "On trials that come with their images: the observer's margin is its evidence for the "
+            "query that strongly activates the unit minus that for the other one (observer "
+            "`two_sided` by default, `eq2` or `mis`), evidence being similarities to the "
+            "references under the metric. insilico_accuracy = the share of trials with a margin "
+            "above 0, a tie counting one half: 0.5 is chance, 1 the best. Intervals resample "
+            "units."
+        ),
         params=Params,
         unlabelled=("by", "resamples"),
         headline=("observer",),
@@ -96,4 +105,5 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         chance=0.5,
         unit="share of trials answered correctly",
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.3",
+        bibtex=KLINDT2023,
     )

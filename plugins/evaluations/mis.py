@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Interval
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
+from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
+from .._bibliography import ZIMMERMANN2024  # noqa: TID252 - works under both names
 from ._mis_tasks import draw_tasks
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     import numpy as np
 
     from iibench.exemplars import order_with_random_ties
-    from iibench.observers import margin_two_sided
+    from iibench.observers import evidence_two_sided
 
     response = inputs.responses
     order = order_with_random_ties(response, inputs.order, inputs.seed)
@@ -107,6 +108,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     constant = response.max(axis=0) - response.min(axis=0) < CONSTANT
     scored = np.flatnonzero(~constant)
     values = np.full(len(constant), np.nan)
+    evidence = np.full((len(constant), params.tasks, 2), np.nan)
     block = max(1, BLOCK // (params.tasks * 4 * params.references))
     for start in range(0, len(scored), block):
         units = scored[start : start + block]
@@ -114,13 +116,17 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
         sides = [tasks.strong_references[units], tasks.weak_references[units]]
         references = np.concatenate(sides, axis=2).reshape(len(queries), -1)
         to_strong, to_weak = np.split(inputs.similarity.cross(queries, references), 2, axis=2)
-        delta = margin_two_sided(to_strong, to_weak, pool="mean")
-        values[units] = score(params, delta.reshape(len(units), params.tasks))
+        found = evidence_two_sided(to_strong, to_weak, pool="mean")
+        evidence[units] = found.reshape(len(units), params.tasks, 2)
+        values[units] = score(params, evidence[units, :, 0] - evidence[units, :, 1])
     reasons = tuple(
         f"constant: its responses to all images differ by less than {CONSTANT:g}" if dead else None
         for dead in constant
     )
-    return UnitScores(values, reasons, trials=params.tasks)
+    shown = UnitTrials(
+        *(tasks.strong, tasks.weak, tasks.strong_references, tasks.weak_references), evidence
+    )
+    return UnitScores(values, reasons, trials=params.tasks, unit_trials=shown)
 
 
 @hookimpl
@@ -129,6 +135,16 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
     yield EvaluationSpec(
         name="mis",
         summary="Machine Interpretability Score: are queries more like the references of their side?",
+        definition=(
+            "A task of a direction has references E+ that activate it strongly, E- weakly, and a "
+            "query of either kind, drawn from the top and bottom `quantile` of its responses. "
+            "With a(q, E) the mean similarity of q to E: Delta = (a(q+, E+) - a(q+, E-)) - (a(q-, "
+            "E+) - a(q-, E-)), in the metric's unit. MIS = the mean over tasks of 1 / (1 + "
+            "exp(-Delta / temperature)): 0.5 is chance, larger is better, at most 1. With "
+            "`temperature: null` it is the mean of the sigmoid of `scale` x Delta or, without a "
+            "scale, the share of tasks with Delta > 0. Scores under different metrics do not "
+            "compare at one temperature."
+        ),
         params=Params,
         evaluate=evaluate,
         chance=0.5,
@@ -137,4 +153,5 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         images=lambda params, n: int(params.tasks * 2 * (params.references + 1)),
         citation="Zimmermann, Klindt & Brendel (2024), Measuring per-unit interpretability at scale "
         "without humans",
+        bibtex=ZIMMERMANN2024,
     )

@@ -164,6 +164,13 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         name="triplets",
         summary="Agreement with people's similarity judgements: the share of votes that a metric "
         "sides with",
+        definition=(
+            "A metric sides with the candidate that is more similar to the reference image. "
+            "vote_agreement = the share of all people's votes that are for that candidate, a tie "
+            "of the metric counting one half: 0.5 is chance, and no metric can reach more than "
+            "the share of votes on the majority's side (vote_ceiling). Larger is better. "
+            "Intervals resample reference images."
+        ),
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,

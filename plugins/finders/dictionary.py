@@ -22,6 +22,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from .._bibliography import MAIRAL2009  # noqa: TID252 - works under both names
 from ._autoencoder import ROWS, standard, stored
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
@@ -185,9 +186,18 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="dictionary",
         summary="atoms of a learned dictionary; response: the sparse code",
+        definition=(
+            "With x the activation less the fit split's mean, over one scale for all neurons: min "
+            "over codes r and atoms d_k (rows of D, norm at most 1) of 1/2 ||x - r D||^2 + alpha "
+            "sum over k of |r_k|, learned in batches of the fit split. The direction is the atom "
+            "d_k, the response the code r_k of the image under the learned D, in units of that "
+            "scale: of the same objective by default (with r >= 0 unless `positive` is false), or "
+            "by thresholding or orthogonal matching pursuit (`code`)."
+        ),
         params=Params,
         headline=("k",),
         fit=fit,
         encode=encode,
         citation="Mairal, Bach, Ponce & Sapiro (2009), Online dictionary learning for sparse coding",
+        bibtex=MAIRAL2009,
     )

@@ -118,6 +118,12 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="file",
         summary="your own directions, rows of an array in a .npy or .safetensors file",
+        definition=(
+            "The directions are the rows v_k of a (K, N) array in a file of the user's own, kept "
+            "as they are. The response of an image with activation a is the projection a . v_k by "
+            "default, the cosine a . v_k / (|a| |v_k|) or the negative distance -||a - v_k||; "
+            "with `rectify` negative responses count as 0. Nothing is fitted."
+        ),
         params=Params,
         fit=fit,
         encode=encode,

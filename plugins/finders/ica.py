@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
+from .._bibliography import HYVARINEN2000  # noqa: TID252 - works under both names
 from ._orientation import (
     positive_skew_signs,
     principal_components,
@@ -97,8 +98,17 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="ica",
         summary="FastICA sources, oriented to positive skew; response: the source signal",
+        definition=(
+            "FastICA (parallel, logcosh) on the whitened principal components of the fit split's "
+            "activations: a - m = sum over k of s_k v_k with sources s_k that are as independent "
+            "as can be and have variance 1 over the fit split. The direction is the mixing vector "
+            "v_k, the response the source s_k, in standard deviations of the fit split. A source "
+            "has no sign of its own: each is oriented so that its responses over the fit split "
+            "are positively skewed."
+        ),
         params=Params,
         fit=fit,
         encode=encode,
         citation="Hyvärinen & Oja (2000), Independent component analysis: algorithms and applications",
+        bibtex=HYVARINEN2000,
     )

@@ -18,6 +18,8 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+
 if TYPE_CHECKING:
     import torch
 
@@ -259,9 +261,17 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="kmeans",
         summary="centroids of K-Means with cosine similarity; response: cosine to the centroid",
+        definition=(
+            "K-Means (k-means++ start, Lloyd's algorithm) on the fit split's activations, each "
+            "scaled to unit norm: x = a / |a|. The direction is the centroid mu_k, the mean of "
+            "the unit vectors of its cluster. The response of an image is, by default, the cosine "
+            "x . mu_k / |mu_k|, in [-1, 1]; with `response: projection` it is a . mu_k, and with "
+            "`neg_distance` -||x - mu_k||."
+        ),
         params=Params,
         headline=("k",),
         fit=fit,
         encode=encode,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
+        bibtex=KLINDT2023,
     )

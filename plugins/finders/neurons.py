@@ -14,6 +14,8 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+
 if TYPE_CHECKING:
     from iibench.specs import FitContext, FloatArray
 
@@ -61,9 +63,16 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="neurons",
         summary="the N neurons: basis vectors of activation space; response: the activation",
+        definition=(
+            "The directions are the N basis vectors of the layer's activation space, one per "
+            "neuron (channel), or those of the chosen `units`. The response of an image to "
+            "direction k is its activation a_k, unchanged and in the layer's own unit. Nothing is "
+            "fitted."
+        ),
         params=Params,
         fit=fit,
         encode=encode,
         trains_on=False,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2",
+        bibtex=KLINDT2023,
     )

@@ -25,6 +25,7 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from .._bibliography import CICHOCKI2009, LEE1999, entries  # noqa: TID252 - works under both names
 from ._nonnegative import check_nonnegative, nonnegative_weights
 
 if TYPE_CHECKING:
@@ -144,8 +145,16 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="nmf",
         summary="components of a non-negative factorisation; response: the weight",
+        definition=(
+            "A ~ W H in the Frobenius norm, with weights W (n, K) >= 0 and components H (K, N) >= "
+            "0 of unit norm, for activations that are not negative. H is fitted on the fit split "
+            "by alternating exact updates of single components. The direction is h_k; the "
+            "responses of an image with activation a are the weights w >= 0 that minimise ||a - w "
+            "H||, solved to convergence for each image on its own, in the activation's unit."
+        ),
         params=Params,
         fit=fit,
         encode=encode,
         citation="Lee & Seung (1999); Cichocki & Phan (2009), fast local algorithms for NMF",
+        bibtex=entries(LEE1999, CICHOCKI2009),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from iibench import FinderSpec, hookimpl
 
+from .._bibliography import FEL2025  # noqa: TID252 - works under both names
 from . import _overcomplete_codes, _overcomplete_factors
 from ._overcomplete import Params, package_version
 
@@ -51,6 +52,14 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="overcomplete",
         summary="NMF variants and sparse autoencoders of the package Overcomplete; response: the code",
+        definition=(
+            "Methods of the package Overcomplete. Factorisations (nmf, semi_nmf, convex_nmf): a ~ "
+            "w D with weights w >= 0; the response is the weight w_k that minimises ||a - w D||, "
+            "solved for each image on its own, in the activation's unit. Autoencoders (sae, "
+            "topk_sae, batch_topk_sae, jump_sae, ra_sae): x ~ z D with codes z >= 0 of the "
+            "standardised activation x; the response is z_k ||d_k||, in units of the fit split's "
+            "scale. The direction is d_k, row k of D, scaled to unit norm."
+        ),
         params=Params,
         headline=("method", "k"),
         fit=fit,
@@ -58,5 +67,6 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         inputs=inputs,
         citation="Fel et al. (2025), Archetypal SAE: adaptive and stable dictionary learning for "
         "concept extraction in large vision models",
+        bibtex=FEL2025,
         licence="MIT (Overcomplete)",
     )

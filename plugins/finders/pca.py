@@ -15,6 +15,7 @@ from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 from ._orientation import positive_skew_signs, principal_components
 
 if TYPE_CHECKING:
@@ -63,8 +64,16 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="pca",
         summary="principal components, oriented to positive skew; response: centred projection",
+        definition=(
+            "The directions are the principal components v_k of the fit split's activations, "
+            "orthonormal, by falling variance; components without variance are left out. The "
+            "response of an image with activation a is the projection (a - m) . v_k, m being the "
+            "mean of the fit split, in the activation's unit. A component has no sign of its own: "
+            "each is oriented so that its responses over the fit split are positively skewed."
+        ),
         params=Params,
         fit=fit,
         encode=encode,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
+        bibtex=KLINDT2023,
     )

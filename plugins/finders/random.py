@@ -49,6 +49,12 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="random",
         summary="K random unit vectors (a control); response: projection of the activation",
+        definition=(
+            "A control: K vectors v_k drawn uniformly from the unit sphere of the activation "
+            "space (normal numbers scaled to unit norm). The response of an image with activation "
+            "a to direction k is the projection a . v_k, in the activation's unit; a is not "
+            "centred, which would change no order of images. Nothing is fitted."
+        ),
         params=Params,
         headline=("k",),
         fit=fit,

@@ -23,6 +23,7 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
+from .._bibliography import SHARKEY2022  # noqa: TID252 - works under both names
 from ._autoencoder import (
     Weights,
     backward,
@@ -118,10 +119,18 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="sae",
         summary="sparse autoencoder, overcomplete, ReLU, L1; response: the hidden activation",
+        definition=(
+            "With x the activation less the fit split's mean, over one scale for all neurons: h = "
+            "relu(E x + b_e), y = D h + b_d, trained by Adam to minimise the mean over images of "
+            "||x - y||^2 + l1 sum over k of h_k, with Z hidden units and decoder vectors d_k of "
+            "unit norm. The direction is d_k, what hidden unit k adds to the activation; the "
+            "response is h_k >= 0, in units of that scale."
+        ),
         params=Params,
         headline=("z", "l1"),
         fit=fit,
         encode=encode,
         citation="Sharkey, Braun & Millidge (2022), Taking features out of superposition with sparse "
         "autoencoders",
+        bibtex=SHARKEY2022,
     )

@@ -27,6 +27,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
+from .._bibliography import MAIRAL2009, ZOU2006, entries  # noqa: TID252 - works under both names
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
@@ -148,10 +149,19 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="sparse_pca",
         summary="components of few neurons, oriented to positive skew; response: the weight",
+        definition=(
+            "With X the fit split's centred activations over s sqrt(n), s^2 being the neurons' mean "
+            "variance: min over U, V of 1/2 ||X - U V||^2 + alpha sum |V| with columns of U of norm at "
+            "most 1. The direction is the component v_k, of few neurons, then scaled to unit norm. The "
+            "responses of an image with activation a are the weights (a - m) V^T (V V^T + ridge 1)^-1 "
+            "of the components in its best description by all of them, in the activation's unit. Each "
+            "component is oriented so that its responses over the fit split are positively skewed."
+        ),
         params=Params,
         headline=("k",),
         fit=fit,
         encode=encode,
         citation="Zou, Hastie & Tibshirani (2006), Sparse principal component analysis; Mairal et al. "
         "(2009), Online dictionary learning for sparse coding",
+        bibtex=entries(ZOU2006, MAIRAL2009),
     )

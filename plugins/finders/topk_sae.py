@@ -26,6 +26,7 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
+from .._bibliography import GAO2024  # noqa: TID252 - works under both names
 from ._autoencoder import (
     ROWS,
     Weights,
@@ -179,9 +180,19 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     yield FinderSpec(
         name="topk_sae",
         summary="sparse autoencoder, the k largest hidden units active; response: the code",
+        definition=(
+            "With x the activation less the fit split's mean, over one scale for all neurons: h = "
+            "relu(TopK(E x + b_e)), which keeps an image's k largest of Z values and puts 0 for "
+            "the others, and y = D h + b_d, trained by Adam to minimise the mean of ||x - y||^2 "
+            "plus a loss (weight `revive`) that brings back units without activation. The "
+            "direction is the decoder vector d_k of unit norm; the response is the code h_k >= 0, "
+            "0 for every image in which unit k is not among the k largest, in units of that "
+            "scale."
+        ),
         params=Params,
         headline=("z", "k"),
         fit=fit,
         encode=encode,
         citation="Gao et al. (2024), Scaling and evaluating sparse autoencoders",
+        bibtex=GAO2024,
     )

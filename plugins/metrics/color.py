@@ -13,6 +13,7 @@ from iibench import hookimpl
 from iibench.rgb import check_rgb
 from iibench.specs import MetricSpec, NoParams, Resources
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
@@ -46,11 +47,19 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="color",
             summary="minus the Euclidean distance of the images' mean RGB colours",
+            definition=(
+                "m(x) is the mean over all pixels of the image's RGB values in [0, 1], one number per "
+                "channel. Similarity = -||m(x) - m(y)||, the Euclidean distance of the two mean "
+                "colours: 0 for equal means, -sqrt(3) for black and white; larger is more alike. "
+                "Images are compared at their own size; where the colours stand in the image plays no "
+                "part."
+            ),
             load=load,
             distance="euclidean",
             range="[-sqrt(3), 0]",
             level="low",
             citation="Klindt et al. 2023 (arXiv 2310.11431), Sec. 2.2",
+            bibtex=KLINDT2023,
             golden=(
                 different("color", -0.4031540, 1e-6, SOURCE),
                 moved("color", -0.0141257, 1e-6, SOURCE),

@@ -17,6 +17,7 @@ from iibench import hookimpl
 from iibench.rgb import check_rgb
 from iibench.specs import MetricSpec, NoParams, Resources
 
+from .._bibliography import SHARMA2005  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
@@ -65,10 +66,18 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="color_lab",
             summary="minus the CIEDE2000 difference of the images' mean CIELAB colours",
+            definition=(
+                "Every pixel is converted from sRGB to CIELAB (white point D65, 2 degree observer), "
+                "and L*, a* and b* are averaged over the image. Similarity = -CIEDE2000 of the two "
+                "means, in (-inf, 0]; 0 for equal means, and a difference of about 1 can just be "
+                "noticed. Larger is more alike. Images are compared at their own size; where the "
+                "colours stand in the image plays no part."
+            ),
             load=load,
             distance="own",
             level="low",
             citation="Sharma, Wu and Dalal 2005, The CIEDE2000 Color-Difference Formula",
+            bibtex=SHARMA2005,
             golden=(
                 different("color_lab", -19.1792276, 1e-4, SOURCE),
                 moved("color_lab", -0.5778043, 1e-4, SOURCE),

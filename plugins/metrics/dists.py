@@ -20,6 +20,7 @@ from iibench import hookimpl
 from iibench.errors import AssetError
 from iibench.specs import AssetFile, AssetSpec, MetricSpec, Resources
 
+from .._bibliography import DING2020  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 from ._lpips_backbones import BACKBONES, backbone
 
@@ -76,6 +77,16 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="dists",
             summary="minus DISTS, the distance of structure and texture in VGG16's feature maps",
+            definition=(
+                "The maps compared are the image itself and those after each of VGG16's five stages, "
+                "with L2 pooling in place of max pooling. For channel c of stage k, with means mu, "
+                "variances s^2 and covariance s_xy of the two images' maps: l = (2 mu_x mu_y + 1e-6) "
+                "/ (mu_x^2 + mu_y^2 + 1e-6) and s = (2 s_xy + 1e-6) / (s_x^2 + s_y^2 + 1e-6). "
+                "Similarity = -DISTS = sum over k, c of (alpha_kc l + beta_kc s) - 1, with learned "
+                "weights that add up to 1: 0 for equal images, down to -1.13; larger is more alike. "
+                "Images are compared at their own size unless `resize` is given (at least 17 x 17 "
+                "pixels)."
+            ),
             params=Params,
             load=load,
             distance="own",
@@ -87,6 +98,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
                 "Ding et al. 2020, Image Quality Assessment: Unifying Structure and Texture "
                 "Similarity"
             ),
+            bibtex=DING2020,
             licence="MIT (DISTS-pytorch), BSD-3-Clause (torchvision)",
             golden=(
                 different("dists", -0.4632499, 1e-5, SOURCE),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from iibench import hookimpl
 from iibench.specs import MetricSpec, Resources
 
+from .._bibliography import FU2023  # noqa: TID252 - works under both names
 from ._dreamsim import SIDE, build, package
 from ._dreamsim_demo import GOLDEN
 from ._dreamsim_files import DINO, DINOV2, VARIANTS, read_network, unpacked
@@ -65,6 +66,13 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="dreamsim",
             summary="1 - DreamSim, the distance trained on people's choices; sees layout and meaning",
+            definition=(
+                "Images are resized to 224 x 224 pixels (antialiased bicubic) and go through vision "
+                "transformers that were fine-tuned on people's choices between similar scenes; the "
+                "features of all networks of the variant are joined, their mean is taken off, and "
+                "they are scaled to unit norm: e(x). Similarity = e(x) . e(y) = 1 - DreamSim, a "
+                "cosine in [-1, 1]; 1 for equal images, larger is more alike."
+            ),
             params=Params,
             load=load,
             distance="cosine",
@@ -76,6 +84,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
                 "Fu et al. 2023, DreamSim: Learning New Dimensions of Human Visual Similarity using "
                 "Synthetic Data"
             ),
+            bibtex=FU2023,
             licence="MIT (dreamsim)",
             golden=GOLDEN,
         )

@@ -67,6 +67,13 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="embedding",
             summary="cosine of the activations of any registered network's layer",
+            definition=(
+                "a(x) is the activation of the chosen layer of the chosen network for image x, pooled "
+                "over positions as `pool` says; with `center` the mean over neurons is taken off. "
+                "Similarity = a(x) . a(y) / (|a(x)| |a(y)|), the cosine, in [-1, 1] (a correlation "
+                "with `center`; never below 0 for rectified activations without it); larger is more "
+                "alike. Images are resized and normalised as that network wants them."
+            ),
             params=Params,
             headline=("model", "layer"),
             load=load,

@@ -15,6 +15,8 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.specs import MetricSpec, NoParams, Resources
 
+from .._bibliography import BHATTACHARYYA1946  # noqa: TID252 - works under both names
+
 if TYPE_CHECKING:
     import torch
 
@@ -68,6 +70,12 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="human_label",
             summary="overlap of the names that people gave the two images",
+            definition=(
+                "p_c is the share of people who gave an image the name c, as its dataset records it. "
+                "Similarity = sum over c of sqrt(p_c q_c), the Bhattacharyya coefficient of the two "
+                "images' shares p and q, in [0, 1]: 1 for equal shares, 0 where no name was given to "
+                "both; larger is more alike. The pixels play no part."
+            ),
             load=load,
             distance="cosine",
             input="names",
@@ -76,5 +84,6 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
             citation=(
                 "Bhattacharyya 1946, On a Measure of Divergence between Two Multinomial Populations"
             ),
+            bibtex=BHATTACHARYYA1946,
         )
     ]

@@ -10,6 +10,8 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.specs import MetricSpec, NoParams, Resources
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+
 if TYPE_CHECKING:
     import torch
 
@@ -47,11 +49,17 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="label",
             summary="1 if the two images bear the same label, else 0",
+            definition=(
+                "Similarity = 1 where the two images bear the same class label in the dataset, else "
+                "0; larger is more alike. The pixels play no part, so that of an image and itself is "
+                "1. Datasets without labels are skipped."
+            ),
             load=load,
             distance="equal",
             input="labels",
             range="{0, 1}",
             level="high",
             citation="Klindt et al. 2023 (arXiv 2310.11431), Sec. 2.2",
+            bibtex=KLINDT2023,
         )
     ]

@@ -17,6 +17,7 @@ from annotated_types import Ge
 from iibench import hookimpl
 from iibench.specs import EmbeddingMetric, MetricSpec, Resources
 
+from .._bibliography import ZHANG2018  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 from ._lpips_backbones import BACKBONES, backbone
 from ._lpips_embedding import TAPS, build
@@ -71,6 +72,16 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="lpips",
             summary="minus LPIPS v0.1, the learned perceptual distance; lpips[l] is tap l alone",
+            definition=(
+                "f_l(x) are the features of tap l of an ImageNet network (AlexNet by default), scaled "
+                "to unit norm over channels at each of H_l W_l positions. LPIPS(x, y) = sum over taps "
+                "l of 1 / (H_l W_l) sum over positions and channels c of w_lc (f_lc(x) - f_lc(y))^2 "
+                "with learned weights w >= 0. Similarity = -LPIPS, in (-inf, 0]: 0 for equal images, "
+                "larger is more alike; `lpips[l]` is the summand of tap l alone. RGB in [0, 1] "
+                "becomes [-1, 1] (with `input: paper2310` it is first normalised by CIFAR-10's "
+                "statistics, as the paper's code did). Images are compared at their own size unless "
+                "`resize` is given, and values of different sizes do not compare."
+            ),
             params=Params,
             load=load,
             distance="squared_euclidean",
@@ -82,6 +93,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
                 "Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a "
                 "Perceptual Metric"
             ),
+            bibtex=ZHANG2018,
             licence="BSD-2-Clause (lpips)",
             golden=(
                 different("lpips", -0.5961575, 1e-5, SOURCE),

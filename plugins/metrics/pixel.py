@@ -19,6 +19,7 @@ from iibench import hookimpl
 from iibench.rgb import check_rgb
 from iibench.specs import MetricSpec, Resources
 
+from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
@@ -63,6 +64,13 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="pixel",
             summary="minus the root mean square difference of the images' RGB values",
+            definition=(
+                "Similarity = -sqrt(mean over pixels and channels of (x - y)^2) with RGB in [0, 1]: "
+                "minus the root mean square difference, which is the Euclidean distance of the images "
+                "as vectors over the root of the number of values. It lies in [-1, 0], 0 for equal "
+                "images, -1 for black and white; larger is more alike. Images are compared at their "
+                "own size unless `resize` is given."
+            ),
             params=Params,
             load=load,
             distance="euclidean",
@@ -70,6 +78,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
             range="[-1, 0]",
             level="low",
             citation="Klindt et al. 2023 (arXiv 2310.11431), released code",
+            bibtex=KLINDT2023,
             golden=(
                 different("pixel", -0.4062253, 1e-6, SOURCE),
                 moved("pixel", -0.1533231, 1e-6, SOURCE),

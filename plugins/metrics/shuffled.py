@@ -75,6 +75,13 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="shuffled",
             summary="control at chance: minus the distance of random vectors, one per picture",
+            definition=(
+                "A control that means nothing. v(x) is a vector of `dimension` numbers from the "
+                "standard normal distribution, drawn by a generator that the SHA-256 of the image's "
+                "8-bit pixels, its size and `seed` decide. Similarity = -||v(x) - v(y)||, in (-inf, "
+                "0]: 0 for equal pictures, arbitrary for all others. A score that it reaches is "
+                "chance."
+            ),
             params=Params,
             load=load,
             distance="euclidean",

@@ -29,6 +29,7 @@ from iibench.errors import CaseError
 from iibench.rgb import check_rgb
 from iibench.specs import MetricSpec, Resources
 
+from .._bibliography import WANG2004  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 from ._rows import HEAD, image_size, rows_of
 
@@ -154,6 +155,14 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="ssim",
             summary="structural similarity within small windows, mean over windows and channels",
+            definition=(
+                "In each window that lies inside the image, for each channel, with means m, variances "
+                "v and covariance c of the two images' pixels (RGB in [0, 1]): (2 m_x m_y + 0.01^2) "
+                "(2 c + 0.03^2) / ((m_x^2 + m_y^2 + 0.01^2) (v_x + v_y + 0.03^2)). Similarity is the "
+                "mean over windows and channels, in [-1, 1]: 1 for equal images, larger is more "
+                "alike. Windows are 7 x 7 pixels with equal weights, or 11 x 11 with Gaussian ones "
+                "(`window`). Images are compared at their own size unless `resize` is given."
+            ),
             params=Params,
             load=load,
             distance="own",
@@ -164,6 +173,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
                 "Wang et al. 2004, Image Quality Assessment: From Error Visibility to Structural "
                 "Similarity"
             ),
+            bibtex=WANG2004,
             golden=(
                 different("ssim", 0.1389129, 1e-6, SOURCE),
                 moved("ssim", 0.2521220, 1e-6, SOURCE),

@@ -22,6 +22,7 @@ from iibench import hookimpl
 from iibench.errors import AssetError
 from iibench.specs import AssetFile, AssetSpec, MetricSpec, Resources
 
+from .._bibliography import GHILDYAL2022  # noqa: TID252 - works under both names
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
@@ -99,6 +100,15 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
         MetricSpec(
             name="stlpips",
             summary="minus shift-tolerant LPIPS; stlpips[l] is tap l alone",
+            definition=(
+                "LPIPS on networks that hardly notice a shift: AlexNet (by default) or VGG16 with "
+                "each stride replaced by a blur that is sampled at every second pixel, and with "
+                "learned weights w of their own. ST-LPIPS(x, y) = sum over taps l of 1 / (H_l W_l) "
+                "sum over positions and channels c of w_lc (f_lc(x) - f_lc(y))^2, f_l being the "
+                "features of tap l scaled to unit norm over channels. Similarity = -ST-LPIPS, in "
+                "(-inf, 0]: 0 for equal images, larger is more alike; `stlpips[l]` is the summand of "
+                "tap l alone. Images are compared at their own size unless `resize` is given."
+            ),
             params=Params,
             load=load,
             distance="squared_euclidean",
@@ -107,6 +117,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
             level="mid",
             assets=tuple(WEIGHTS.values()),
             citation="Ghildyal and Liu 2022, Shift-tolerant Perceptual Similarity Metric",
+            bibtex=GHILDYAL2022,
             licence="BSD-2-Clause (stlpips_pytorch)",
             golden=(
                 different("stlpips", -0.5118450, 1e-5, SOURCE),

@@ -115,6 +115,12 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name="checkpoint",
             summary="a network of your own: a function that builds it, and a file with its weights",
+            definition=(
+                "A network of the user's own: the function `factory` builds it, and the state dict "
+                "`weights` is loaded into it (without one it keeps what the factory gives). Images "
+                "are resized to `size` pixels where that is given and enter as (RGB - mean) / std "
+                "with RGB in [0, 1]."
+            ),
             params=Params,
             load=load,
         )

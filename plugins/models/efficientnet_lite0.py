@@ -27,6 +27,7 @@ from iibench.specs import (
     Resources,
 )
 
+from .._bibliography import TAN2019  # noqa: TID252 - works under both names
 from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
 
@@ -115,6 +116,11 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name=NAME,
             summary="EfficientNet-Lite0 with ImageNet weights out of an installed package",
+            definition=(
+                "EfficientNet-Lite0 with ImageNet weights that were converted from the TensorFlow "
+                "checkpoint, out of an installed package. Images are resized to 224 pixels and enter "
+                "as (255 x - 127) / 128 with RGB in [0, 1], as the checkpoint was trained."
+            ),
             params=Params,
             load=load,
             assets=(WEIGHTS,),
@@ -122,6 +128,7 @@ def iibench_register_models() -> Iterable[ModelSpec]:
                 "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural "
                 "Networks"
             ),
+            bibtex=TAN2019,
             licence="Apache-2.0",
         )
     ]

@@ -24,6 +24,7 @@ from iibench import hookimpl
 from iibench.errors import UsageError, unknown_name
 from iibench.specs import LayerSpec, LoadedModel, ModelSpec, Resources
 
+from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
 from ._imi_layers import all_layers, study_layers
 from ._imi_networks import NETWORKS
 
@@ -104,6 +105,13 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name="imi",
             summary="the networks whose units people judged in Zimmermann et al. 2023",
+            definition=(
+                "One of the nine networks whose units people judged in the IMI study, by name after "
+                "the colon, with layers named as there (`layer1_0_conv2` of `imi:resnet50`). "
+                "Activations are signed, before any ReLU, and averaged over positions (or tokens). "
+                "Images of any size are resized to the square that the study cut out, 224 pixels (229 "
+                "for GoogLeNet)."
+            ),
             params=Params,
             load=load,
             variants=variants,
@@ -111,6 +119,7 @@ def iibench_register_models() -> Iterable[ModelSpec]:
                 "Zimmermann, Klein and Brendel 2023, Scale Alone Does not Improve Mechanistic "
                 "Interpretability in Vision Models"
             ),
+            bibtex=ZIMMERMANN2023,
             licence="code and weights as their libraries and authors state for each",
         )
     ]

@@ -21,6 +21,10 @@ from iibench import hookimpl
 from iibench.errors import UsageError
 from iibench.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources
 
+from .._bibliography import (  # noqa: TID252 - works under both names
+    KRIZHEVSKY2014,
+    SIMONYAN2015,
+)
 from ..metrics._lpips_backbones import BACKBONES, backbone  # noqa: TID252 - works under both names
 from ._loading import frozen, load_strictly, seeded, versions_sha256
 
@@ -45,6 +49,7 @@ class Backbone:
     convolutions: tuple[int, ...]
     pools: tuple[int, ...]
     citation: str
+    bibtex: str
 
 
 NETWORKS = {
@@ -55,6 +60,7 @@ NETWORKS = {
         (1, 1, 1, 1, 1),
         (1, 2, 5),
         "Krizhevsky 2014, One weird trick for parallelizing convolutional neural networks",
+        KRIZHEVSKY2014,
     ),
     "vgg16_features": Backbone(
         "vgg",
@@ -64,6 +70,7 @@ NETWORKS = {
         (1, 2, 3, 4, 5),
         "Simonyan and Zisserman 2015, Very Deep Convolutional Networks for Large-Scale Image "
         "Recognition",
+        SIMONYAN2015,
     ),
 }
 
@@ -141,10 +148,17 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name=name,
             summary=f"{network.title}'s convolutions with ImageNet weights, as LPIPS uses them",
+            definition=(
+                "The convolutions (`features`) of the network with the ImageNet weights that LPIPS "
+                "uses, or random ones; there is no classifier. Images are resized to 224 pixels (or "
+                "`size`; null keeps them as they are) and normalised by ImageNet's mean and standard "
+                "deviation."
+            ),
             params=Params,
             load=partial(load, name),
             assets=(BACKBONES[network.net],),
             citation=network.citation,
+            bibtex=network.bibtex,
             licence="BSD-3-Clause (torchvision)",
         )
         for name, network in NETWORKS.items()

@@ -21,6 +21,7 @@ from iibench import hookimpl
 from iibench.errors import AssetError, UsageError, unknown_name
 from iibench.specs import LoadedModel, ModelSpec, Preprocess, Resources
 
+from .._bibliography import ILHARCO2021, RADFORD2021, entries  # noqa: TID252 - works under both names
 from ._hub import HubWeights, hub_file
 from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
@@ -190,6 +191,12 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name="open_clip",
             summary="the image towers of open_clip's networks with published, random or own weights",
+            definition=(
+                "The image tower of a network of the package open_clip, by architecture after the "
+                "colon; `pretrained` names the published weights, random ones or a state dict of the "
+                "user's own. There is no text tower. Images are resized to the tower's size and "
+                "normalised as the weights want it."
+            ),
             params=Params,
             load=load,
             variants=variants,
@@ -197,6 +204,7 @@ def iibench_register_models() -> Iterable[ModelSpec]:
                 "Ilharco et al. 2021, OpenCLIP; Radford et al. 2021, Learning Transferable Visual "
                 "Models From Natural Language Supervision"
             ),
+            bibtex=entries(ILHARCO2021, RADFORD2021),
             licence="MIT (code); weights as open_clip states for each",
         )
     ]

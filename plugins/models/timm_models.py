@@ -19,6 +19,7 @@ from iibench import hookimpl
 from iibench.errors import AssetError, UsageError, unknown_name
 from iibench.specs import AssetFile, AssetSpec, LoadedModel, ModelSpec, Preprocess, Resources
 
+from .._bibliography import WIGHTMAN2019  # noqa: TID252 - works under both names
 from ._hub import HubWeights, hub_file
 from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
@@ -188,10 +189,17 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name="timm",
             summary="timm's image networks with their published, random or own weights",
+            definition=(
+                "A network of the package timm, by name after the colon, with the published weights "
+                "of that name, random ones, or a state dict of the user's own. Images are resized to "
+                "the size of timm's configuration of the weights and normalised by its mean and "
+                "standard deviation."
+            ),
             params=Params,
             load=load,
             variants=variants,
             citation="Wightman 2019, PyTorch Image Models",
+            bibtex=WIGHTMAN2019,
             licence="Apache-2.0 (code); weights as timm states for each",
         )
     ]

@@ -24,6 +24,7 @@ from iibench import hookimpl
 from iibench.errors import AssetError, UsageError, unknown_name
 from iibench.specs import LoadedModel, ModelSpec, Preprocess, Resources
 
+from .._bibliography import TORCHVISION  # noqa: TID252 - works under both names
 from ._state import read_state
 
 if TYPE_CHECKING:
@@ -200,10 +201,17 @@ def iibench_register_models() -> Iterable[ModelSpec]:
         ModelSpec(
             name="torchvision",
             summary="torchvision's classification networks with ImageNet, random or own weights",
+            definition=(
+                "A classification network of torchvision, by name after the colon, with torchvision's "
+                "best ImageNet weights by default, random ones, or a state dict of the user's own. "
+                "Images are resized to the size that the weights were trained for (224 where there is "
+                "none, or `size`) and normalised as they want it."
+            ),
             params=Params,
             load=load,
             variants=variants,
             citation="torchvision",
+            bibtex=TORCHVISION,
             licence="BSD-3-Clause (code); weights as torchvision states for each",
         )
     ]
