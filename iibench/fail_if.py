@@ -21,7 +21,7 @@ from iibench.case_comparison import CaseComparison, mean_of
 from iibench.comparison import RunComparison
 from iibench.errors import UsageError, nearest
 from iibench.records import CaseReport, Report
-from iibench.suite.labels import format_value, read_label, read_value, split_outside
+from iibench.suite.labels import format_value, outside, read_label, read_value, split_outside
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -187,19 +187,10 @@ def _nothing(condition: Condition, found: RunComparison, named: set[str]) -> str
 
 def _split(text: str) -> tuple[str, str, str]:
     """(left side, operator, right side): at the first operator outside of brackets and quotes."""
-    depth, quoted, i = 0, False, 0
-    while i < len(text):
-        char = text[i]
-        if quoted and char == "\\":
-            i += 1
-        elif char == '"':
-            quoted = not quoted
-        elif not quoted:
-            depth += (char == "[") - (char == "]")
-            op = next((op for op in OPERATORS if depth == 0 and text.startswith(op, i)), None)
-            if op is not None:
-                return text[:i], op, text[i + len(op) :]
-        i += 1
+    for i in outside(text):
+        op = next((op for op in OPERATORS if text.startswith(op, i)), None)
+        if op is not None:
+            return text[:i], op, text[i + len(op) :]
     raise UsageError(
         f"{OPTION} {text!r}: found no operator ({' '.join(OPERATORS)}); expected {EXPECTED}"
     )

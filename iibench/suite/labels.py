@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +75,17 @@ def join_label(name: str, items: Sequence[str]) -> str:
 
 def split_outside(text: str, separator: str) -> list[str]:
     """`text` at each separator that stands neither in brackets nor in double quotes."""
-    pieces, depth, quoted, start, i = [], 0, False, 0, 0
+    pieces, start = [], 0
+    for i in outside(text):
+        if text[i] == separator:
+            pieces.append(text[start:i])
+            start = i + 1
+    return [*pieces, text[start:]]
+
+
+def outside(text: str) -> Iterator[int]:
+    """Positions of the characters that stand neither in brackets nor in double quotes."""
+    depth, quoted, i = 0, False, 0
     while i < len(text):
         char = text[i]
         if quoted and char == "\\":
@@ -84,11 +94,9 @@ def split_outside(text: str, separator: str) -> list[str]:
             quoted = not quoted
         elif not quoted:
             depth += (char == "[") - (char == "]")
-            if char == separator and depth == 0:
-                pieces.append(text[start:i])
-                start = i + 1
+            if depth == 0:
+                yield i
         i += 1
-    return [*pieces, text[start:]]
 
 
 def read_label(text: str) -> Written:
