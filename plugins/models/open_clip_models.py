@@ -29,7 +29,7 @@ from ._state import read_state
 if TYPE_CHECKING:
     import torch
 
-EXTRA = "open_clip"
+EXTRA = "open-clip"
 #: What open_clip's repositories on the Hugging Face Hub call their weights, the one to prefer first.
 FILENAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 #: As small as open_clip makes a text tower, which is not kept.

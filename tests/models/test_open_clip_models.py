@@ -15,8 +15,8 @@ from iibench.plugins import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models.open_clip_models import Params, load, variants
 
-open_clip = pytest.importorskip("open_clip", reason="needs iibench[open_clip]")
-hub = pytest.importorskip("huggingface_hub", reason="needs iibench[open_clip]")
+open_clip = pytest.importorskip("open_clip", reason="needs iibench[open-clip]")
+hub = pytest.importorskip("huggingface_hub", reason="needs iibench[open-clip]")
 
 OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SMALL = "PE-Core-T-16-384"  # the smallest with published weights
@@ -232,7 +232,7 @@ def test_mistakes_are_named(offline, params, message):
 
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch, offline):
     monkeypatch.setitem(sys.modules, "open_clip", None)  # as if it were not installed
-    with pytest.raises(AssetError, match=r"package open_clip.*pip install 'iibench\[open_clip\]'"):
+    with pytest.raises(AssetError, match=r"package open_clip.*pip install 'iibench\[open-clip\]'"):
         load(Params("ViT-B-32"), "visual", offline)
 
 
