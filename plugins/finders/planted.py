@@ -117,14 +117,13 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
 
     if problem := mismatch(A, true_directions(params, A.shape[1])):
         raise CaseError(f"planted: {problem}")
+    if params.response == "cosine":
+        exact = A.astype(np.float64)  # the square of a tiny float32 is none
+        norms = np.linalg.norm(exact, axis=1, keepdims=True)
+        unit = np.divide(exact, norms, out=np.zeros_like(exact), where=norms > 0)
+        return np.ascontiguousarray(unit @ directions.vectors.T, dtype=np.float32)
     responses = np.ascontiguousarray(A @ directions.vectors.T, dtype=np.float32)
-    if params.response == "projection":
-        return responses
-    if params.response == "rectified":
-        return np.maximum(responses, 0)
-    norms = np.linalg.norm(A, axis=1, keepdims=True)
-    cosines: FloatArray = np.divide(responses, norms, out=np.zeros_like(responses), where=norms > 0)
-    return cosines
+    return responses if params.response == "projection" else np.maximum(responses, 0)
 
 
 @hookimpl
