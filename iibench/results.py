@@ -191,10 +191,9 @@ class Run:
 
     def sparseness(self) -> dict[tuple[str, str, str, str], float]:
         """(dataset, model, layer, finder) labels -> mean lifetime sparseness of its directions."""
-        means = (
-            self.directions().groupby(list(STEM), observed=True, sort=False)["sparseness"].mean()
-        )
-        return {tuple(map(str, stem)): float(mean) for stem, mean in means.items()}  # type: ignore
+        groups = self.directions().groupby(list(STEM), observed=True, sort=False)
+        rows = groups["sparseness"].mean().reset_index().to_numpy().tolist()
+        return {(str(d), str(m), str(y), str(f)): float(mean) for d, m, y, f, mean in rows}
 
     def images(self) -> dict[tuple[str, int], bytes]:
         """(dataset label, image index) -> PNG or JPEG, for the images that the page shows."""

@@ -20,7 +20,6 @@ from iibench.bootstrap import RESAMPLES as RESAMPLES
 from iibench.bootstrap import SEED as SEED
 from iibench.bootstrap import interval, resampled_means
 from iibench.records import Summary
-from iibench.sign_flips import sign_flip_p
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, IntArray
@@ -151,46 +150,16 @@ def holm(pvalues: Sequence[float] | DoubleArray) -> DoubleArray:
     return adjusted
 
 
-def rank_intervals(
-    samples: Sequence[DoubleArray],
-    alpha: float = 0.05,
-    units: Sequence[object | None] | None = None,
-) -> list[tuple[int, int] | None]:
-    """(best, worst) rank that each of the samples can have, larger values ranking first.
-
-    A sample's best rank is 1 + the number of samples that are separably above it (see `separations`),
-    its worst the number of samples minus those separably below. Samples without a value have no rank
-    (None) and do not count.
-    """
-    ranked = [len(_scored(x)) > 0 for x in samples]
-    return ranks_left_open(separations(samples, alpha, units), ranked)
-
-
-def separations(
-    samples: Sequence[DoubleArray],
-    alpha: float = 0.05,
-    units: Sequence[object | None] | None = None,
-) -> IntArray:
+def separations(samples: Sequence[DoubleArray], alpha: float = 0.05) -> IntArray:
     """(m, m): 1 where sample i is separably above sample j, -1 below, 0 where neither.
 
-    Every pair is tested, Holm-corrected over all pairs: a paired sign-flip test where both samples are
-    scores of the same units in the same order, Mann-Whitney otherwise. `units`: what names the set of
-    units of each sample, None (or no list) where it is shared with no other. A sample without a value
-    is separable from none.
+    Mann-Whitney tests of every pair, Holm-corrected over all pairs. A sample without a value is
+    separable from none.
     """
-    names = list(units) if units is not None else [None] * len(samples)
-    ranked = [i for i, x in enumerate(samples) if len(_scored(x))]
+    scored = [_scored(x) for x in samples]
+    ranked = [i for i, x in enumerate(scored) if len(x)]
     pairs = [(a, b) for i, a in enumerate(ranked) for b in ranked[i + 1 :]]
-    shared = [
-        (a, b)
-        for a, b in pairs
-        if names[a] is not None and names[a] == names[b] and len(samples[a]) == len(samples[b])
-    ]
-    of_pairs = dict(zip(shared, _paired_tests(samples, shared), strict=True))
-    tests = [
-        of_pairs.get((a, b)) or mann_whitney(_scored(samples[a]), _scored(samples[b]))
-        for a, b in pairs
-    ]
+    tests = [mann_whitney(scored[a], scored[b]) for a, b in pairs]
     adjusted = holm([p for p, _ in tests])
     found = np.zeros((len(samples), len(samples)), np.int64)
     for (a, b), (_, effect), p in zip(pairs, tests, adjusted, strict=True):
@@ -200,24 +169,12 @@ def separations(
     return found
 
 
-def _paired_tests(
-    samples: Sequence[DoubleArray], pairs: Sequence[tuple[int, int]]
-) -> list[tuple[float, float]]:
-    """(sign-flip p; 1 or 0 where the first's mean over the units scored in both is above or below the
-    second's, 1/2 where it is the same) of each pair of samples of the same units."""
-    if not pairs:
-        return []
-    # a unit that is unscored on one side, and padding, count as unchanged: they alter no p
-    differences = np.zeros((max(len(samples[a]) for a, _ in pairs), len(pairs)))
-    for i, (a, b) in enumerate(pairs):
-        found = np.asarray(samples[a], np.float64) - np.asarray(samples[b], np.float64)
-        differences[: len(found), i] = np.nan_to_num(found, nan=0.0)
-    above = 0.5 + 0.5 * np.sign(differences.sum(axis=0))
-    return list(zip(sign_flip_p(differences).tolist(), above.tolist(), strict=True))
-
-
 def ranks_left_open(separated: IntArray, ranked: Sequence[bool]) -> list[tuple[int, int] | None]:
-    """(best, worst) rank that `separations` (m, m) leave to each sample; None where `ranked` says so."""
+    """(best, worst) rank that `separations` (m, m) leave to each sample, larger values ranking first.
+
+    The best is 1 + the number of samples separably above it, the worst their number minus those
+    separably below. Samples that are not `ranked` have no rank (None) and do not count.
+    """
     n = sum(ranked)
     return [
         (1 + int((row < 0).sum()), n - int((row > 0).sum())) if present else None

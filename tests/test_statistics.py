@@ -18,7 +18,7 @@ from iibench.statistics import (
     compare_pairs,
     holm,
     mann_whitney,
-    rank_intervals,
+    ranks_left_open,
     separations,
     summarise,
     tie_letters,
@@ -212,6 +212,10 @@ def test_holm_example() -> None:
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
 
 
+def rank_intervals(samples: list[np.ndarray]) -> list[tuple[int, int] | None]:
+    return ranks_left_open(separations(samples), [not np.isnan(x).all() for x in samples])
+
+
 def test_rank_intervals() -> None:
     rng = np.random.default_rng(1)
     low, high = rng.normal(0, 1, 200), rng.normal(5, 1, 200)
@@ -265,27 +269,3 @@ def test_separations_and_ranks_agree() -> None:
     assert not separated[3].any()
     assert rank_intervals(samples) == [(2, 3), (2, 3), (1, 1), None]
     assert tie_letters(separated, [2, 1, 0]) == {2: "a", 1: "b", 0: "b"}
-
-
-def test_units_that_are_unscored_on_one_side_count_for_no_paired_test() -> None:
-    rng = np.random.default_rng(8)
-    for n in (9, 50):
-        x = rng.normal(0, 1, n)
-        y = x + rng.normal(0.3, 0.6, n)
-        wide_x, wide_y = (np.append(v, end) for v, end in ((x, [5.0, np.nan]), (y, [np.nan, 9.0])))
-        for alpha in (1e-3, 0.01, 0.05, 0.3, 0.99):
-            np.testing.assert_array_equal(
-                separations([wide_x, wide_y], alpha, units=["a", "a"]),
-                separations([x, y], alpha, units=["a", "a"]),
-            )
-
-
-def test_samples_of_the_same_units_are_compared_in_pairs() -> None:
-    rng = np.random.default_rng(2)
-    x = rng.normal(0, 1, 40)
-    samples = [x, x + 0.01 + rng.normal(0, 0.005, 40), x[::-1] - 0.02]
-    assert not separations(samples).any()
-    paired = separations(samples, units=["a", "a", None])
-    assert paired[1, 0] == 1 and not paired[2].any()
-    assert rank_intervals(samples, units=["a", "a", None]) == [(2, 3), (1, 2), (1, 3)]
-    assert not separations(samples, units=["a", "b", None]).any()

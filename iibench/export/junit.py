@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 
 from iibench.export.escape import xml_text
 from iibench.export.tables import real
+from iibench.records import CaseReport
 
 if TYPE_CHECKING:
-    from iibench.records import CaseReport, Report, TrialReport, Verdict
+    from iibench.records import Report, Verdict
     from iibench.results import Run
 
 #: status of a case or an expectation -> the element that says so
@@ -79,12 +80,10 @@ def _case(suite: ElementTree.Element, report: Report) -> None:
 def _class_name(report: Report) -> str:
     """Where it was measured, with dots, which viewers fold into a tree; dots of labels become `_`."""
     parts = [report.dataset]
-    if hasattr(report, "model"):
-        case: CaseReport = report  # type: ignore[assignment]
-        parts += [case.model.label, case.layer]
+    if isinstance(report, CaseReport):
+        parts += [report.model.label, report.layer]
     else:
-        trials: TrialReport = report  # type: ignore[assignment]
-        parts.append(trials.evaluation.label)
+        parts.append(report.evaluation.label)
     return ".".join(part.replace(".", "_") for part in parts)
 
 
@@ -154,11 +153,10 @@ def _outcome(
 
 def _numbers(report: Report) -> dict[str, float]:
     """mean, low and high, as far as there are any; of an analysis, its measures of everything."""
-    if getattr(report, "is_analysis", False):
-        case: CaseReport = report  # type: ignore[assignment]
+    if isinstance(report, CaseReport) and report.is_analysis:
         named = {
             f"{measure.name}{suffix}": real(value)
-            for measure in case.measures
+            for measure in report.measures
             if not measure.group
             for suffix, value in (
                 ("", measure.value),

@@ -233,9 +233,11 @@ def _points(
     """Means with their intervals as error bars; a cell without a mean is a gap."""
     error: dict[str, Any] = {"array": [], "arrayminus": []}
     for row in (cell.row for cell in cells):
-        known = row.mean is not None and row.low is not None and row.high is not None
-        error["array"].append(compact(row.high - row.mean) if known else None)  # type: ignore[operator]
-        error["arrayminus"].append(compact(row.mean - row.low) if known else None)  # type: ignore[operator]
+        above, below = None, None
+        if row.mean is not None and row.low is not None and row.high is not None:
+            above, below = compact(row.high - row.mean), compact(row.mean - row.low)
+        error["array"].append(above)
+        error["arrayminus"].append(below)
     on_l0 = list(xs) != [cell.at[0] for cell in cells]
     columns = _columns(sweep, "y", len(sweep.over))
     return {

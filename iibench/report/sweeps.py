@@ -169,9 +169,11 @@ def sparsities(run: Run) -> dict[Stem, Sparsity]:
         k=("unit", "size"), l0=("positive", "sum"), dead=("dead", "sum"), lowest=("low", "min")
     )
     found: dict[Stem, Sparsity] = {}
-    for stem, numbers in table.iterrows():
-        k, l0, dead, lowest = (float(x) for x in numbers)
-        found[tuple(map(str, stem))] = Sparsity(int(k), l0, int(dead), lowest)  # type: ignore
+    for dataset, model, layer, finder, k, l0, dead, lowest in (
+        table.reset_index().to_numpy().tolist()
+    ):
+        stem = (str(dataset), str(model), str(layer), str(finder))
+        found[stem] = Sparsity(int(k), float(l0), int(dead), float(lowest))
     return found
 
 

@@ -7,6 +7,7 @@ x, the number of pairs with x_i > y_j, ties counting one half.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from iibench.errors import unknown_name
@@ -29,22 +30,9 @@ def judge(
     `dataset` or a case it needs was not run, was skipped, failed, or has no scored unit.
     """
     return [
-        Verdict(
-            text,
-            status,
-            detail,
-            dataset.label,
-            case,
-            against,
-            measure,
-            figure=expectation.figure,
-            published=expectation.published,
-            not_testable=bool(expectation.not_testable),
-        )
+        verdict
         for expectation in expectations
-        for text, (status, detail), case, against, measure in _verdicts(
-            expectation, reports, dataset
-        )
+        for verdict in _verdicts(expectation, reports, dataset)
     ]
 
 
@@ -69,19 +57,21 @@ def _wanted(expectation: Expectation) -> str:
 
 def _verdicts(
     expectation: Expectation, reports: Sequence[CaseReport], dataset: DatasetChoice
-) -> Iterator[tuple[str, Outcome, str | None, str | None, str]]:
-    text = sentence(expectation)
+) -> Iterator[Verdict]:
+    blank = Verdict(
+        sentence(expectation),
+        "skipped",
+        "",
+        dataset.label,
+        figure=expectation.figure,
+        published=expectation.published,
+        not_testable=bool(expectation.not_testable),
+    )
     if expectation.not_testable:
-        yield text, ("skipped", f"not testable here: {expectation.not_testable}"), None, None, ""
+        yield replace(blank, detail=f"not testable here: {expectation.not_testable}")
         return
     if full_label(dataset) != expectation.dataset:
-        yield (
-            text,
-            ("skipped", f"it is about {expectation.dataset}; {dataset.label} was used"),
-            None,
-            None,
-            "",
-        )
+        yield replace(blank, detail=f"it is about {expectation.dataset}; {dataset.label} was used")
         return
     places: dict[tuple[str, str], dict[str, CaseReport]] = {}
     for report in reports:
@@ -89,14 +79,21 @@ def _verdicts(
             places.setdefault((report.model.label, report.layer), {})[report.finder.label] = report
     if not places:
         wanted = f"{expectation.finder} on {expectation.on}"
-        yield text, ("skipped", f"{wanted} was not run in this selection of cases"), None, None, ""
+        yield replace(blank, detail=f"{wanted} was not run in this selection of cases")
         return
     for (model, layer), found in places.items():
         where = f" ({model}, {layer})" if len(places) > 1 else ""
         subject, other = found.get(expectation.finder), found.get(expectation.above or "")
-        measure = expectation.measure or (subject.headline if subject else "")
-        ids = [report.id if report else None for report in (subject, other)]
-        yield text + where, _outcome(expectation, found), ids[0], ids[1], measure
+        status, detail = _outcome(expectation, found)
+        yield replace(
+            blank,
+            text=blank.text + where,
+            status=status,
+            detail=detail,
+            case=subject.id if subject else None,
+            against=other.id if other else None,
+            measure=expectation.measure or (subject.headline if subject else ""),
+        )
 
 
 def _concerns(expectation: Expectation, report: CaseReport, dataset: DatasetChoice) -> bool:

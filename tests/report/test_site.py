@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from iibench.records import CaseReport, Section
 from iibench.report.site import groups, render_site, unique_names, write_site
 from iibench.results import Run
-from iibench.statistics import compare, holm, rank_intervals
+from iibench.statistics import compare, holm, ranks_left_open, separations
 
 from . import trial_runs
 from .conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
@@ -133,7 +133,7 @@ def test_methods_of_several_runs_are_ranked_together() -> None:
     page = Page(render_site(runs, Kept()))
     (group,) = of(groups(runs), "lpips")
     samples = [np.array(report.scores, float) for _, report in group.rows]
-    ranks = rank_intervals(samples)
+    ranks = ranks_left_open(separations(samples), [True] * len(samples))
     base = next(i for i, (_, r) in enumerate(group.rows) if r.id.split("/")[3] == "neurons")
     others = [i for i in range(len(samples)) if i != base]
     adjusted = holm([compare(samples[i], samples[base]).p or 1.0 for i in others])
