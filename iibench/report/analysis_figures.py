@@ -12,7 +12,7 @@ import numpy as np
 
 from iibench.details import Histogram, ImageMap, XYPlot
 from iibench.report.numbers import compact
-from iibench.report.plots import COLOURS, SYMBOLS, Figure
+from iibench.report.plots import COLOURS, SYMBOLS, TILTED, Figure
 
 if TYPE_CHECKING:
     from iibench.details import Axis, HeatMap, Series
@@ -233,6 +233,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.ticks:
         made["tickvals"] = [value for value, _ in axis.ticks]
         made["ticktext"] = [html.escape(name) for _, name in axis.ticks]
+        made |= TILTED
     return made
 
 

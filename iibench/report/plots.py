@@ -31,6 +31,8 @@ COLOURS = 7
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down")
 SVG_WIDTH, SVG_HEIGHT = 100, 20
+#: Names under an axis: they end at their tick, so that none runs out of the plot and is left out.
+TILTED = {"tickangle": -30, "ticklabeloverflow": "allow"}
 #: Units beyond the whiskers that a box shows at most, the furthest from the median.
 MOST_OUTLIERS = 400
 
@@ -183,6 +185,7 @@ def halves_figure(view: View, unit: str, look: Mapping[str, Look]) -> Figure | N
                 "showgrid": False,
                 "zeroline": False,
                 "title": {"text": "method: lower half left, upper half right"},
+                **TILTED,
             },
             "yaxis": {"title": {"text": _axis(view, unit)}, "zeroline": False},
         },
@@ -191,7 +194,7 @@ def halves_figure(view: View, unit: str, look: Mapping[str, Look]) -> Figure | N
         f"{view.evaluation} under {view.metric}: the units of each method, split at their median score; "
         "the lower half left and empty, the upper half right and filled. Compare lower halves with lower "
         "halves and upper with upper: does a method lead by its best units alone, or by all of them? "
-        "K-Means fitted anew on each half would be another analysis; these are the same units as above.",
+        "These are the units from above; the analysis split_half finds directions anew in each half.",
     )
 
 
