@@ -157,8 +157,7 @@ def _rows(
     order = sorted(range(len(rows)), key=lambda i: -_mean(rows[i]))
     letters = tie_letters(separated, order)
     for i, (row, case) in enumerate(zip(rows, passed, strict=True)):
-        stem = (case.dataset, case.model.label, case.layer, case.finder.label)
-        row |= {"tie_group": letters[i], "sparseness": sparseness.get(stem)}
+        row |= {"tie_group": letters[i], "sparseness": sparseness.get(case.stem)}
     neurons = ("diff_to_neurons", "diff_low", "diff_high", "p_value", "p_holm")
     _add(compared[BASELINE], rows, neurons, effect="effect")
     drawn = ("diff_to_random", "random_low", "random_high", "random_p_value", "random_p_holm")

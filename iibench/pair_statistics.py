@@ -42,8 +42,8 @@ def pair_spearman_resampled(
     """(B,) Spearman's rho of X and Y over the pairs, ranked anew in each resample (mid-ranks for ties).
 
     Values are first sorted into `classes` classes of equal size and ranked by class, which is exact where
-    there are no more distinct values than that, and otherwise moves rho by some 1 / classes^2. NaN where
-    one side is constant.
+    there are no more distinct values than that, and otherwise moves rho by a few times
+    1 / (classes sqrt(P)), P the number of pairs. NaN where one side is constant.
     """
     missing = np.isnan(x) | np.isnan(y)
     np.fill_diagonal(missing, True)

@@ -124,6 +124,11 @@ class CaseReport(Report):
     details_folder: str = ""
     details: Details | None = None
 
+    @property
+    def stem(self) -> tuple[str, str, str, str]:
+        """Labels of the dataset, model, layer and finder that its directions are of."""
+        return (self.dataset, self.model.label, self.layer, self.finder.label)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport(Report):

@@ -179,6 +179,11 @@ class Run:
         """One row per direction: dataset, model, layer, finder, unit; `low`, `high` and `counts` (40
         equal bins between them) of its responses to the evaluated images, `sparseness` and share
         `positive` of them (see responses.py). Empty for runs of schema version 1."""
+        return self._directions.copy()
+
+    @cached_property
+    def _directions(self) -> pd.DataFrame:
+        # the leaderboard, the explorer and the sweeps of a page all want it
         return read_unit_table(self.folder, "directions")
 
     def unit_trials(self) -> pd.DataFrame:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     ImageArray = npt.NDArray[np.uint8]
 
 #: The version of this contract. A plugin may declare the version that it was written for,
-#: `IIBENCH_API = "1.1"`; a later one or another major is refused.
+#: `IIBENCH_API = "1.2"`; a later one or another major is refused.
 API_VERSION = "1.2"
 
 Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal", "own"]

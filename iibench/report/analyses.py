@@ -15,6 +15,7 @@ from iibench.details import ImageMap, ImageRows
 from iibench.details import images_shown as details_images
 from iibench.report.analysis_figures import plotted
 from iibench.report.numbers import decimals_for, interval, number, p_value
+from iibench.report.plots import plot_data
 
 if TYPE_CHECKING:
     from iibench.details import Details
@@ -172,7 +173,7 @@ def _shown(figure: Found, name: str) -> Shown:
 def _data(figure: Found, shown: Shown) -> dict[str, Any]:
     """What the page's scripts draw."""
     if shown.figure is not None:
-        return {"data": shown.figure.data, "layout": shown.figure.layout}
+        return plot_data([(shown.name, shown.figure)])[shown.name]
     rows = figure.rows if isinstance(figure, ImageRows) else ()
     return {"rows": [{"text": text, "images": list(images)} for text, images in rows]}
 

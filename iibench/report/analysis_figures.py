@@ -12,15 +12,13 @@ import numpy as np
 
 from iibench.details import Histogram, ImageMap, XYPlot
 from iibench.report.numbers import compact
-from iibench.report.plots import COLOURS, SYMBOLS, TILTED, Figure
+from iibench.report.plots import COLOURS, SCALE, SYMBOLS, TILTED, Figure, band, chance_line
 
 if TYPE_CHECKING:
     from iibench.details import Axis, HeatMap, Series
 
 #: Points of a series above which they are drawn small and faint.
 MANY = 400
-#: From dark to light in steps that every colour vision tells apart.
-SCALE = "Cividis"
 HEIGHT, MAP_HEIGHT = 420, 620
 #: Characters in a line of an axis title.
 LINE = 56
@@ -98,25 +96,7 @@ def _series(series: Series, figure: XYPlot, place: int) -> list[dict[str, Any]]:
         columns |= {"low": "customdata.0", "high": "customdata.1"}
         tip += " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]"
     trace["hovertemplate"] = f"{tip}<extra>{name}</extra>"
-    return [_band(x, low, high, colour, name), trace]
-
-
-def _band(
-    x: list[float | None], low: list[float | None], high: list[float | None], colour: str, name: str
-) -> dict[str, Any]:
-    banded = [i for i in range(len(x)) if low[i] is not None and high[i] is not None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [x[i] for i in banded] + [x[i] for i in reversed(banded)],
-        "y": [high[i] for i in banded] + [low[i] for i in reversed(banded)],
-        "fill": "toself",
-        "fillcolor": f"{colour}/0.15",
-        "line": {"color": f"{colour}/0", "width": 0},
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "legendgroup": name,
-    }
+    return [band(x, low, high, colour, name), trace]
 
 
 def _histogram(figure: Histogram) -> Figure:
@@ -143,10 +123,7 @@ def _histogram(figure: Histogram) -> Figure:
         "yaxis": _axis(figure.y),
     }
     if edges[0] < 0 < edges[-1]:
-        zero = {"color": "@fg/0.6", "dash": "dot", "width": 1.5}
-        layout["shapes"] = [
-            {"type": "line", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "line": zero}
-        ]
+        layout["shapes"] = chance_line(0, "x")
     return Figure([bars], layout, _label("Histogram", figure.title), figure.caption)
 
 

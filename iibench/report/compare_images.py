@@ -56,8 +56,7 @@ class Source:
 
     def top(self, report: CaseReport, unit: int) -> list[int]:
         """The images that activate a unit most, the strongest first."""
-        stem = (report.dataset, report.model.label, report.layer, report.finder.label)
-        rows = self.exemplars.get(stem)
+        rows = self.exemplars.get(report.stem)
         return [] if rows is None else [int(i) for i in rows.loc[rows["unit"] == unit, "image"]]
 
 

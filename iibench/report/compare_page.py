@@ -21,8 +21,7 @@ from iibench.report.compare_figures import figure_of
 from iibench.report.compare_images import ImageFiles, UnitImages, unit_images
 from iibench.report.numbers import MISSING, decimals_for, signed
 from iibench.report.output import PAGE, FolderOutput
-from iibench.report.page import plot_data
-from iibench.report.plots import Figure
+from iibench.report.plots import Figure, plot_data
 from iibench.terminal_compare import setting
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def images_by_importance(
         found.setdefault(dataset, []).append(np.asarray(images, np.int64).ravel())
 
     for case in shown_cases(reports, evaluations):
-        images = by_stem.get((case.dataset, case.model.label, case.layer, case.finder.label))
+        images = by_stem.get(case.stem)
         if images is not None:
             units = units_at_quantiles(case.scores, QUANTILES)
             add(case.dataset, np.asarray(images)[units, :SHOWN])

@@ -187,11 +187,6 @@ def tables_script() -> str:
     return f"(()=>{{{body}\n;window.DataTable={name.group(1)}.fn.dataTable;}})();\n"
 
 
-def tables_style() -> str:
-    """DataTables' own style sheet."""
-    return (files("itables") / "html" / "dt_bundle.css").read_text("utf-8")
-
-
 def _block(name: str, value: Any) -> Markup:
     return Markup('<script type="application/json" id="{}">{}</script>').format(
         name, Markup(script_json(value))

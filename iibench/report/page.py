@@ -107,11 +107,6 @@ def render(run: Run, output: PageOutput, sections: Sequence[Section] = ()) -> st
     )
 
 
-def plot_data(figures: Sequence[tuple[str, Figure]]) -> dict[str, dict[str, object]]:
-    """What the page's script draws, by the names of the figures."""
-    return {name: {"data": figure.data, "layout": figure.layout} for name, figure in figures}
-
-
 def _figures(
     found: Sequence[Place], look: dict[str, Look], output: PageOutput
 ) -> tuple[dict[tuple[int, int], Placed], int]:
@@ -119,6 +114,8 @@ def _figures(
 
     Their data go to `plots-PLACE-FAMILY` of the output, which the page loads when one is near.
     """
+    from iibench.report.plots import plot_data
+
     boxes = [f for place in found for f in place.families if f.over is None]
     units = sum(len(row.case.scores) for f in boxes for view in f.whole for row in view.rows)
     placed: dict[tuple[int, int], Placed] = {}

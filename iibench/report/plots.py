@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from iibench.specs import DoubleArray
 
 COLOURS = 7
+#: From dark to light in steps that every colour vision tells apart.
+SCALE = "Cividis"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down")
 SVG_WIDTH, SVG_HEIGHT = 100, 20
@@ -54,6 +56,11 @@ class Figure:
     layout: dict[str, Any]
     label: str
     caption: str
+
+
+def plot_data(figures: Sequence[tuple[str, Figure]]) -> dict[str, dict[str, object]]:
+    """What the page's script draws, by the names of the figures."""
+    return {name: {"data": figure.data, "layout": figure.layout} for name, figure in figures}
 
 
 def looks(cases: Sequence[CaseReport]) -> dict[str, Look]:
@@ -225,7 +232,10 @@ def line_figure(
     chance = family.record.get("chance")
     layout = {
         "height": 440,
-        "xaxis": {"title": {"text": f"{over} (parameter of {family.name})"}, "zeroline": False},
+        "xaxis": {
+            "title": {"text": html.escape(f"{over} (parameter of {family.name})")},
+            "zeroline": False,
+        },
         "yaxis": {"title": {"text": html.escape(f"mean {unit}")}, "zeroline": False},
         "shapes": chance_line(chance, "y"),
     }
@@ -388,22 +398,32 @@ def _line(
             },
         },
     }
-    banded = [(x, s.low, s.high) for x, s in points if s.low is not None and s.high is not None]
-    if not banded:
-        return [], curve
-    band = {
+    low, high = ([compact(getattr(s, end)) for _, s in points] for end in ("low", "high"))
+    made = band(xs, low, high, look.colour, name)
+    return [made] if made["x"] else [], curve
+
+
+def band(
+    x: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    colour: str,
+    name: str,
+) -> dict[str, Any]:
+    """The area between `low` and `high` of a line called `name`, where both are known."""
+    banded = [i for i in range(len(x)) if low[i] is not None and high[i] is not None]
+    return {
         "type": "scatter",
         "mode": "lines",
-        "x": [x for x, _, _ in banded] + [x for x, _, _ in reversed(banded)],
-        "y": [compact(h) for _, _, h in banded] + [compact(b) for _, b, _ in reversed(banded)],
+        "x": [x[i] for i in banded] + [x[i] for i in reversed(banded)],
+        "y": [high[i] for i in banded] + [low[i] for i in reversed(banded)],
         "fill": "toself",
-        "fillcolor": f"{look.colour}/0.13",
-        "line": {"color": f"{look.colour}/0", "width": 0},
+        "fillcolor": f"{colour}/0.15",
+        "line": {"color": f"{colour}/0", "width": 0},
         "hoverinfo": "skip",
         "showlegend": False,
         "legendgroup": name,
     }
-    return [band], curve
 
 
 def _axis(view: View, unit: str, metric: str | None = None) -> str:

@@ -21,7 +21,7 @@ from iibench.report.site_groups import Group, groups
 from iibench.report.tables import LEVELS, MAIN_EVALUATION, View, places
 
 if TYPE_CHECKING:
-    from iibench.records import CaseReport, Section
+    from iibench.records import Section
     from iibench.report.trial_tables import Board
     from iibench.results import Run
     from iibench.unit_results import Stem
@@ -125,9 +125,7 @@ def _table(
         view = dataclasses.replace(
             view,
             rows=tuple(
-                dataclasses.replace(
-                    row, sparseness=sparse[id(group.rows[i][0])].get(_stem(row.case))
-                )
+                dataclasses.replace(row, sparseness=sparse[id(group.rows[i][0])].get(row.case.stem))
                 for i, row in zip(order, view.rows, strict=True)
             ),
         )
@@ -139,10 +137,6 @@ def _table(
         for i in order
     )
     return Table(group, view, board, links)
-
-
-def _stem(case: CaseReport) -> Stem:
-    return (case.dataset, case.model.label, case.layer, case.finder.label)
 
 
 def _chapters(

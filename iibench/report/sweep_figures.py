@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from iibench.report import sweep_words as words
 from iibench.report.numbers import compact, number
-from iibench.report.plots import DASHES, SYMBOLS, Figure, Look, chance_line
+from iibench.report.plots import COLOURS, DASHES, SCALE, SYMBOLS, Figure, Look, chance_line
 from iibench.suite.labels import format_value
 
 if TYPE_CHECKING:
     from iibench.report.sweeps import Cell, Sweep
 
-#: plotly's colour scale for readers of every colour vision, dark for low values
-SCALE = "Cividis"
 #: Part of the scale from which black text has more contrast than white.
 BRIGHT = 0.46
 #: Values whose largest is more than this many times the smallest are on a logarithmic axis.
@@ -238,7 +236,6 @@ def _points(
             above, below = compact(row.high - row.mean), compact(row.mean - row.low)
         error["array"].append(above)
         error["arrayminus"].append(below)
-    on_l0 = list(xs) != [cell.at[0] for cell in cells]
     columns = _columns(sweep, "y", len(sweep.over))
     return {
         "type": "scatter",
@@ -261,7 +258,7 @@ def _points(
         "hovertemplate": "%{hovertext}<extra></extra>",
         "meta": {
             "series": html.escape(name),
-            "columns": columns | {"L0": "x"} if on_l0 else columns,
+            "columns": columns,
         },
     }
 
@@ -277,7 +274,7 @@ def _lines(sweep: Sweep, look: Mapping[str, Look]) -> Iterator[tuple[str, list[C
         yield (
             f"{sweep.over[0]} = {format_value(first)}",
             cells,
-            Look(f"@c{i % 7}", DASHES[i % len(DASHES)], SYMBOLS[i % len(SYMBOLS)]),
+            Look(f"@c{i % COLOURS}", DASHES[i % len(DASHES)], SYMBOLS[i % len(SYMBOLS)]),
         )
 
 

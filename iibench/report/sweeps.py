@@ -108,8 +108,7 @@ class Drawn:
 
 def sweeps(run: Run, places: Sequence[Place], output: Output) -> list[tuple[Drawn, ...]]:
     """Of each place, the sweeps of its tables with their figures, whose data go to `output`."""
-    from iibench.report.page import plot_data
-    from iibench.report.plots import looks
+    from iibench.report.plots import looks, plot_data
     from iibench.report.sweep_figures import figures
 
     found = [find_sweeps(run, place) for place in places]

@@ -84,7 +84,7 @@ def _figures(
     output: PageOutput,
 ) -> dict[str, Any]:
     """The page's figures with their names, by board; what plotly draws goes to `plots` of the output."""
-    from iibench.report.page import plot_data
+    from iibench.report.plots import plot_data
     from iibench.report.trial_curves import curve_figures
     from iibench.report.trial_plots import headline_figure, metric_looks, unit_figure
 

@@ -159,7 +159,7 @@ def in_short(view: View) -> Markup:
         return text + ", the only method"
     if is_certain(view):
         return text + ", certain"
-    others = sum(row.rank_low == 1 for row in view.ranked[1:])
+    others = sum(row.rank_low == 1 for row in view.ranked[1:]) if best.rank_low == 1 else 0
     return text + (f", tied with {others}" if others else ", not certain")
 
 

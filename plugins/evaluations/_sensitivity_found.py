@@ -26,8 +26,8 @@ class Found:
     distance as a share of its bound. `images` (P, A, M), `path_ii` (P, A): panel B, NaN where v has no
     direction. `steep` (Q,): which of the pairs have gradients, `path_gradient` (Q, A): mean norm over the
     images, panel C. `swapped` (Q, 2): mean norm of the gradient of a direction's f at the images of the
-    pair's other end. `nearest` (L, M), `nearest_ii`, `least`, `mean_norm` (L,): images nearest to each
-    direction's own vector, their II, the smallest and the mean norm of the gradient over them, panel D.
+    pair's other end. Of the images nearest to each direction's own vector (L,): `shared`, the share
+    that are its MEIs; `nearest_ii`, their II; `least`, `mean_norm` of the gradient over them, panel D.
     """
 
     alphas: tuple[float, ...]
@@ -42,7 +42,6 @@ class Found:
     steep: IntArray
     path_gradient: DoubleArray
     swapped: DoubleArray
-    nearest: IntArray
     shared: DoubleArray
     nearest_ii: DoubleArray
     least: DoubleArray

@@ -19,8 +19,8 @@ BLOCK = 128
 BINS = 20
 #: Distances that differ by less than this share of them are equal but for rounding (float32 vectors).
 SAME = 1e-5
-#: Resamples of the units, fewer where pairs x resamples would pass WORK.
-RESAMPLES, LEAST, WORK = 1_000, 200, 10**8
+#: Resamples of the units.
+RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Relation:
 
     `first`, `second` (P,) positions of the two directions; `distance`, `cross` (P,). `rho` and its 95 %
     interval: Spearman's correlation, None where it is undefined. Bins (B,) of distance: `centre` (mean
-    distance), `mean` (mean cross-II) with its interval, `pairs` in it. `resamples` of units made.
+    distance), `mean` (mean cross-II) with its interval, `pairs` in it.
     """
 
     first: IntArray
@@ -44,7 +44,6 @@ class Relation:
     mean_low: DoubleArray
     mean_high: DoubleArray
     pairs: IntArray
-    resamples: int
 
     @property
     def equidistant(self) -> bool:
@@ -111,33 +110,30 @@ def relation(distance: DoubleArray, cross: DoubleArray) -> Relation:
     """
     import numpy as np
 
-    from iibench.resampling import correlations, interval, resample_units, spearman_resampled
+    from iibench.pair_statistics import pair_mean_resampled, pair_spearman_resampled
+    from iibench.resampling import correlations, interval, resample_units
 
     units = len(distance)
     first, second = (side.astype(np.int64) for side in np.triu_indices(units, 1))
     x, y = distance[first, second], cross[first, second]
-    resamples = int(np.clip(WORK // len(x), LEAST, RESAMPLES))
-    counts = resample_units(np.arange(units), resamples)
+    counts = resample_units(np.arange(units), RESAMPLES)
     low, high = None, None
     apart = x.max() - x.min() > SAME * x.max()
     rho = correlations(x, y)[1] if apart else float("nan")
     if np.isfinite(rho):
-        step = max(1, 2**22 // len(x))
-        drawn = [
-            spearman_resampled(x, y, part[:, first] * part[:, second])
-            for part in (counts[start : start + step] for start in range(0, resamples, step))
-        ]
-        low, high = interval(np.concatenate(drawn), units)
+        low, high = interval(pair_spearman_resampled(distance, cross, counts), units)
 
     # where many pairs are equally far apart, bins are wider or fall together
     edges = np.unique(np.quantile(x, np.linspace(0, 1, (BINS if apart else 1) + 1)))
-    bins = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, max(0, len(edges) - 2))
-    weights = counts.astype(np.float64)
+    bins = np.clip(np.searchsorted(edges, distance, side="right") - 1, 0, max(0, len(edges) - 2))
     rows = []
-    for b in np.unique(bins):
+    for b in np.unique(bins[first, second]):
         inside = bins == b
-        resampled = _bin_means(weights, first[inside], second[inside], y[inside])
-        rows.append((x[inside].mean(), y[inside].mean(), *interval(resampled, units), inside.sum()))
+        of_pairs = inside[first, second]
+        resampled = pair_mean_resampled(np.where(inside, cross, np.nan), counts)
+        rows.append(
+            (x[of_pairs].mean(), y[of_pairs].mean(), *interval(resampled, units), of_pairs.sum())
+        )
     centre, mean, mean_low, mean_high, pairs = (
         np.array([np.nan if v is None else v for v in column], np.float64)
         for column in zip(*rows, strict=True)
@@ -155,25 +151,7 @@ def relation(distance: DoubleArray, cross: DoubleArray) -> Relation:
         mean_low=mean_low,
         mean_high=mean_high,
         pairs=pairs.astype(np.int64),
-        resamples=resamples,
     )
-
-
-def _bin_means(
-    weights: DoubleArray, first: IntArray, second: IntArray, y: DoubleArray
-) -> DoubleArray:
-    """(B,) weighted mean of y over the pairs of a bin in each resample, NaN where none is drawn."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    units = weights.shape[1]
-    sums = []
-    for values in (y, np.ones(len(y))):
-        table = csr_matrix((values, (first, second)), shape=(units, units))
-        sums.append(((table.T @ weights.T).T * weights).sum(axis=1))
-    found = np.full(len(weights), np.nan)
-    np.divide(sums[0], sums[1], out=found, where=sums[1] > 0)
-    return found
 
 
 def separated_pairs(distance: DoubleArray) -> tuple[IntArray, float]:

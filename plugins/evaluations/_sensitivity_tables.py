@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._sensitivity_found import Found
-from ._sensitivity_pairs import RESAMPLES
 from ._sensitivity_paths import curve
 
 if TYPE_CHECKING:
@@ -96,11 +95,6 @@ def notes(found: Found, params: Params, directions: int) -> tuple[str, ...]:
         )
     if found.relation.equidistant:
         lines.append("All directions are equally far apart: which of them are paired is arbitrary.")
-    if found.relation.resamples < RESAMPLES:
-        lines.append(
-            f"The interval of cross_ii_spearman rests on {found.relation.resamples} resamples, since "
-            f"there are {total:,} pairs."
-        )
     if total > TABLE:
         lines.append(f"The table of all {total:,} pairs is left out; bins of them are kept.")
     return tuple(lines)

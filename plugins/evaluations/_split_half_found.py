@@ -124,9 +124,9 @@ def figure_of(found: Halves) -> XYPlot:
         Axis("group of units", ticks=ticks),
         Axis("II (mean similarity of MEIs, in the metric's unit)"),
         (*series, *means),
-        "A point is a unit; its place within its column means nothing. Columns 1 and 2 are the "
-        "neurons below and above their median II. If columns 3 and 4 lie above them and at the same "
-        "height, interpretable directions are found whatever the neurons.",
+        "A point is a unit; its place within its column means nothing. The halves are the neurons "
+        "below and above their median II. If the directions found in both halves lie above the "
+        "neurons, at the same height, interpretable directions are found whatever the neurons.",
     )
 
 

@@ -15,6 +15,9 @@ from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs
 
+#: Why a direction has no score.
+DEAD = "dead: every image has the same response"
+
 
 @dataclass(frozen=True)
 class Params:
@@ -53,7 +56,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     values = np.full(len(top), np.nan)
     if not dead.all():
         values[~dead] = average(inputs.similarity.within(top[~dead]), params.mean)
-    reasons = tuple("dead: every image has the same response" if d else None for d in dead)
+    reasons = tuple(DEAD if d else None for d in dead)
     return UnitScores(values, reasons)
 
 

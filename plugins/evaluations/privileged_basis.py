@@ -48,12 +48,12 @@ def active_with_others(responses: FloatArray, population: FloatArray, own: IntAr
         total[start : start + rows] = population[start : start + rows].sum(axis=1, dtype=np.float64)
     found = np.full(k, np.nan)
     columns = max(1, BLOCK // n)
+    # differences of sums: what is left of equal numbers is rounding of their size
+    size = np.abs(total).max() / (population.shape[1] - 1)
     for start in range(0, k, columns):
         part = slice(start, start + columns)
         mine = responses[:, part].astype(np.float64)
         others = (total[:, None] - population[:, own[part]]) / (population.shape[1] - 1)
-        # differences of sums: what is left of equal numbers is rounding of their size
-        size = np.abs(total).max() / (population.shape[1] - 1)
         varies = np.ptp(mine, axis=0) > 0
         varies &= np.ptp(others, axis=0) > 1e-12 * size
         mine -= mine.mean(axis=0)

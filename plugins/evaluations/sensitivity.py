@@ -29,7 +29,7 @@ from ._sensitivity_pairs import (
     unit_norm,
 )
 from ._sensitivity_paths import TIP, between, gradient_norms, nearest
-from .ii import average
+from .ii import DEAD, average
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs, IntArray, Lab
@@ -108,7 +108,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     values = np.full(len(dead), np.nan)
     values[used] = found.least
     reasons: list[str | None] = [
-        "dead: every image has the same response" if d else "its vector is zero" if z else None
+        DEAD if d else "its vector is zero" if z else None
         for d, z in zip(dead.tolist(), zero.tolist(), strict=True)
     ]
     for unit in used[np.isnan(found.least)]:
@@ -187,7 +187,6 @@ def _found(
         steep=steep,
         path_gradient=path_gradient,
         swapped=_mean(at_other).reshape(count, 2),
-        nearest=own_images,
         shared=(top[:, :, None] == own_images[:, None]).any(axis=2).mean(axis=1),
         nearest_ii=index(own_images),
         least=np.fmin.reduce(at_own, axis=1),

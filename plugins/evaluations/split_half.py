@@ -12,11 +12,10 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .ii import DEAD
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs, FloatArray, IntArray
-
-DEAD = "dead: every image has the same response"
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,14 @@ def _neurons(vectors: FloatArray) -> IntArray:
     """(K,) the neuron that each of the basis vectors (K, N) stands for."""
     import numpy as np
 
-    chosen = vectors.argmax(axis=1)
-    basis = (vectors.max(axis=1) == 1) & (np.count_nonzero(vectors, axis=1) == 1)
-    if not basis.all() or len(np.unique(chosen)) < len(chosen):
+    from .privileged_basis import neuron_of
+
+    neurons = neuron_of(vectors)
+    if neurons is None or len(np.unique(neurons)) < len(neurons):
         raise CaseError(
             "split_half splits neurons, and this finder's directions are not basis vectors; expected "
             "the finder neurons"
         )
-    neurons: IntArray = chosen.astype(np.int64)
     return neurons
 
 

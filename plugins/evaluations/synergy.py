@@ -12,13 +12,12 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .ii import DEAD
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs, IntArray
 
     from ._synergy_found import Synergies
-
-DEAD = "dead: every image has the same response"
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,6 @@ def test_the_interval_resamples_directions_not_pairs(monkeypatch):
     distance, cross = distances(points), rng.normal(size=(9, 9))
     cross = cross + cross.T - 0.5 * distance
     monkeypatch.setattr(pairing, "RESAMPLES", 30)
-    monkeypatch.setattr(pairing, "LEAST", 30)
     monkeypatch.setattr(pairing, "BINS", 1)
     found = relation(distance, cross)
     rhos, means = [], []

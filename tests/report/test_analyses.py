@@ -284,7 +284,7 @@ def test_the_table_of_statements_and_the_other_expectations() -> None:
     table = html[html.index('id="statements"') : html.index('class="boards"')]
     rows = rows_of(table)
     assert [row[0] for row in rows[1:]] == ["A is above B", "slopes", "asks people", "other data"]
-    assert rows[2][1:] == ["✓ holds", "slope −0.2500 [−0.5000, −0.1250]", "−0.18", "Fig. 2"]
+    assert rows[2][1:] == ["✓ holds", "slope −0.2500 [−0.5000, −0.1250]d", "−0.18", "Fig. 2"]
     assert "<b>1</b> hold. <b>1</b> do not hold. <b>1</b> cannot be tested here." in table
     others = html[html.index('id="expectations"') :]
     assert "an expectation" in others
@@ -322,8 +322,13 @@ def test_analyses_in_a_browser(browser: Any, tmp_path: Path, scheme: str) -> Non
     assert legend.count() == 0
     controls.locator(".thumbnails").check()
     until(page, lambda: page.locator(f"#{name} canvas.over[data-drawn]").count() == 1)
+    chosen.select_option("1")
+    until(page, lambda: legend.count() == 3)
     page.locator(f"#{name} .point").first.hover(force=True)
     until(page, lambda: page.locator(f"#{name} .preview canvas[data-drawn]").count() == 1)
+
+    said = page.locator(f"#{name} .preview span").last.inner_text()
+    assert f": {EVIL_LABEL} " in said  # as it is written, neither read as markup nor escaped
 
     # a point of a direction leads to its page
     page.locator("#analysis-0-0-0 .point").last.click(force=True)

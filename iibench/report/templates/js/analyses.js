@@ -36,7 +36,7 @@ document.addEventListener("DOMContentLoaded", () => {
     element.append(box);
     element.on("plotly_hover", ({ points: [point] }) => {
       const shown = picture(about(element).dataset, point.customdata, "");
-      const said = make("span", "", point.text === undefined ? `image ${point.customdata}` : `image ${point.customdata}: ${point.text}`);
+      const said = make("span", "", point.text === undefined ? `image ${point.customdata}` : `image ${point.customdata}: ${iibench.plain(point.text)}`);
       box.replaceChildren(shown, said);
       const { xaxis, yaxis } = element._fullLayout;
       const x = xaxis.l2p(point.x) + xaxis._offset;

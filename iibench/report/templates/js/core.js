@@ -18,7 +18,10 @@ window.iibench = (() => {
     document.head.append(script);
     return script;
   };
+  // what stands in text that is escaped for plotly
+  const plain = (text) => new DOMParser().parseFromString(String(text), "text/html").documentElement.textContent;
   return {
+    plain,
     payload: block("payload") || {},
     // a value that a data file hands over
     deliver(name, value) {

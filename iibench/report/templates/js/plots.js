@@ -21,7 +21,7 @@
         return {
           ...trace, meta, name: label, legendgroup: label, x: of(trace.x), y: of(trace.y), customdata: of(trace.customdata),
           text: kept.map(() => label), hovertemplate: "%{text}<extra></extra>",
-          marker: { size: 8, color: `@c${code % 7}`, symbol: ["circle", "square", "diamond", "cross", "x"][Math.floor(code / 7) % 5] },
+          marker: { size: 8, color: `@c${code % 7}`, symbol: ["circle", "square", "diamond", "cross", "x"][code % 5] },
         };
       });
     }
@@ -61,7 +61,7 @@
     gridcolor: css("line"), linecolor: css("muted"), automargin: true, ...given,
     title: { standoff: 12, ...(given && given.title), font: { size: narrow ? 12 : 13 } },
   });
-  const plain = (text) => new DOMParser().parseFromString(String(text), "text/html").documentElement.textContent;
+  const { plain } = iibench;
 
   // ---- the legend: a list of boxes to tick, for the keyboard as for the pointer
   const group = (trace) => trace.legendgroup || trace.name;

@@ -81,14 +81,13 @@
     state.set("sort", sorts.filter(Boolean).join("~") || null, true);
     report();
   };
-  const mark = ({ table, api }) => {
+  const mark = ({ api }) => {
     const order = api.order();
     [...api.columns().header().toArray()].forEach((head, i) => {
       const at = order.find(([column]) => column === i);
       if (at) head.setAttribute("aria-sort", at[1] === "asc" ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
     });
-    table.classList.toggle("sorted", order.length > 0);
   };
 
   // ---- what the URL says

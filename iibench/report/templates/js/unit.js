@@ -272,6 +272,5 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   window.addEventListener("hashchange", follow);
   document.addEventListener("iibench:theme", () => redraw());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
   follow();
 });

@@ -2,7 +2,7 @@
 window.iibench.unitTrials = (() => {
   "use strict";
   const { iibench } = window;
-  const { index, column, number, count, make, option, state, picture, failed } = iibench.units;
+  const { index, column, number, count, make, option, state, picture } = iibench.units;
   const VERDICTS = { right: "✓ right", wrong: "✗ wrong", tie: "= tie, counts one half", none: "not scored" };
 
   // one evaluation's trials of a unit, with the evidence of every metric
