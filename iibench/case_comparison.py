@@ -81,7 +81,7 @@ class CaseComparison:
     @property
     def measure(self) -> str:
         """What `mean_a` and `mean_b` are."""
-        return headline_of(self.a) or "mean"
+        return self.a.headline or "mean"
 
     @property
     def item(self) -> str:
@@ -145,24 +145,15 @@ class CaseComparison:
         return UnitChange(unit, as_number(x), as_number(y), reason)
 
 
-def headline_of(report: Report) -> str:
-    """The measure that stands for a case on trials, or for an analysis; "" where it is the mean."""
-    return str(getattr(report, "headline", ""))
-
-
-def measures_of(report: Report) -> dict[str, float | None]:
-    """Name -> value of the measures of a case on trials or of an analysis, those of no group."""
-    return {m.name: m.value for m in getattr(report, "measures", ()) if not m.group}
-
-
 def mean_of(report: Report) -> float | None:
     """Mean over the scored units, or the headline measure; None where there is none."""
     if report.status in {"skipped", "error"}:
         return None
-    if headline_of(report):
-        of_all = report.summary.mean if report.summary else None
-        return measures_of(report).get(headline_of(report), of_all)
-    scored = [s for s in getattr(report, "scores", ()) if s is not None]
+    if report.main_measure is not None:
+        return report.main_measure.value
+    if report.headline or not isinstance(report, CaseReport):
+        return None if report.summary is None else report.summary.mean
+    scored = [s for s in report.scores if s is not None]
     return float(np.mean(scored)) if scored else None
 
 

@@ -18,9 +18,7 @@ from iibench.case_comparison import (
     MeasureChange,
     as_array,
     as_number,
-    headline_of,
     mean_of,
-    measures_of,
 )
 from iibench.paired import paired
 from iibench.records import CaseReport, Report, TrialReport
@@ -93,7 +91,7 @@ def _compared(a: Run, b: Run, one: Report, other: Report) -> CaseComparison:
     )
     if case.mean_a is None or case.mean_b is None:
         return case
-    if headline_of(one) or headline_of(other):  # an analysis: one number, of which no test is known
+    if one.headline or other.headline:  # an analysis: one number, of which no test is known
         return replace(case, difference=case.mean_b - case.mean_a)
     x, y = case.scores
     if case.different:
@@ -156,7 +154,7 @@ def _different(a: Run, b: Run, one: Report, other: Report) -> str:
 
 def _measures(one: Report, other: Report) -> tuple[MeasureChange, ...]:
     left, right = (
-        {name: v for name, v in measures_of(report).items() if name != headline_of(report)}
+        {m.name: m.value for m in report.measures if not m.group and m.name != report.headline}
         for report in (one, other)
     )
     return tuple(

@@ -28,9 +28,11 @@ from iibench import (
     folding,
     gradients,
     images,
+    lab,
     observers,
     pair_statistics,
     pair_sums,
+    reliability,
     resampling,
     similarity,
     statistics,
@@ -158,13 +160,13 @@ class Keys:
 
     def _analysis(self, case: Case, spec: Any) -> Any:
         """What an analysis may depend on besides: code, and finders that it fits itself."""
-        if not isinstance(spec, EvaluationSpec) or spec.plot != "none":
+        if not isinstance(spec, EvaluationSpec) or not spec.is_analysis:
             return None
         finders = self._inputs.registry.finders
         asked = [choice_of(label, finders) for label in spec.finders(case.evaluation.params)]
         return {
             "code": _code(
-                *(activations, bootstrap, details, details_check, details_io, gradients),
+                *(activations, bootstrap, details, details_check, details_io, gradients, lab),
                 *(pair_statistics, pair_sums, resampling, statistics),
             ),
             "fitted": self.activations(case.tap, case.dataset.fit).hash if asked else None,
@@ -202,7 +204,7 @@ class Keys:
             f"trial scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores of trials",
-                "code": _code(observers, agreement, ceilings, calibration),
+                "code": _code(observers, agreement, ceilings, reliability, calibration),
                 "dataset": self._inputs.trials(case).fingerprint,
                 "similarities": self.trial_rows(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,

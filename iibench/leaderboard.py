@@ -152,7 +152,7 @@ def _rows(
     sparseness: Mapping[Stem, float],
 ) -> list[dict[str, Any]]:
     separated = separations(samples)
-    ranks = ranks_left_open(separated, [True] * len(passed))
+    ranks = ranks_left_open(separated)
     rows = [_numbers(case, rank) for case, rank in zip(passed, ranks, strict=True)]
     order = sorted(range(len(rows)), key=lambda i: -_mean(rows[i]))
     letters = tie_letters(separated, order)
@@ -188,7 +188,7 @@ def _add(
             rows[i][effect] = found.effect
 
 
-def _numbers(case: CaseReport, rank: tuple[int, int] | None) -> dict[str, Any]:
+def _numbers(case: CaseReport, rank: tuple[int, int]) -> dict[str, Any]:
     summary = case.summary
     assert summary is not None  # it is scored
     return {
@@ -200,8 +200,8 @@ def _numbers(case: CaseReport, rank: tuple[int, int] | None) -> dict[str, Any]:
         "high": summary.high,
         "sd": summary.sd,
         "median": summary.median,
-        "rank_low": rank[0] if rank else None,
-        "rank_high": rank[1] if rank else None,
+        "rank_low": rank[0],
+        "rank_high": rank[1],
         "dead": summary.n - summary.scored,
     }
 

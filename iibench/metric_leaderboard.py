@@ -90,7 +90,7 @@ def _rows(table: Sequence[CaseReport]) -> list[dict[str, Any]]:
     p = sign_flip_p(differences)
     adjusted = holm(p)
     separated = _separated(len(table), pairs, differences.mean(axis=0), adjusted)
-    ranks = ranks_left_open(separated, [True] * len(table))
+    ranks = ranks_left_open(separated)
     letters = tie_letters(separated, range(len(table)))
     intervals = paired_intervals(np.hstack([scores, scores - scores[:, :1]]))
     rows = []
@@ -107,8 +107,8 @@ def _rows(table: Sequence[CaseReport]) -> list[dict[str, Any]]:
             "mean": float(scores[:, i].mean()),
             "low": intervals[i][0],
             "high": intervals[i][1],
-            "rank_low": rank[0] if rank else None,
-            "rank_high": rank[1] if rank else None,
+            "rank_low": rank[0],
+            "rank_high": rank[1],
             "tie_group": letters[i],
             "case": case.id,
         }

@@ -285,17 +285,12 @@ def _sides(
         "top": ((), ()),
         "bottom": ((), ()),
     }
-    if not len(frame):
-        return found
     here = frame["unit"] == unit
     for name, value in zip(("dataset", "model", "layer", "finder"), (*key, finder), strict=True):
         here &= frame[name] == value
     frame = frame[here]
     for side in found:
-        part = frame[frame["side"] == side] if "side" in frame else frame
-        if "side" not in frame and side == "bottom":
-            break
-        part = part.sort_values("rank")
+        part = frame[frame["side"] == side].sort_values("rank")
         found[side] = (
             tuple(int(i) for i in part["image"]),
             tuple(float(r) for r in part["response"]),

@@ -118,8 +118,7 @@ def estimate(
         if done:
             continue
         spec = bench.inputs.registry.evaluations[case.evaluation.name].spec
-        analysis = isinstance(spec, EvaluationSpec) and spec.plot == "none"
-        analyses |= {case.evaluation.name} if analysis else set()
+        analyses |= {case.evaluation.name} if spec.is_analysis else set()
         splits = [bench.keys.fit_split(case), case.dataset.evaluate]
         if isinstance(spec, EvaluationSpec) and spec.finders(case.evaluation.params):
             splits.append(case.dataset.fit)  # it fits finders of its own

@@ -95,11 +95,19 @@ class Report:
     cached: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     summary: Summary | None = None
+    #: name of the main one of `measures`; "" where the mean over units stands for the case
+    headline: str = ""
+    measures: tuple[Measure, ...] = ()
 
     @property
     def scored(self) -> bool:
         """Whether there is a score."""
         return self.summary is not None and self.summary.scored > 0
+
+    @property
+    def main_measure(self) -> Measure | None:
+        """The measure of everything that `headline` names; None where there is none."""
+        return next((m for m in self.measures if m.name == self.headline and not m.group), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +127,6 @@ class CaseReport(Report):
     reasons: tuple[str | None, ...] = ()
     #: whether it is of an analysis, whose values are ranked nowhere: also where it found nothing
     is_analysis: bool = False
-    headline: str = ""
-    measures: tuple[Measure, ...] = ()
     details_folder: str = ""
     details: Details | None = None
 
@@ -140,8 +146,6 @@ class TrialReport(Report):
     measure in resamples of units that all metrics share; None where undefined.
     """
 
-    headline: str
-    measures: tuple[Measure, ...] = ()
     curves: tuple[Curve, ...] = ()
     margins: tuple[float | None, ...] = ()
     per_unit: dict[str, tuple[float | None, ...]] = field(default_factory=dict)

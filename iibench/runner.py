@@ -42,7 +42,6 @@ from iibench.records import (
 )
 from iibench.results import Run
 from iibench.run_folder import beside, output_folder, replace, write_run
-from iibench.specs import EvaluationSpec
 from iibench.statistics import summarise
 from iibench.suite.cases import AnyCase, Case, Choice, TrialCase, collect
 from iibench.suite.expect import judge
@@ -358,15 +357,10 @@ def _run_case(session: Session, case: AnyCase) -> Report:
         model=_named(case.model),
         layer=case.layer.label,
         finder=_named(case.finder),
-        is_analysis=_is_analysis(session, case),
+        is_analysis=session.plugins.registry.evaluations[case.evaluation.name].spec.is_analysis,
         seeds={"finder": finder_seed(case), "draws": evaluation_seed(case)},
     )
     return _with_scores(directions, result) if isinstance(result, Scores) else directions
-
-
-def _is_analysis(session: Session, case: Case) -> bool:
-    spec = session.plugins.registry.evaluations[case.evaluation.name].spec
-    return isinstance(spec, EvaluationSpec) and spec.plot == "none"
 
 
 def _with_scores(report: CaseReport, result: Scores) -> CaseReport:

@@ -543,6 +543,11 @@ class EvaluationBase(Spec):
     unit: str = ""
     needs_metric: bool = True
 
+    @property
+    def is_analysis(self) -> bool:
+        """Whether it finds `UnitScores.details`, and its values are ranked nowhere."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec(EvaluationBase):
@@ -560,6 +565,11 @@ class EvaluationSpec(EvaluationBase):
     plot: Literal["box", "line", "none"] = "box"
     plot_over: str | None = None
     images: Callable[[Any, int], int] = lambda params, n: n
+
+    @property
+    def is_analysis(self) -> bool:
+        """See `EvaluationBase`."""
+        return self.plot == "none"
 
 
 AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationBase

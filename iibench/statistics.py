@@ -169,17 +169,12 @@ def separations(samples: Sequence[DoubleArray], alpha: float = 0.05) -> IntArray
     return found
 
 
-def ranks_left_open(separated: IntArray, ranked: Sequence[bool]) -> list[tuple[int, int] | None]:
+def ranks_left_open(separated: IntArray) -> list[tuple[int, int]]:
     """(best, worst) rank that `separations` (m, m) leave to each sample, larger values ranking first.
 
-    The best is 1 + the number of samples separably above it, the worst their number minus those
-    separably below. Samples that are not `ranked` have no rank (None) and do not count.
+    The best is 1 + the number of samples separably above it, the worst m minus those separably below.
     """
-    n = sum(ranked)
-    return [
-        (1 + int((row < 0).sum()), n - int((row > 0).sum())) if present else None
-        for row, present in zip(separated, ranked, strict=True)
-    ]
+    return [(1 + int((row < 0).sum()), len(row) - int((row > 0).sum())) for row in separated]
 
 
 def tie_letters(separated: IntArray, order: Sequence[int]) -> dict[int, str]:

@@ -29,7 +29,6 @@ from iibench.results import Run
 from iibench.terminal_analyses import (
     STYLES,
     analysis_tables,
-    headline_of,
     measure_text,
     number,
 )
@@ -144,7 +143,7 @@ class TerminalReporter:
         line = f"[{style}]{report.status.upper():7}[/] {escape(report.id)}"
         s = report.summary
         if isinstance(report, CaseReport) and report.is_analysis:
-            measure = headline_of(report)
+            measure = report.main_measure
             line += "" if measure is None else f"  {measure_text(measure)}"
         elif s is not None and s.mean is not None:
             line += f"  {number(s.mean)}"

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
 
 
-def headline_of(case: CaseReport) -> Measure | None:
-    """The main measure of an analysis; None where it has none."""
-    return next((m for m in case.measures if m.name == case.headline and not m.group), None)
-
-
 def measure_text(measure: Measure) -> str:
     """`spearman -0.4200 [-0.5100, -0.3000]  n=256`, or that it is undefined."""
     text = f"{escape(measure.name)} "
@@ -57,7 +52,7 @@ def _table(key: tuple[str, ...], cases: list[CaseReport]) -> Table:
 
 
 def _cells(case: CaseReport) -> tuple[str, ...]:
-    measure = headline_of(case)
+    measure = case.main_measure
     if measure is None:
         return "", f"[{STYLES[case.status]}]{case.status}[/]", "", ""
     name, n = escape(measure.name), f"{measure.n:,}"

@@ -372,7 +372,7 @@ class Workbench:
                 ),
             )
         _check_scores(scores, responses.shape[1], case.evaluation.label)
-        if (scores.details is not None) != (spec.plot == "none"):
+        if (scores.details is not None) != spec.is_analysis:
             raise PluginError(
                 f"evaluation {case.evaluation.label}: details belong to analyses (plot 'none'), and "
                 "each of them has some"

@@ -97,7 +97,7 @@ def gives(spec: EvaluationBase) -> str:
     if not isinstance(spec, EvaluationSpec):
         return f"agreement with people on a dataset of trials; {needs}"
     unit = f" ({spec.unit})" if spec.unit else ""
-    if spec.plot == "none":
+    if spec.is_analysis:
         return f"an analysis: measures, figures and tables, ranked nowhere; {needs}"
     return f"a score per direction{unit}; {needs}"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from iibench.errors import UsageError, unknown_name
 from iibench.registry import Registry
-from iibench.specs import EvaluationSpec
 from iibench.suite.cases import DatasetChoice
 from iibench.suite.labels import resolve, split_outside
 from iibench.suite.param_types import shown
@@ -100,8 +99,7 @@ def _check_order(doc: Document, path: Path, numbers: dict[str, float | None]) ->
 
 
 def _is_analysis(evaluation: str, registry: Registry) -> bool:
-    spec = registry.evaluations[evaluation.partition("[")[0]].spec
-    return isinstance(spec, EvaluationSpec) and spec.plot == "none"
+    return registry.evaluations[evaluation.partition("[")[0]].spec.is_analysis
 
 
 def _check_measure(fields: Fields, on: tuple[str, str | None] | None, analysis: bool) -> None:

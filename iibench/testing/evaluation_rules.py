@@ -88,7 +88,7 @@ def scores(evaluation: EvaluationUnderTest) -> Finding:
                 f"a score of {value:g} with the reason {reason!r}",
                 "a division by zero; a direction without a score gets NaN and a reason, the others None",
             )
-    if found.details is not None and evaluation.spec.plot != "none":
+    if found.details is not None and not evaluation.spec.is_analysis:
         return wrong(
             f"gave details, and its plot is {evaluation.spec.plot!r}",
             "it is an analysis: plot='none'; or details are left out",

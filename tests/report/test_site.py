@@ -133,7 +133,7 @@ def test_methods_of_several_runs_are_ranked_together() -> None:
     page = Page(render_site(runs, Kept()))
     (group,) = of(groups(runs), "lpips")
     samples = [np.array(report.scores, float) for _, report in group.rows]
-    ranks = ranks_left_open(separations(samples), [True] * len(samples))
+    ranks = ranks_left_open(separations(samples))
     base = next(i for i, (_, r) in enumerate(group.rows) if r.id.split("/")[3] == "neurons")
     others = [i for i in range(len(samples)) if i != base]
     adjusted = holm([compare(samples[i], samples[base]).p or 1.0 for i in others])
