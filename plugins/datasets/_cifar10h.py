@@ -56,6 +56,7 @@ class Cifar10Images(StoredImages):
         *,
         labels: IntArray | None = None,
         unnamed: str = "",
+        trial: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(
             fingerprint,
@@ -64,6 +65,7 @@ class Cifar10Images(StoredImages):
             class_names=class_names,
             image_size=(32, 32),
             labels=labels,
+            trial=trial,
         )
         self._resources = resources
         self._unnamed = unnamed

@@ -37,7 +37,8 @@ class StoredImages:
     """An `ImageDataset` that calls `make` only when its images are asked for and not stored yet.
 
     `labels`: given where they are known without decoding; then neither they nor n need `make`.
-    `notes`: sentences about what the dataset was made from.
+    `notes`: sentences about what the dataset was made from. `trial`: seconds that `make` will take,
+    from making a few; not given where it takes a moment.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class StoredImages:
         image_size: tuple[int, int],
         labels: IntArray | None = None,
         notes: tuple[str, ...] = (),
+        trial: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.fingerprint = fingerprint
         self.class_names = class_names
@@ -58,6 +60,7 @@ class StoredImages:
         self._folder = folder / fingerprint
         self._make = make
         self._labels = labels
+        self._trial = trial
 
     @cached_property
     def _stored(self) -> Made:
@@ -71,6 +74,10 @@ class StoredImages:
     def __len__(self) -> int:
         """n, the number of images."""
         return len(self.labels)
+
+    def seconds_to_prepare(self) -> float:
+        """See `specs.PreparedImages`."""
+        return 0.0 if (self._folder / "sha256.json").is_file() else self._trial()
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
         """uint8 (len(indices), h, w, 3) RGB images in the order of `indices`."""
