@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import lpips as lpips_package
     import torch
 
-    from iibench.specs import FloatArray, ImageArray
+    from iibench.specs import DoubleArray, FloatArray, ImageArray, IntArray
 
 
 def lpips_network(net: str, trunk: dict[str, torch.Tensor]) -> lpips_package.LPIPS:
@@ -58,8 +58,8 @@ def whole_network_activations(
 
 
 def ii_by_pairs(
-    model: lpips_package.LPIPS, images: ImageArray, responses: FloatArray
-) -> FloatArray:
+    model: lpips_package.LPIPS, images: ImageArray, responses: FloatArray | DoubleArray
+) -> DoubleArray:
     """II of each unit: the package on the 25 ordered pairs of its five MEIs, unit by unit."""
     import torch
 
@@ -81,22 +81,24 @@ def insilico_by_trials(
     trials: int,
     references: int,
     seed: int,
-) -> FloatArray:
+    units: int | None = None,
+) -> dict[str, DoubleArray]:
     """Two-sided psychophysics of each unit, trial by trial, as the released code goes about it.
 
-    Per unit: sort the images, copy those of the trials; per trial: one LPIPS forward pass of its
-    2 * `references` references and two queries, and the distances of each reference to each query.
-    Sequence of draws as in `iibench.exemplars.make_trials`.
+    Accuracy (units,) under `lpips`, each of its taps (`lpips[0]`, ...) and `color`, all of them from one
+    forward pass of a trial. Per unit: sort the images, copy those of the trials; per trial: one LPIPS
+    forward pass of its 2 * `references` references and two queries, and the distances of each reference
+    to each query. Sequence of draws as in `iibench.exemplars.make_trials`. `units`: only the first ones.
     """
-    import lpips as package
     import torch
 
     n, k = responses.shape
     cut = int(np.ceil(difficulty * (n - 1) - 1e-9))
     rng = np.random.default_rng(seed)
     draws = [rng.random((k, trials)).argsort(axis=1) for _ in range(2)]
-    accuracy = np.zeros(k)
-    for unit in range(k):
+    names = ["color", "lpips", *(f"lpips[{level}]" for level in range(model.L))]
+    accuracy = {name: np.zeros(k if units is None else units) for name in names}
+    for unit in range(k if units is None else units):
         ranked = np.argsort(-responses[:, unit], kind="stable")[cut : n - cut]
         side = trials * (references + 1)
         strong = as_lpips_input(images[ranked[:side]])
@@ -111,18 +113,97 @@ def insilico_by_trials(
                     weak[draws[1][unit, t]][None],
                 ]
             )
+            found = _distances_to_queries(model, x, 2 * references)
+            for name, distances in found.items():
+                accuracy[name][unit] += _choice(-distances.double().numpy(), references) / trials
+    return accuracy
+
+
+def _distances_to_queries(
+    model: lpips_package.LPIPS, x: torch.Tensor, references: int
+) -> dict[str, torch.Tensor]:
+    """name -> (references, 2) distances of the references in x to the two queries behind them."""
+    import lpips as package
+    import torch
+
+    with torch.no_grad():
+        total = torch.zeros(references, 2)
+        found = {"lpips": total}
+        for level, features in enumerate(model.net(model.scaling_layer(x))):
+            unit_norm = package.normalize_tensor(features)
+            refs, queries = unit_norm[:references], unit_norm[references:]
+            squared = (refs[:, None] - queries[None]) ** 2
+            flat = model.lins[level].model[-1](squared.flatten(0, 1)).mean((1, 2, 3))
+            found[f"lpips[{level}]"] = flat.view(references, 2)
+            total += found[f"lpips[{level}]"]
+        means = ((x.double() + 1) / 2).mean((2, 3))
+        found["color"] = (means[:references, None] - means[None, references:]).norm(dim=2)
+    return found
+
+
+def _choice(similarity: DoubleArray, references: int) -> float:
+    """1 where the observer is right, 0 where not, one half for a tie."""
+    to_strong, to_weak = similarity[:references], similarity[references:]
+    right = to_strong[:, 0].mean() + to_weak[:, 1].mean()
+    wrong = to_strong[:, 1].mean() + to_weak[:, 0].mean()
+    return 1.0 if right > wrong else 0.5 if right == wrong else 0.0
+
+
+def mis_by_tasks(
+    model: lpips_package.LPIPS,
+    images: ImageArray,
+    responses: FloatArray,
+    tasks: int,
+    references: int,
+    quantile: float,
+    temperature: float,
+    seed: int,
+    units: int | None = None,
+) -> DoubleArray:
+    """MIS (units,) of each unit, task by task: one call of the package with each query and each reference.
+
+    Random streams as in the plugin `mis`. `units`: only the first ones.
+    """
+    import torch
+
+    n, k = responses.shape
+    size = int(np.ceil(quantile * n - 1e-9))
+    scores = []
+    for unit in range(k if units is None else units):
+        ranked = np.argsort(-responses[:, unit], kind="stable")
+        rng = np.random.default_rng([seed, unit, 1])
+        drawn = [
+            [
+                np.sort(rng.choice(size, references + 1, replace=False, shuffle=False))
+                for _ in range(tasks)
+            ]
+            for _ in range(2)
+        ]
+        chosen = []
+        for t in range(tasks):
+            top, bottom = ranked[drawn[0][t]], ranked[n - 1 - drawn[1][t]]
+            queries = as_lpips_input(images[[top[-1], bottom[-1]]])
+            refs = as_lpips_input(images[np.concatenate([top[:-1], bottom[:-1]])])
+            first, second = np.repeat([0, 1], len(refs)), np.tile(np.arange(len(refs)), 2)
             with torch.no_grad():
-                total = torch.zeros(2 * references, 2)
-                for level, features in enumerate(model.net(model.scaling_layer(x))):
-                    unit_norm = package.normalize_tensor(features)
-                    refs, queries = unit_norm[: 2 * references], unit_norm[2 * references :]
-                    squared = (refs[:, None] - queries[None]) ** 2
-                    learned = model.lins[level].model[-1]
-                    flat = learned(squared.flatten(0, 1)).mean((1, 2, 3))
-                    total += flat.view(2 * references, 2)
-            similarity = -total.double().numpy()
-            to_strong, to_weak = similarity[:references], similarity[references:]
-            right = to_strong[:, 0].mean() + to_weak[:, 1].mean()
-            wrong = to_strong[:, 1].mean() + to_weak[:, 0].mean()
-            accuracy[unit] += 1.0 if right > wrong else 0.5 if right == wrong else 0.0
-    return accuracy / trials
+                values = -model(queries[first], refs[second]).view(2, 2, references)
+            means = values.double().mean(2).numpy()  # query, side
+            delta = (means[0, 0] - means[0, 1]) - (means[1, 0] - means[1, 1])
+            chosen.append(1 / (1 + np.exp(-delta / temperature)))
+        scores.append(np.mean(chosen))
+    return np.array(scores)
+
+
+def ii_of_pair_sums(
+    model: lpips_package.LPIPS, images: ImageArray, responses: FloatArray, pairs: IntArray
+) -> DoubleArray:
+    """II (P,) of the sum of the z-scored responses of each pair (P, 2) of units, pair by pair."""
+    r = responses.astype(np.float64)
+    z = (r - r.mean(axis=0)) / r.std(axis=0)
+    return np.array([ii_by_pairs(model, images, (z[:, a] + z[:, b])[:, None])[0] for a, b in pairs])
+
+
+def extremes_by_sorting(responses: FloatArray, m: int) -> tuple[IntArray, IntArray]:
+    """((K, m), (K, m)) images with the largest and the smallest responses (K, n): a full sort per unit."""
+    order = [np.argsort(row) for row in responses]
+    return np.array([o[::-1][:m] for o in order]), np.array([o[:m] for o in order])

@@ -1,4 +1,4 @@
-"""II and psychophysics under LPIPS, from images to scores, against the `lpips` package loop by loop.
+"""Scores under LPIPS, from images on, against the `lpips` package loop by loop.
 
 The backbone is random (seeded), so that the test needs no download; the learned weights are real.
 """
@@ -16,33 +16,20 @@ from iibench.embeddings import EmbeddingTable
 from iibench.exemplars import order_by_response
 from iibench.similarity import EmbeddingSimilarity
 from iibench.specs import EvaluationInputs
-from iibench_plugins.evaluations import ii, insilico
+from iibench_plugins.evaluations import ii, insilico, mis, synergy
 from iibench_plugins.metrics import lpips as lpips_plugin
 from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build
+from iibench_plugins.metrics.color import MeanColor
 from tests.benchmarks import peers
+from tests.toys.backbone import random_alexnet
 from tests.toys.toy import ToyImages
 
 SEED = 11
-CONVOLUTIONS = {
-    0: (64, 3, 11),
-    3: (192, 64, 5),
-    6: (384, 192, 3),
-    8: (256, 384, 3),
-    10: (256, 256, 3),
-}
 
 
 @pytest.fixture(scope="module")
 def trunk() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    weights = {}
-    for place, (out, into, side) in CONVOLUTIONS.items():
-        spread = (2 / (into * side * side)) ** 0.5
-        weights[f"features.{place}.weight"] = (
-            torch.randn(out, into, side, side, generator=generator) * spread
-        )
-        weights[f"features.{place}.bias"] = torch.randn(out, generator=generator) * 0.1
-    return weights
+    return random_alexnet()
 
 
 @pytest.fixture(scope="module")
@@ -98,5 +85,55 @@ def test_insilico(
     expected = peers.insilico_by_trials(
         peers.lpips_network("alex", trunk), images, responses, difficulty, 4, 9, SEED
     )
-    np.testing.assert_array_equal(insilico.evaluate(params, inputs).values, expected)
-    assert len(set(expected.tolist())) > 1
+    np.testing.assert_array_equal(insilico.evaluate(params, inputs).values, expected["lpips"])
+    assert len(set(expected["lpips"].tolist())) > 1
+
+
+def test_insilico_of_taps_and_color(
+    trunk: dict[str, torch.Tensor], images: np.ndarray, responses: np.ndarray
+) -> None:
+    params = insilico.Params(observer="two_sided", trials=4, references=9)
+    network = peers.lpips_network("alex", trunk)
+    expected = peers.insilico_by_trials(network, images, responses, 0.0, 4, 9, SEED, units=4)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    metric = build("alex", trunk)
+    rows = {"color": MeanColor().embed(pixels).numpy(), "lpips": metric.embed(pixels).numpy()}
+    taps = {f"lpips[{tap}]": columns for tap, columns in metric.slices(32, 32).items()}
+    order = order_by_response(responses)
+    found = {}
+    for name, columns in {"color": None, "lpips": None, **taps}.items():
+        distance = "euclidean" if name == "color" else "squared_euclidean"
+        table = rows[name.partition("[")[0]]
+        lookup = EmbeddingSimilarity(lambda _, t=table: t, len(table), distance, columns=columns)
+        inputs = EvaluationInputs(responses, order, lookup, None, SEED)
+        found[name] = insilico.evaluate(params, inputs).values[:4]
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert len({tuple(values) for values in expected.values()}) > 2
+
+
+def test_mis(
+    inputs: EvaluationInputs,
+    trunk: dict[str, torch.Tensor],
+    images: np.ndarray,
+    responses: np.ndarray,
+) -> None:
+    params = mis.Params(tasks=3, references=9, quantile=0.25, temperature=0.16)
+    network = peers.lpips_network("alex", trunk)
+    expected = peers.mis_by_tasks(network, images, responses, 3, 9, 0.25, 0.16, SEED, units=4)
+    np.testing.assert_allclose(mis.evaluate(params, inputs).values[:4], expected, atol=1e-4)
+    assert np.ptp(expected) > 1e-3
+
+
+def test_index_of_the_sums_of_pairs(
+    inputs: EvaluationInputs,
+    trunk: dict[str, torch.Tensor],
+    images: np.ndarray,
+    responses: np.ndarray,
+) -> None:
+    pairs = np.stack(np.triu_indices(5, 1), axis=1)
+    network = peers.lpips_network("alex", trunk)
+    expected = peers.ii_of_pair_sums(network, images, responses, pairs)
+    found = synergy.synergies(synergy.Params(), inputs, np.arange(5))
+    np.testing.assert_allclose(found.pair_ii, expected, atol=1e-5)
