@@ -14,18 +14,21 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from iibench.errors import CaseError, PluginError, UsageError, unknown_name
 from iibench.folding import prepared
 from iibench.images import resized, to_unit_range
+from iibench.precision import mixed
 
 if TYPE_CHECKING:
     import torch
 
     from iibench.specs import FloatArray, ImageArray, IntArray, LoadedModel, Preprocess
+
+T = TypeVar("T")
 
 #: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position).
 POOLS: Final = ("mean", "max", "center", "flatten", "cls")
@@ -82,6 +85,7 @@ def iter_activations(
     *,
     device: str = "cpu",
     batch_size: int | None = None,
+    precision: str = "float32",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """Activations of the images `indices` at `layer`, batch by batch in that order.
@@ -89,22 +93,45 @@ def iter_activations(
     Yields (the batch's indices (b,), activations (b, N) float32 on the CPU). `read(indices)` gives
     the uint8 (b, h, w, 3) images; it is called from another thread, one batch ahead, never twice at
     a time. `pool` is one of `POOLS`. `batch_size`: None takes 32 on the CPU, 256 elsewhere; values
-    depend on it by float32 rounding only. `progress(done, total)` counts images.
+    depend on it by float32 rounding only. `precision`: see precision.py. `progress(done, total)` counts
+    images.
 
     Raises `UsageError` where the network has no such layer or runs it more than once, `PluginError`
     where it is not in eval mode, `CaseError` where the output has a shape that `pool` does not
     fit, is not finite, or the layer never runs.
     """
     tap = tapped(model, layer, pool)
-    size = batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+    size = images_per_pass(batch_size, device)
     done = 0
-    for batch, images in read_ahead(read, indices, size):
-        x = to_unit_range(images, device)
-        values = tap.read(network_input(x, model.preprocess))
+    computed = (
+        (batch, tap.pooled_without_gradients(_prepared_images(images, device, model), precision))
+        for batch, images in read_ahead(read, indices, size)
+    )
+    for batch, pooled in computed if device == "cpu" else _one_behind(computed):
+        values = _on_cpu(pooled)
         _check_finite(values, layer, batch)
         done += len(batch)
         progress(done, len(indices))
         yield batch, values
+
+
+def images_per_pass(asked: int | None, device: str) -> int:
+    """Images of a forward pass: as asked for, else what suits the device."""
+    return asked or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+
+
+def _prepared_images(images: ImageArray, device: str, model: LoadedModel) -> torch.Tensor:
+    return network_input(to_unit_range(images, device), model.preprocess)
+
+
+def _one_behind(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each after the next one was begun: a GPU computes while its last batch is fetched."""
+    waiting: list[T] = []
+    for item in items:
+        if waiting:
+            yield waiting.pop()
+        waiting.append(item)
+    yield from waiting
 
 
 def read_ahead(
@@ -199,10 +226,14 @@ class Tap:
 
     def read(self, x: torch.Tensor) -> FloatArray:
         """x (b, 3, h, w) -> (b, N) float32, without gradients."""
+        return _on_cpu(self.pooled_without_gradients(x, "float32"))
+
+    def pooled_without_gradients(self, x: torch.Tensor, precision: str) -> torch.Tensor:
+        """`pooled` for values alone; a GPU may still be computing them when it returns."""
         import torch
 
-        with torch.inference_mode():
-            return _on_cpu(self.pooled(x))
+        with torch.inference_mode(), mixed(x.device.type, precision):
+            return self.pooled(x)
 
     def pooled(self, x: torch.Tensor) -> torch.Tensor:
         """x (b, 3, h, w), a network's input -> (b, N) float32, differentiable where gradients are on."""

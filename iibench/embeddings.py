@@ -10,6 +10,7 @@ import numpy as np
 
 from iibench.errors import CaseError, PluginError, Skip
 from iibench.images import names_of, to_unit_range
+from iibench.precision import mixed
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ class EmbeddingTable:
         description: Mapping[str, Any],
         device: str,
         progress: Callable[[int, int], None],
+        precision: str = "float32",
     ) -> None:
         self._metric = metric
         self._spec = spec
@@ -45,6 +47,7 @@ class EmbeddingTable:
         self._description = description
         self._device = device
         self._progress = progress
+        self._precision = precision
         self._store: RowStore | None = cache.existing_rows("embeddings", key)
         height, width = (size, size) if size is not None else dataset.image_size
         self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
@@ -57,38 +60,63 @@ class EmbeddingTable:
         if self._spec.input != "images":
             return given_rows(self._metric, self._spec, self._dataset)
         indices = np.unique(np.asarray(indices, np.int64))
+        store = self._begun(indices)
+        if store.missing(indices).size:
+            with store.filling():
+                self._fill(store, store.missing(indices))
+        return store.array()
+
+    def width(self, indices: IntArray) -> int:
+        """d, the numbers of an embedding; where it is not known, some of `indices` are embedded."""
+        if self._spec.input != "images":
+            return int(given_rows(self._metric, self._spec, self._dataset).shape[1])
+        return self._begun(indices).width
+
+    def embed(self, indices: IntArray) -> FloatArray:
+        """(len(indices), d) embeddings that are not kept."""
+        batches = [
+            self._embed(indices[start : start + self._batch])
+            for start in range(0, len(indices), self._batch)
+        ]
+        return np.concatenate(batches)
+
+    def _begun(self, indices: IntArray) -> RowStore:
+        """The store; a new one holds the first of `indices`, which tell how wide it is."""
         if self._store is None:
             first = self._embed(indices[: self._batch])
             self._store = self._cache.rows(
                 "embeddings", self._key, self._description, len(self._dataset), first.shape[1]
             )
             self._store.put(indices[: self._batch], first)
-        store = self._store
-        if store.missing(indices).size:
-            with store.filling():
-                self._fill(store, store.missing(indices))
-        return store.array()
+        return self._store
 
     def _fill(self, store: RowStore, missing: IntArray) -> None:
-        """Embeds batch by batch; each batch is written while the next one is computed."""
+        """Embeds batch by batch; each is fetched and written while the next one is computed."""
         with ThreadPoolExecutor(1, "iibench-embeddings") as writer:
             written: Future[None] | None = None
             for start in range(0, len(missing), self._batch):
                 chosen = missing[start : start + self._batch]
-                rows = self._embed(chosen)
+                rows = self._begin(chosen)
                 if written is not None:
                     written.result()
-                written = writer.submit(store.put, chosen, rows)
+                written = writer.submit(self._keep, store, chosen, rows)
                 self._progress(min(start + self._batch, len(missing)), len(missing))
             if written is not None:
                 written.result()
 
+    def _keep(self, store: RowStore, indices: IntArray, rows: torch.Tensor) -> None:
+        store.put(indices, checked_rows(rows, len(indices), self._spec.name))
+
     def _embed(self, indices: IntArray) -> FloatArray:
+        return checked_rows(self._begin(indices), len(indices), self._spec.name)
+
+    def _begin(self, indices: IntArray) -> torch.Tensor:
+        """Embeddings that a GPU may still be computing."""
         import torch
 
         x = to_unit_range(self._dataset.images(indices), self._device, self._size)
-        with torch.inference_mode():
-            return checked_rows(self._metric.embed(x), len(indices), self._spec.name)
+        with torch.inference_mode(), mixed(self._device, self._precision):
+            return self._metric.embed(x)
 
 
 def given_rows(metric: EmbeddingMetric, spec: MetricSpec, dataset: ImageDataset) -> FloatArray:

@@ -29,7 +29,10 @@ def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = No
     """
     import torch
 
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    if device == "cuda":  # from pinned memory the copy runs beside what the GPU is doing
+        pixels = pixels.pin_memory().to(device, non_blocking=True)
+    x = pixels.to(device).permute(0, 3, 1, 2)
     return resized(x.to(torch.float32, memory_format=torch.contiguous_format) / 255, size)
 
 

@@ -24,6 +24,7 @@ from iibench import (
     details_check,
     details_io,
     embeddings,
+    encoding,
     exemplars,
     folding,
     gradients,
@@ -32,10 +33,12 @@ from iibench import (
     observers,
     pair_statistics,
     pair_sums,
+    parts,
     reliability,
     resampling,
     similarity,
     statistics,
+    streamed_similarity,
     streaming,
     trial_similarity,
 )
@@ -63,8 +66,9 @@ class Key:
 class Keys:
     """The key of every stage of a case; each is made once."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, precision: str = "float32") -> None:
         self._inputs = inputs
+        self._precision = precision
 
     def activations(self, tap: Tap, split: str) -> Key:
         """Of the activations of one split at the case's layer."""
@@ -83,7 +87,7 @@ class Keys:
                 "layer": tap.layer.path,
                 "pool": tap.layer.pool,
                 "device": self._inputs.resources.device,
-                "dtype": "float32",
+                "dtype": self._precision,
             }
 
         labels = (tap.dataset.label, tap.model.label, tap.layer.label)
@@ -117,6 +121,7 @@ class Keys:
             f"responses/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "responses",
+                "code": _code(encoding),
                 "directions": self.directions(case).hash,
                 "activations": self.activations(case.tap, case.dataset.evaluate).hash,
             },
@@ -137,7 +142,7 @@ class Keys:
                 "names": self._names(entry.spec, self._inputs.evaluated(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
-                "dtype": "float32",
+                "dtype": self._precision,
             },
         )
 
@@ -148,7 +153,9 @@ class Keys:
             f"scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores",
-                "code": _code(similarity, comparing, exemplars, observers),
+                "code": _code(
+                    similarity, parts, streamed_similarity, comparing, exemplars, observers
+                ),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,
@@ -193,7 +200,7 @@ class Keys:
                 "names": self._names(entry.spec, self._inputs.trials(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
-                "dtype": "float32",
+                "dtype": self._precision,
             },
         )
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+import numpy as np
 
-#: Bytes of large arrays kept in memory between the cases of a run.
-MEMORY_BYTES = 4 << 30
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,13 @@ class _Failed:
 
 
 class Memo:
-    """Values by name. A value that could not be made fails again with the same error."""
+    """Values by name. A value that could not be made fails again with the same error.
 
-    def __init__(self) -> None:
+    `limit`: bytes of large arrays that are kept between the cases of a run; mapped files do not count.
+    """
+
+    def __init__(self, limit: int = 4 << 30) -> None:
+        self.limit = limit
         self._values: dict[str, Any] = {}
         self._arrays: OrderedDict[str, Any] = OrderedDict()
 
@@ -55,9 +58,12 @@ class Memo:
             self._values[name] = _Failed(error)
             raise
         self._arrays[name] = value
-        while len(self._arrays) > 1 and sum(a.nbytes for a in self._arrays.values()) > MEMORY_BYTES:
+        while len(self._arrays) > 1 and self._held() > self.limit:
             self._arrays.popitem(last=False)
         return value
+
+    def _held(self) -> int:
+        return sum(a.nbytes for a in self._arrays.values() if not isinstance(a, np.memmap))
 
 
 class Clock:

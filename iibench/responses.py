@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.memory import release
+
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, FloatArray, IntArray
 
@@ -42,6 +44,7 @@ def response_facts(responses: FloatArray) -> ResponseFacts:
         block = np.asarray(responses[:, start : start + step], np.float64)
         low, high, counts = histograms(block)
         parts.append((low, high, counts, sparseness(block), (block > 0).mean(axis=0)))
+        release(responses)
     return ResponseFacts(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 

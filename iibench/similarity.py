@@ -16,7 +16,8 @@ rounding, are computed in float64 throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 #: Bytes of gathered rows that one block of `within` or `cross` may take: few enough that they are
 #: still in the processor's cache when they are multiplied (64 MB took 1.5 times as long).
 BLOCK_BYTES = 16 << 20
+#: The same for rows that are gathered for products.
+GATHER_BYTES = 4 << 20
 #: Above this many images the matrix of all pairs is not made (it takes 4 n^2 bytes).
 DENSE_LIMIT = 16_384
 
@@ -74,13 +77,22 @@ class EmbeddingSimilarity:
         self._distance = distance
         self._columns = columns if columns is not None else slice(None)
         self._dense = dense
-        self._device = device
+        self._device = "cpu" if device == "mps" else device  # which has no float64
         self._progress = progress
         self._matrix: FloatArray | None = None
         #: float64 squared norms of the prepared rows, NaN where not needed so far
         self._norms = np.full(n, np.nan)
         self._centre: torch.Tensor | None = None
         self._centre_known = False
+
+    def forget(self) -> None:
+        """Lets go of the matrix of all pairs; it is made again where it is needed."""
+        self._matrix = None
+
+    @property
+    def gathers(self) -> bool:
+        """Whether `cross` multiplies gathered rows."""
+        return not self._dense and self._distance != "equal"
 
     def within(self, groups: IntArray) -> DoubleArray:
         """groups (G, M) -> (G, M, M) similarity of every ordered pair; 0 distance on the diagonal."""
@@ -114,7 +126,7 @@ class EmbeddingSimilarity:
             if self._matrix is None:
                 self._matrix = self._all_pairs()
             return self._matrix[left[:, :, None], right[:, None, :]].astype(np.float64)
-        return self._gathered(left, right)
+        return cross_together({"": self}, left, right)[""]
 
     # ------------------------------------------------------------------------------ arithmetic
 
@@ -187,33 +199,6 @@ class EmbeddingSimilarity:
             self._norms[chosen] = x.square().sum(dim=1, dtype=torch.float64).numpy()
         return torch.from_numpy(self._norms).to(self._device)
 
-    def _gathered(self, left: IntArray, right: IntArray) -> DoubleArray:
-        import torch
-
-        both = np.concatenate([left, right], axis=1)
-        needed = np.unique(both)
-        table = self._rows(needed)[:, self._columns]
-        mean = self._mean(table, needed)
-        norms = self._squared_norms(table, needed, mean)
-        g, a = left.shape
-        width = table.shape[1]
-        per_group = both.shape[1]
-        out = np.empty((g, a, right.shape[1]))
-        block = max(1, min(g, BLOCK_BYTES // (4 * width * per_group)))
-        source, indices = torch.from_numpy(table), torch.from_numpy(both)
-        gathered = torch.empty(block * per_group, width)  # one buffer for all blocks
-        for start in range(0, g, block):
-            chosen = indices[start : start + block]
-            rows = gathered[: chosen.numel()]
-            torch.index_select(source, 0, chosen.reshape(-1), out=rows)
-            x = self._prepared(rows.to(self._device), mean)
-            x = x.view(len(chosen), per_group, width)
-            products = torch.bmm(x[:, :a], x[:, a:].transpose(1, 2))
-            squared = norms[chosen.to(self._device)]
-            part = self._from_products(products, squared[:, :a, None], squared[:, None, a:])
-            out[start : start + block] = part.cpu().numpy()
-        return out
-
     def _all_pairs(self) -> FloatArray:
         """(n, n) float32 similarity of all pairs, by blocks of the upper triangle."""
         import torch
@@ -240,6 +225,87 @@ class EmbeddingSimilarity:
                 self._progress(done, total)
         np.fill_diagonal(out, 1.0 if self._distance == "cosine" else 0.0)
         return out
+
+
+def cross_together(
+    lookups: Mapping[str, EmbeddingSimilarity], left: IntArray, right: IntArray
+) -> dict[str, DoubleArray]:
+    """The `cross` of lookups that are parts of one embedding; rows are gathered once for all of them.
+
+    left (G, a), right (G, b) -> by name of the lookup, (G, a, b) similarity of each left to each right
+    image.
+    """
+    import torch
+
+    both = np.concatenate([left, right], axis=1)
+    needed = np.unique(both)
+    table = next(iter(lookups.values()))._rows(needed)
+    first, last = _span([lookup._columns for lookup in lookups.values()], table.shape[1])
+    source, indices = torch.from_numpy(table[:, first:last]), torch.from_numpy(both)
+    (g, a), per_group, width = left.shape, both.shape[1], last - first
+    summed = _summed(lookups, table.shape[1])
+    computed = [name for name in lookups if name != summed]
+    parts = {name: _Part(lookups[name], table, needed, first) for name in computed}
+    out = {name: np.zeros((g, a, right.shape[1])) for name in lookups}
+    block = max(1, min(g, GATHER_BYTES // (4 * width * per_group)))
+    gathered = torch.empty(block * per_group, width)  # one buffer for all blocks
+    for start in range(0, g, block):
+        chosen = indices[start : start + block]
+        rows = gathered[: chosen.numel()]
+        torch.index_select(source, 0, chosen.reshape(-1), out=rows)
+        for name in computed:
+            out[name][start : start + block] = parts[name].similarities(rows, chosen, a)
+    if summed is not None:
+        for name in computed:
+            out[summed] += out[name]
+    return out
+
+
+def _summed(lookups: Mapping[str, EmbeddingSimilarity], width: int) -> str | None:
+    """The lookup of all columns where the others divide them, so that its squared distances add up."""
+    spans = {name: _span([lookup._columns], width) for name, lookup in lookups.items()}
+    whole = [name for name, span in spans.items() if span == (0, width)]
+    others = sorted(span for name, span in spans.items() if name not in whole)
+    joined = others and others[0][0] == 0 and others[-1][1] == width
+    if len(whole) != 1 or not joined or lookups[whole[0]]._distance != "squared_euclidean":
+        return None
+    gaps = any(end != begin for (_, end), (begin, _) in pairwise(others))
+    return None if gaps else whole[0]
+
+
+class _Part:
+    """One of the lookups of `cross_together`: its columns of gathered rows, centre and norms.
+
+    `first`: the column of the embedding with which gathered rows begin.
+    """
+
+    def __init__(
+        self, lookup: EmbeddingSimilarity, table: FloatArray, needed: IntArray, first: int
+    ) -> None:
+        begin, end = _span([lookup._columns], table.shape[1])
+        self._lookup = lookup
+        self._columns = slice(begin - first, end - first)
+        self._mean = lookup._mean(table[:, begin:end], needed)
+        self._norms = lookup._squared_norms(table[:, begin:end], needed, self._mean)
+
+    def similarities(self, rows: torch.Tensor, images: torch.Tensor, a: int) -> DoubleArray:
+        """Gathered rows of images (b, a + c) -> (b, a, c) similarity of the first a to the others."""
+        import torch
+
+        device = self._norms.device
+        x = self._lookup._prepared(rows[:, self._columns].to(device), self._mean)
+        x = x.view(*images.shape, x.shape[1])
+        products = torch.bmm(x[:, :a], x[:, a:].transpose(1, 2))
+        squared = self._norms[images.to(device)]
+        found = self._lookup._from_products(products, squared[:, :a, None], squared[:, None, a:])
+        values: DoubleArray = found.cpu().numpy()
+        return values
+
+
+def _span(columns: Sequence[slice], width: int) -> tuple[int, int]:
+    """First column and end of all these slices."""
+    ends = [chosen.indices(width)[:2] for chosen in columns]
+    return min(first for first, _ in ends), max(last for _, last in ends)
 
 
 class PairwiseSimilarity:

@@ -9,7 +9,7 @@ listing plugins never imports torch. Everything here is a frozen dataclass or a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from iibench.details import Details
+    from iibench.runner import RunConfig
 
     FloatArray = npt.NDArray[np.float32]
     DoubleArray = npt.NDArray[np.float64]
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     ImageArray = npt.NDArray[np.uint8]
 
 #: The version of this contract. A plugin may declare the version that it was written for,
-#: `IIBENCH_API = "1.2"`; a later one or another major is refused.
-API_VERSION = "1.2"
+#: `IIBENCH_API = "1.3"`; a later one or another major is refused.
+API_VERSION = "1.3"
 
 Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal", "own"]
 
@@ -191,6 +192,14 @@ class NamedImages(Protocol):
         """The names that people gave; raises `Skip` with the reason where they are not known."""
 
 
+@runtime_checkable
+class PreparedImages(Protocol):
+    """An `ImageDataset` that decodes all of its images when the first one is asked for."""
+
+    def seconds_to_prepare(self) -> float:
+        """About what that will take, from trying a few; 0 where it is done or takes a moment."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(Spec):
     """A dataset: `load(params, split, harness) -> ImageDataset` for one of `splits`.
@@ -280,6 +289,38 @@ class Directions:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a computation takes, counted and not timed: the estimate of `--collect-only` turns it into
+    seconds with rates that it measures on the machine at hand. Rough counts are enough.
+
+    `flops`, `flops64`: floating-point operations in matrix products of float32 and of float64, two for
+    a multiplication and an addition. `values`: array entries passed over by other operations, once for
+    each operation. `steps`: small operations, whose time is that of a call. `pairs`: similarities of two
+    images that are asked of a metric. `passes`: images taken through the network up to the layer.
+    `memory`: bytes held at the same time besides inputs and result. `imports`: modules that are imported
+    on first use and take long.
+    """
+
+    flops: float = 0.0
+    flops64: float = 0.0
+    values: float = 0.0
+    steps: float = 0.0
+    pairs: float = 0.0
+    passes: float = 0.0
+    memory: float = 0.0
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FinderWork:
+    """What a finder takes: K `directions`, the `fit`, and `encode` of one image."""
+
+    directions: int
+    fit: Work
+    encode: Work
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinderSpec(Spec):
     """A direction finder.
@@ -290,13 +331,15 @@ class FinderSpec(Spec):
     input does not allow the computation (negative activations for NMF, K > n).
     `trains_on`: False where `fit` looks at nothing but N; it is then given the evaluated split's A,
     and the activations of the fit split are not computed for it. `inputs(params, base_dir)`: SHA-256
-    (hex) of the files that decide the directions, "" where there are none.
+    (hex) of the files that decide the directions, "" where there are none. `work(params, n, N)`: what
+    `--collect-only` estimates time and memory from; None has it fit a few images and extrapolate.
     """
 
     fit: Callable[[Any, FloatArray, FitContext], Directions]
     encode: Callable[[Any, Directions, FloatArray], FloatArray]
     trains_on: bool = True
     inputs: Callable[[Any, Path], str] = lambda params, base_dir: ""
+    work: Callable[[Any, int, int], FinderWork] | None = None
 
 
 @runtime_checkable
@@ -557,14 +600,19 @@ class EvaluationSpec(EvaluationBase):
     `plot_over`, one of the parameters) or `none` (an analysis with a section of its own, made from
     `UnitScores.details`; its values are ranked nowhere). `finders(params)`: labels of the finders that
     it asks its lab for. `images(params, n)`: how many distinct images one direction's
-    evaluation needs at most, for the estimate of `--collect-only`.
+    evaluation needs at most, for the estimate of `--collect-only`. `work(params, n, K)`: what it takes
+    besides embedding images, for the same; None has it derived from `images`. `blockwise`: it
+    looks at `responses` and `order` a block of directions at a time (as `exemplars.ShuffledOrder` does), so
+    that they may be mapped files larger than memory; others are refused there.
     """
 
     evaluate: Callable[[Any, EvaluationInputs], UnitScores]
+    blockwise: bool = False
     finders: Callable[[Any], tuple[str, ...]] = lambda params: ()
     plot: Literal["box", "line", "none"] = "box"
     plot_over: str | None = None
     images: Callable[[Any, int], int] = lambda params, n: n
+    work: Callable[[Any, int, int], Work] | None = None
 
     @property
     def is_analysis(self) -> bool:
@@ -572,4 +620,127 @@ class EvaluationSpec(EvaluationBase):
         return self.plot == "none"
 
 
-AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationBase
+# ------------------------------------------------------------------------------------ executors
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of a run's work that any worker can do, in any order within its kind, more than once.
+
+    `kind`: `activations` of images of one `split`; `directions` of a case and its responses to them;
+    which `images` a case asks its metric to embed; `embeddings` of evaluated images; `scores` of a case.
+    `case`: id of the case, the first of those that need it. `images`: half-open ranges of image indices.
+    `key`: the hash under which the result is to be found; `inputs`: what decides it (in words) and the
+    hash of that. A worker whose hashes are others must not do the task.
+    """
+
+    kind: Literal["activations", "directions", "images", "embeddings", "scores"]
+    case: str
+    split: str = ""
+    images: tuple[tuple[int, int], ...] = ()
+    key: str = ""
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """The task in words."""
+        where = f" on {self.split}" if self.split else ""
+        spans = ""
+        if self.images:
+            spans = f", images {self.images[0][0]} to {self.images[-1][1] - 1}"
+        return f"{self.kind} for {self.case}{where}{spans}"
+
+
+@dataclass(frozen=True)
+class TaskError:
+    """Why a task failed, as a case's report gives it.
+
+    `type`: the exception's. `reason`: a sentence. `traceback`: where no plugin foresaw it. `skips`: the
+    case is skipped, for something that cannot be had. `setup`: nothing is wrong with the task, but the
+    worker lacks what the run has.
+    """
+
+    type: str
+    reason: str
+    traceback: str | None = None
+    skips: bool = False
+    setup: bool = False
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended. What it computed is in the cache or the shared store.
+
+    `worker`: who did it, in words. `seconds`: per stage. `notes`: what the reader of the run should know,
+    such as that a worker died.
+    """
+
+    task: Task
+    worker: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: TaskError | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PluginsAsked:
+    """What `load_plugins` was asked for; `files`: of each folder, (name, content) of its modules."""
+
+    names: tuple[str, ...] = ()
+    environ: str = ""
+    entry_points: bool = True
+    files: tuple[tuple[tuple[str, bytes], ...], ...] = ()
+    #: where modules are looked for besides
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to do the tasks of a run (`iibench.worker.Worker`); it can be pickled.
+
+    `config`: the run's, with the device that it uses and absolute folders. `suite`: the suite file.
+    `cases`: ids of the run's cases. `fallback`: whether the suite's fallback dataset is used. `software`:
+    versions and hashes of what decides numbers, which a worker must have too. `one_machine`: workers
+    use the run's own cache.
+    """
+
+    config: RunConfig
+    suite: bytes
+    cases: tuple[str, ...]
+    fallback: bool
+    plugins: PluginsAsked
+    software: Mapping[str, str]
+    one_machine: bool
+
+
+class Executor(Protocol):
+    """Workers, ready to do tasks."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are done at a time."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+        """Does the tasks, each once, and yields their results as they finish, in any order.
+
+        A task that fails is a result with an error; what is wrong with all of them is a `UsageError`.
+        """
+
+    def close(self) -> None:
+        """Lets the workers go. Called once, also where the run is interrupted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(Spec):
+    """Where a run's work is done: `start(params, job) -> Executor`.
+
+    A worker is an `iibench.worker.Worker(job)`, whose `do(task)` gives the task's result. `start` is
+    called when there is something to do, and raises `UsageError` where workers cannot be had. None leaves
+    everything to the run's own process. `one_machine(params)`: whether all workers are on the machine of
+    the run; if not, the run needs a shared cache.
+    """
+
+    start: Callable[[Any, Job], Executor] | None
+    one_machine: Callable[[Any], bool] = lambda params: False
+
+
+AnySpec = DatasetSpec | ModelSpec | FinderSpec | MetricSpec | EvaluationBase | ExecutorSpec

@@ -34,7 +34,7 @@ from iibench.terminal_analyses import (
 )
 
 if TYPE_CHECKING:
-    from iibench.plan import StageEstimate
+    from iibench.plan import Plan
     from iibench.plugins import Plugins
     from iibench.runner import RunConfig
     from iibench.suite.cases import AnyCase
@@ -358,40 +358,44 @@ def _counts(run: Run) -> str:
     return f"{', '.join(parts) or 'no case ran'} in {run.meta['seconds']:.1f} s"
 
 
-def print_plan(console: Console, cases: Sequence[AnyCase], stages: Sequence[StageEstimate]) -> None:
-    """The output of `--collect-only`: the ids, then the work."""
+def print_plan(console: Console, cases: Sequence[AnyCase], plan: Plan) -> None:
+    """The output of `--collect-only`: the ids, then the work, where each time is from, and the total."""
     for case in cases:
         console.print(escape(case.id), soft_wrap=True)
     table = Table(title="work", title_justify="left", title_style="bold")
-    for name in ("stage", "to do", "cached", "unit", "memory", "time"):
-        table.add_column(name, justify="left" if name in {"stage", "unit"} else "right")
-    for stage in stages:
-        memory = _bytes(stage.memory) if stage.memory else ""
-        guess = "" if stage.measured else " (guess)"
+    for name in ("stage", "to do", "cached", "unit", "memory", "time", "from"):
+        table.add_column(name, justify="left" if name in {"stage", "unit", "from"} else "right")
+    for stage in plan.stages:
         table.add_row(
             escape(stage.stage),
             f"{stage.to_do:,}",
             f"{stage.cached:,}",
             stage.unit,
-            memory,
-            f"{stage.seconds:.1f} s{guess}" if stage.to_do else "",
+            _bytes(stage.memory) if stage.memory else "",
+            f"{stage.seconds:.1f} s" if stage.to_do else "",
+            stage.source if stage.to_do else "",
         )
     console.print()
     console.print(table)
-    seconds = sum(stage.seconds for stage in stages)
-    guessed = any(s.to_do and not s.measured for s in stages)
-    passes = sum(s.to_do for s in stages if s.unit == "images")
-    peak = max((s.memory for s in stages), default=0)
+    passes = sum(
+        s.to_do for s in plan.stages if s.stage.startswith(("activations ", "embeddings "))
+    )
+    shares = [f"{name} {seconds:.0f} s" for name, seconds in plan.shares().items()]
     console.print(
-        f"{len(cases)} cases, {passes:,} forward passes, about {seconds:.0f} s"
-        f"{' (partly guessed: not measured here yet)' if guessed else ''}, "
-        f"largest array {_bytes(peak)}"
+        f"{len(cases)} cases, {passes:,} forward passes, about {plan.seconds:.0f} s "
+        f"({', '.join(shares)}), peak memory about {_bytes(plan.peak)}",
+        soft_wrap=True,
+    )
+    console.print(
+        "[dim]measured: the same work, by earlier runs; probed: a few batches timed now; declared: "
+        "operations that a plugin counts, times this machine's speed; guess: none of these[/]",
+        soft_wrap=True,
     )
 
 
 def _bytes(size: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
-            return f"{size:.0f} {unit}"
+            return f"{size:.{int(unit == 'GB')}f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"

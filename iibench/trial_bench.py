@@ -47,6 +47,10 @@ class TrialBench:
     cache: Cache
     keys: Keys
     progress: Callable[[str, int, int, str], None]
+    #: bytes of embeddings held at a time
+    memory: int
+    #: of metrics; see precision.py
+    precision: str = "float32"
 
     def scores(self, case: TrialCase) -> TrialResult:
         """What the case's evaluation finds. Raises `Skip`, `CaseError` or what a plugin raises."""
@@ -123,6 +127,8 @@ class TrialBench:
                         dataset,
                         missing,
                         self.inputs.resources.device,
+                        memory=self.memory,
+                        precision=self.precision,
                         progress=lambda done, total: self.progress(stage, done, total, "images"),
                         passes=lambda forward, distinct: notes.append(
                             f"{choice.name}: {distinct:,} distinct images, {forward:,} forward passes"

@@ -8,7 +8,6 @@ positive and G opposite references, then the mean among the positive references.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from iibench.comparing import ComparedSimilarity, comparing
 from iibench.embeddings import BATCH_PIXELS, checked_rows, given_rows
 from iibench.errors import CaseError, PluginError
 from iibench.images import to_unit_range
+from iibench.memory import default_budget
+from iibench.precision import mixed
 from iibench.similarity import (
     BLOCK_BYTES,
     EmbeddingSimilarity,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from iibench.specs import Distance, DoubleArray, FloatArray, ImageArray, IntArray, MetricSpec
     from iibench.trials import TrialDataset, Trials
 
-#: Share of the machine's memory that embeddings may take.
-MEMORY_SHARE = 0.25
 #: Rows up to this long are multiplied in float64; longer ones would take too much of the time.
 EXACT_WIDTH = 20_000
 
@@ -91,14 +90,16 @@ def iter_rows(
     device: str = "cpu",
     *,
     memory: int | None = None,
+    precision: str = "float32",
     progress: Callable[[int, int], None] = lambda done, total: None,
     passes: Callable[[int, int], None] = lambda forward, distinct: None,
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """(stimuli (b,), rows (b, width) float32) block by block, in an order that saves memory.
 
-    `memory`: bytes of embeddings kept at a time, by default a quarter of the machine's memory.
-    `progress(done, total)` counts images. `passes` is told once how many images are embedded and how
-    many distinct ones there are. Raises `Skip` where labels are asked of images that have none,
+    `memory`: bytes of embeddings kept at a time, by default half of `memory.default_budget`.
+    `precision`: see precision.py. `progress(done, total)` counts images. `passes` is told once how many
+    images are embedded and how many distinct ones there are. Raises `Skip` where labels are asked of
+    images that have none,
     `CaseError` where a similarity is not finite.
     """
     if not len(stimuli):
@@ -122,9 +123,9 @@ def iter_rows(
     if any(metric.parts):
         columns = metric.metric.slices(height, width)  # type: ignore[attr-defined]
     images = [np.unique(images_of(trials, s)) for s in stimuli]
-    first = _embed(metric, dataset.images(images[0][:1]), device)
+    first = _embed(metric, dataset.images(images[0][:1]), device, precision)
     distinct = len(np.unique(np.concatenate(images)))
-    bytes_kept = _default_memory() if memory is None else memory
+    bytes_kept = default_budget() // 2 if memory is None else memory
     capacity = min(distinct, max(1, bytes_kept // (4 * first.shape[1])))
     blocks = plan_blocks(images, capacity)
     forward = sum(len(block.load) for block in blocks)
@@ -136,20 +137,13 @@ def iter_rows(
     done = 0
     for block, loaded in _read_ahead(blocks, batch, dataset.images):
         for places, pixels in loaded:
-            table[places] = _embed(metric, pixels, device)
+            table[places] = _embed(metric, pixels, device, precision)
             done += len(places)
             progress(done, forward)
         where = np.full(len(dataset), -1)
         where[block.images] = block.places
         chosen = stimuli[block.stimuli]
         yield chosen, _rows(metric, table, trials, chosen, where, device, columns, dense)
-
-
-def _default_memory() -> int:
-    if not hasattr(os, "sysconf"):  # Windows does not tell
-        return 2 << 30
-    pages: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(pages * MEMORY_SHARE)
 
 
 def images_of(trials: Trials, stimulus: int) -> IntArray:
@@ -287,11 +281,11 @@ def _pairwise_rows(
 # ------------------------------------------------------------------------------------ embeddings
 
 
-def _embed(metric: TrialMetric, images: ImageArray, device: str) -> FloatArray:
+def _embed(metric: TrialMetric, images: ImageArray, device: str, precision: str) -> FloatArray:
     import torch
 
     x = to_unit_range(images, device, metric.size)
-    with torch.inference_mode():
+    with torch.inference_mode(), mixed(device, precision):
         rows = metric.metric.embed(x)  # type: ignore[union-attr]
     return checked_rows(rows, len(images), metric.spec.name)
 

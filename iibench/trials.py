@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from iibench.specs import DatasetSpec, EvaluationBase, Harness, ImageDataset
+from iibench.specs import DatasetSpec, EvaluationBase, Harness, ImageDataset, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,8 +166,10 @@ class TrialScores:
 class TrialEvaluationSpec(EvaluationBase):
     """A comparison of a metric with people's answers: `judge(params, inputs) -> TrialScores`.
 
-    `headline_measure`: name of the measure that ranks metrics; larger is better.
+    `headline_measure`: name of the measure that ranks metrics; larger is better. `work(params, trials)`:
+    what `judge` takes, for the estimate of `--collect-only`.
     """
 
     judge: Callable[[Any, TrialInputs], TrialScores]
     headline_measure: str
+    work: Callable[[Any, Trials], Work] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.exemplars import exemplars
+from iibench.errors import CaseError
 from iibench.records import CaseReport, Exemplars, TrialReport
 from iibench.responses import ResponseFacts, response_facts
 from iibench.specs import EvaluationSpec
@@ -92,9 +92,13 @@ def images_of_trials(
 
 def _exemplars(session: Session, case: Case) -> Exemplars:
     """The most and least activating images of the case's directions."""
-    order = session.bench.order(case)
     responses = session.bench.responses(case)
-    top, bottom = exemplars(order, EXEMPLARS), exemplars(order[::-1], EXEMPLARS)
+    if len(responses) < EXEMPLARS:
+        raise CaseError(
+            f"{EXEMPLARS} exemplars are asked for and there are {len(responses)} images"
+        )
+    found = session.bench.ranked.extremes(case, EXEMPLARS)
+    top, bottom = found.top, found.bottom
     return Exemplars(
         *(case.dataset.label, case.model.label, case.layer.label, case.finder.label),
         top,

@@ -7,25 +7,28 @@ that failed fails again with the same error for every case that needs it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.activations import iter_activations
+from iibench.activations import images_per_pass, iter_activations
+from iibench.asked import AskedImages
 from iibench.cache import Cache
 from iibench.comparing import ComparedSimilarity, comparing
 from iibench.details_io import checked, packed, unpacked
 from iibench.embeddings import EmbeddingTable
 from iibench.errors import CaseError, PluginError, Skip
-from iibench.exemplars import order_by_response
 from iibench.harness import LocalHarness
 from iibench.images import names_of, to_unit_range
 from iibench.inputs import Inputs
 from iibench.keys import Keys, evaluation_seed, finder_seed, metric_of
 from iibench.lab import CaseLab
+from iibench.memory import default_budget, in_gib, release
+from iibench.parts import PartSimilarities, metric_without_part
+from iibench.response_bench import ResponseBench
 from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
 from iibench.specs import (
     Directions,
@@ -38,12 +41,17 @@ from iibench.specs import (
     UnitScores,
     UnitTrials,
 )
+from iibench.streamed_similarity import BudgetedSimilarity
 from iibench.suite.cases import Case, Choice, Tap
 from iibench.trial_bench import TrialBench
 
 if TYPE_CHECKING:
-    from iibench.exemplars import Order
-    from iibench.specs import DoubleArray, FloatArray, IntArray
+    from iibench.cache import RowStore
+    from iibench.specs import DoubleArray, FloatArray, ImageDataset, IntArray
+
+
+#: Bytes of activations that are written to a mapped file before its pages are let go of.
+RELEASE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -76,20 +84,26 @@ class Workbench:
     inputs: Inputs
     cache: Cache
     batch_size: int | None = None
+    #: bytes that large arrays may take together
+    memory: int = field(default_factory=default_budget)
+    #: of networks and metrics; see precision.py
+    precision: str = "float32"
     asked: Mapping[tuple[str, str], float] = field(default_factory=dict)
     #: ids of the cases whose trials the run folder keeps
     shown_trials: frozenset[str] = frozenset()
     progress: Callable[[Progress], None] = lambda progress: None
+    #: the keys of the stages
+    keys: Keys = field(init=False)
+    #: the parts of metrics that the cases of the run ask for (see `parts.parts_asked`)
+    asked_parts: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
     _similarity: tuple[str, SimilarityLookup] | None = None
+    _parts: tuple[str, PartSimilarities] | None = None
 
     def __post_init__(self) -> None:
         """Datasets may be made of what this workbench computes."""
         self.inputs.harness = LocalHarness(self.inputs, self.activations)
-
-    @cached_property
-    def keys(self) -> Keys:
-        """The keys of the stages."""
-        return Keys(self.inputs)
+        self.inputs.memo.limit = self.memory // 2
+        self.keys = Keys(self.inputs, self.precision)
 
     @cached_property
     def trials(self) -> TrialBench:
@@ -99,6 +113,8 @@ class Workbench:
             self.cache,
             self.keys,
             lambda stage, done, total, unit: self.progress(Progress(stage, done, total, unit)),
+            self.memory // 2,
+            self.precision,
         )
 
     def report(self, stage: str, done: int, total: int) -> None:
@@ -109,40 +125,65 @@ class Workbench:
 
     def activations(self, tap: Tap, split: str) -> FloatArray:
         """(n, N) float32 activations of a split where they are tapped; rows computed once."""
-        key = self.keys.activations(tap, split)
-        stage = f"activations {tap.model.label}/{tap.layer.label} on {split}"
 
         def compute() -> FloatArray:
-            dataset = self.inputs.dataset(tap.dataset, split, tap.seed)
-            indices = np.arange(len(dataset))
-            store = self.cache.existing_rows("activations", key.hash)
-            missing = indices if store is None else store.missing(indices)
-            if store is not None and not missing.size:
-                self.progress(Progress(stage, 0, 0, "images"))
-                return store.array()
-            loaded, _ = self.inputs.model(tap)
+            n = len(self.inputs.dataset(tap.dataset, split, tap.seed))
+            return self.fill_activations(tap, split, np.arange(n)).array()
+
+        key = self.keys.activations(tap, split)
+        return self.inputs.memo.once(f"value/{key.hash}", compute)
+
+    def fill_activations(self, tap: Tap, split: str, indices: IntArray) -> RowStore:
+        """Computes and keeps those rows of the images `indices` that are not there yet.
+
+        Raises `CaseError` where there is no image, and as `iter_activations` does.
+        """
+        key = self.keys.activations(tap, split)
+        stage = f"activations {tap.model.label}/{tap.layer.label} on {split}"
+        dataset = self.inputs.dataset(tap.dataset, split, tap.seed)
+        if not len(indices):
+            raise CaseError(f"{tap.dataset.label} {split} has no images")
+        store = self.cache.existing_rows("activations", key.hash)
+        begun: list[tuple[IntArray, FloatArray]] = []
+        if store is None:
+            with self.inputs.clock.stage(stage, 0):
+                size = images_per_pass(self.batch_size, self.inputs.resources.device)
+                begun = list(self._activations_of(tap, dataset, indices[:size]))
+            n, width = len(dataset), begun[0][1].shape[1]
+            store = self.cache.rows("activations", key.hash, key.description, n, width)
+        if not begun and not store.missing(indices).size:
+            self.progress(Progress(stage, 0, 0, "images"))
+            return store
+        with store.filling():
+            for chosen, rows in begun:
+                store.put(chosen, rows)
+            missing = store.missing(indices)
+            done, unreleased = len(indices) - len(missing), 0
             with self.inputs.clock.stage(stage, len(missing)):
-                done = len(indices) - len(missing)
-                for chosen, rows in iter_activations(
-                    loaded,
-                    tap.layer.path,
-                    tap.layer.pool,
-                    dataset.images,
-                    missing,
-                    device=self.inputs.resources.device,
-                    batch_size=self.batch_size,
-                ):
-                    if store is None:
-                        n, width = len(dataset), rows.shape[1]
-                        store = self.cache.rows("activations", key.hash, key.description, n, width)
+                for chosen, rows in self._activations_of(tap, dataset, missing):
                     store.put(chosen, rows)
                     done += len(chosen)
+                    unreleased += rows.nbytes
+                    if unreleased > RELEASE_BYTES:
+                        release(store.array())
+                        unreleased = 0
                     self.progress(Progress(stage, done, len(indices), "images"))
-            if store is None:
-                raise CaseError(f"{tap.dataset.label} {split} has no images")
-            return store.array()
+        return store
 
-        return self.inputs.memo.once(f"value/{key.hash}", compute)
+    def _activations_of(
+        self, tap: Tap, dataset: ImageDataset, indices: IntArray
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
+        loaded, _ = self.inputs.model(tap)
+        return iter_activations(
+            loaded,
+            tap.layer.path,
+            tap.layer.pool,
+            dataset.images,
+            indices,
+            device=self.inputs.resources.device,
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )
 
     def directions(self, case: Case) -> Directions:
         """The finder's directions, fitted on the fit split."""
@@ -157,8 +198,16 @@ class Workbench:
                 vectors = arrays.pop("vectors")
                 state = {name.removeprefix("state/"): array for name, array in arrays.items()}
                 return Directions(vectors, state, tuple(blob.meta["notes"]))
-            data = np.ascontiguousarray(self.activations(case.tap, self.keys.fit_split(case)))
             spec = self.inputs.registry.finders[case.finder.name].spec
+            data = self.activations(case.tap, self.keys.fit_split(case))
+            if spec.trains_on and 2 * data.nbytes > self.memory:
+                raise CaseError(
+                    f"finder {case.finder.label} holds the activations that it is fitted to in memory: "
+                    f"{len(data):,} images x {data.shape[1]:,} neurons are {in_gib(data.nbytes)}, and "
+                    f"they may take half of --memory {in_gib(self.memory)}; give it more, or take fewer "
+                    "images (--limit)"
+                )
+            data = np.ascontiguousarray(data)
             with self.inputs.clock.stage(stage):
                 self.progress(Progress(stage, 0, 1, "fits"))
                 context = FitContext(
@@ -181,37 +230,16 @@ class Workbench:
 
         return self.inputs.memo.once(f"value/{key.hash}", compute)
 
+    @cached_property
+    def ranked(self) -> ResponseBench:
+        """The stages from directions to ranked images."""
+        return ResponseBench(
+            self.inputs, self.cache, self.keys, self.memory, self.activations, self.directions
+        )
+
     def responses(self, case: Case) -> FloatArray:
         """(n, K) float32 responses of the evaluated images to the directions."""
-        key = self.keys.responses(case)
-
-        def compute() -> FloatArray:
-            blob = self.cache.load("responses", key.hash)
-            if blob is not None:
-                return blob.arrays["responses"]
-            found = self.directions(case)
-            data = np.ascontiguousarray(self.activations(case.tap, case.dataset.evaluate))
-            spec = self.inputs.registry.finders[case.finder.name].spec
-            with self.inputs.clock.stage(f"responses {case.finder.label}"):
-                values = np.asarray(spec.encode(case.finder.params, found, data), np.float32)
-            expected = (len(data), len(found.vectors))
-            if values.shape != expected:
-                raise PluginError(
-                    f"finder {case.finder.label}: encode gave {values.shape}, expected {expected}"
-                )
-            if not np.isfinite(values).all():
-                raise CaseError(f"finder {case.finder.label} gave a response that is not finite")
-            self.cache.store("responses", key.hash, key.description, {"responses": values}, {})
-            return values
-
-        return self.inputs.memo.kept(f"responses/{key.hash}", compute)
-
-    def order(self, case: Case) -> Order:
-        """(n, K) image indices by descending response."""
-        key = self.keys.responses(case).hash
-        return self.inputs.memo.kept(
-            f"order/{key}", lambda: order_by_response(self.responses(case))
-        )
+        return self.ranked.responses(case)
 
     def similarity(self, case: Case) -> SimilarityLookup:
         """Similarities of the evaluated images under the case's metric; one metric is kept at a time."""
@@ -236,31 +264,61 @@ class Workbench:
                 lambda indices: to_unit_range(dataset.images(indices), device, size),
                 choice.label,
             )
-        columns = None
-        if choice.part is not None:
-            height, width = (size, size) if size is not None else dataset.image_size
-            columns = metric.slices(height, width)[choice.part]  # type: ignore[union-attr]
         table = self._table(case, choice)
-        stage = f"embeddings {choice.name}"
-
-        def rows(indices: IntArray) -> FloatArray:
-            with self.inputs.clock.stage(stage):
-                return table.rows(indices)
-
         if spec.distance == "own":
+            rows = self._timed_rows(table, choice)
+            columns = self._columns(case, choice)
             return ComparedSimilarity(comparing(metric, choice.name), rows, device, columns)
+        kept = self._parts_of(case, choice, table).part(choice.part or "")
+        if spec.input != "images":
+            return kept
+        columns = self._columns(case, choice)
+        return BudgetedSimilarity(table, kept, spec.distance, self.memory // 2, columns, device)
+
+    def _parts_of(self, case: Case, choice: Choice, table: EmbeddingTable) -> PartSimilarities:
+        """Lookups of all parts of the metric that the run's cases ask for; one metric is kept at a time."""
+        key = self.keys.embeddings(case).hash
+        if self._parts is None or self._parts[0] != key:
+            self._parts = None  # free the old matrices before new ones are made
+            asked = self.asked_parts.get(metric_without_part(case), {})
+            wanted = {choice.part or "": choice, **asked}
+            lookups = {name: self._lookup(case, part, table) for name, part in wanted.items()}
+            self._parts = (key, PartSimilarities(lookups, self.memory // 8))
+        return self._parts[1]
+
+    def _lookup(self, case: Case, choice: Choice, table: EmbeddingTable) -> EmbeddingSimilarity:
+        n = len(self.inputs.evaluated(case))
         asked = self.asked.get((case.dataset.label, choice.label), 0.0)
         return EmbeddingSimilarity(
-            rows,
-            len(dataset),
-            spec.distance,
-            columns=columns,
-            dense=dense_pays(len(dataset), asked),
-            device=device,
+            self._timed_rows(table, choice),
+            n,
+            self.inputs.registry.metrics[choice.name].spec.distance or "euclidean",
+            columns=self._columns(case, choice),
+            dense=dense_pays(n, asked) and 4 * n * n <= self.memory // 4,
+            device=self.inputs.resources.device,
             progress=lambda done, total: self.progress(
                 Progress(f"similarities {choice.label}", done, total, "blocks")
             ),
         )
+
+    def _columns(self, case: Case, choice: Choice) -> slice | None:
+        """The columns of the embedding that a part of the metric is; None for the whole."""
+        if choice.part is None:
+            return None
+        size = self.inputs.registry.metrics[choice.name].spec.size(choice.params)
+        pixels = self.inputs.evaluated(case).image_size if size is None else (size, size)
+        metric: Any = self.inputs.metric(choice)
+        columns: slice = metric.slices(*pixels)[choice.part]
+        return columns
+
+    def _timed_rows(
+        self, table: EmbeddingTable, choice: Choice
+    ) -> Callable[[IntArray], FloatArray]:
+        def rows(indices: IntArray) -> FloatArray:
+            with self.inputs.clock.stage(f"embeddings {choice.name}"):
+                return table.rows(indices)
+
+        return rows
 
     def _table(self, case: Case, choice: Choice) -> EmbeddingTable:
         """The embeddings of the evaluated images; the parts of a metric share one table."""
@@ -282,8 +340,36 @@ class Workbench:
                 key.description,
                 self.inputs.resources.device,
                 lambda done, total: self.progress(Progress(stage, done, total, "images")),
+                self.precision,
             ),
         )
+
+    def needed_images(self, case: Case) -> IntArray:
+        """Sorted indices of the images that the case will ask its metric to embed.
+
+        Found by evaluating it on a stand-in that calls all images equally alike and remembers what it
+        was asked: an evaluation that asks on in the light of an answer may need others besides. Empty
+        where the metric embeds no images.
+        """
+        if case.metric is None or not self._embeds_images(metric_of(case)):
+            return np.zeros(0, np.int64)
+        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        if not isinstance(spec, EvaluationSpec):
+            return np.zeros(0, np.int64)
+        asked = AskedImages(len(self.inputs.evaluated(case)))
+        spec.evaluate(case.evaluation.params, self._evaluation_inputs(case, asked))
+        return asked.indices()
+
+    def fill_embeddings(self, case: Case, indices: IntArray) -> None:
+        """Computes and keeps the embeddings of these evaluated images that are not there yet."""
+        choice = metric_of(case)
+        if self._embeds_images(choice) and len(indices):
+            with self.inputs.clock.stage(f"embeddings {choice.name}"):
+                self._table(case, choice).rows(np.asarray(indices, np.int64))
+
+    def _embeds_images(self, choice: Choice) -> bool:
+        spec = self.inputs.registry.metrics[choice.name].spec
+        return spec.distance is not None and spec.input == "images"
 
     def is_cached(self, case: Case) -> bool:
         """Whether the case's scores are in the cache; loads what its key needs, computes nothing."""
@@ -354,24 +440,13 @@ class Workbench:
 
     def _evaluate(self, case: Case, spec: EvaluationSpec) -> UnitScores:
         """Asks the evaluation; what it can show of its trials is kept where the case is to be shown."""
-        responses = self.responses(case)
-        order = self.order(case)
         similarity: SimilarityLookup = (
             _NoSimilarity() if case.metric is None else self.similarity(case)
         )
+        inputs = self._evaluation_inputs(case, similarity)
         with self.inputs.clock.stage(f"evaluation {case.evaluation.name}"):
-            scores = spec.evaluate(
-                case.evaluation.params,
-                EvaluationInputs(
-                    responses,
-                    order,
-                    similarity,
-                    self.inputs.evaluated(case).labels,
-                    evaluation_seed(case),
-                    CaseLab(self, case),
-                ),
-            )
-        _check_scores(scores, responses.shape[1], case.evaluation.label)
+            scores = spec.evaluate(case.evaluation.params, inputs)
+        _check_scores(scores, inputs.responses.shape[1], case.evaluation.label)
         if (scores.details is not None) != spec.is_analysis:
             raise PluginError(
                 f"evaluation {case.evaluation.label}: details belong to analyses (plot 'none'), and "
@@ -395,6 +470,23 @@ class Workbench:
             key = self.keys.scores(case)
             self.cache.store("unit_trials", key.hash, key.description, arrays, {})
         return scores
+
+    def _evaluation_inputs(self, case: Case, similarity: SimilarityLookup) -> EvaluationInputs:
+        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        if not getattr(spec, "blockwise", False) and not self.ranked.in_memory(case):
+            raise CaseError(
+                f"evaluation {case.evaluation.label} holds the responses of all images to all directions in "
+                f"memory, and they need more than a quarter of --memory {in_gib(self.memory)}; give it more, "
+                "or take fewer images (--limit)"
+            )
+        return EvaluationInputs(
+            self.responses(case),
+            self.ranked.order(case),
+            similarity,
+            self.inputs.evaluated(case).labels,
+            evaluation_seed(case),
+            CaseLab(self, case),
+        )
 
 
 class _NoSimilarity:

@@ -40,7 +40,7 @@ def test_too_few_images_for_the_exemplars() -> None:
 
 def test_constant_directions() -> None:
     responses = np.array([[0, 1], [0, 2]], np.float32)
-    assert constant_directions(responses).tolist() == [True, False]
+    assert constant_directions(responses, order_by_response(responses)).tolist() == [True, False]
 
 
 @given(st.integers(2, 3000), st.integers(0, 49).map(lambda percent: percent / 100))

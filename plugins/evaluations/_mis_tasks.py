@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from iibench.errors import CaseError
 
 if TYPE_CHECKING:
-    from iibench.exemplars import Order
+    from iibench.exemplars import Order, ShuffledOrder
     from iibench.specs import IntArray
 
 #: Names the draws' stream beside those that shuffle ties, which begin with the same two numbers.
@@ -40,7 +40,9 @@ def set_size(n: int, quantile: float) -> int:
     return math.ceil(quantile * n - 1e-9)  # 0.07 * 100 is 7.000000000000001
 
 
-def draw_tasks(order: Order, quantile: float, tasks: int, references: int, seed: int) -> Tasks:
+def draw_tasks(
+    order: Order | ShuffledOrder, quantile: float, tasks: int, references: int, seed: int
+) -> Tasks:
     """Draws F + 1 images of each set for each task, without replacement within the task.
 
     They are sorted by response: the F most extreme ones explain, the least extreme one is the query.

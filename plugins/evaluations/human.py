@@ -20,6 +20,7 @@ from iibench.errors import CaseError
 from iibench.trials import TrialEvaluationSpec, TrialScores
 
 from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries  # noqa: TID252 - works under both names
+from . import _work
 from ._answers import (
     ObserverParams,
     margins_of,
@@ -219,6 +220,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         unlabelled=("by", "resamples"),
         headline=("observer",),
         judge=judge,
+        work=_work.judged,
         headline_measure="auc",
         chance=0.5,
         unit="area under the ROC curve",

@@ -12,6 +12,7 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.trials import TrialEvaluationSpec, TrialScores
 
+from . import _work
 from ._measured import (
     Drawn,
     auc_ceilings,
@@ -88,6 +89,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,
+        work=_work.judged,
         headline_measure="human_accuracy",
         chance=0.5,
         unit="share of answers that are right",

@@ -11,6 +11,7 @@ from annotated_types import Ge
 from iibench import EvaluationSpec, UnitScores, hookimpl
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, EvaluationInputs
@@ -52,7 +53,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from iibench.exemplars import constant_directions, exemplars
 
     top = exemplars(inputs.order, params.m)
-    dead = constant_directions(inputs.responses)
+    dead = constant_directions(inputs.responses, inputs.order)
     values = np.full(len(top), np.nan)
     if not dead.all():
         values[~dead] = average(inputs.similarity.within(top[~dead]), params.mean)
@@ -77,6 +78,8 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         ),
         params=Params,
         evaluate=evaluate,
+        blockwise=True,
+        work=_work.ii,
         unit="similarity",
         plot="box",
         images=lambda params, n: int(params.m),

@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 
 if TYPE_CHECKING:
     from iibench.specs import EvaluationInputs
@@ -51,10 +52,10 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import make_trials, order_with_random_ties
+    from iibench.exemplars import ShuffledOrder, make_trials
     from iibench.observers import correct, evidence_eq2, evidence_two_sided
 
-    order = order_with_random_ties(inputs.responses, inputs.order, inputs.seed)
+    order = ShuffledOrder(inputs.responses, inputs.order, inputs.seed)
     trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)
     k, t = trials.strong.shape
     response = inputs.responses
@@ -105,6 +106,8 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         headline=("difficulty", "observer"),
         evaluate=evaluate,
+        blockwise=True,
+        work=_work.insilico,
         chance=0.5,
         unit="share of trials answered correctly",
         plot="line",

@@ -12,6 +12,7 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 
 if TYPE_CHECKING:
     from iibench.specs import EvaluationInputs
@@ -164,6 +165,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("resamples",),
         evaluate=evaluate,
+        work=_work.manifold,
         unit="distance on the map",
         plot="none",
         images=lambda params, n: int(params.m),

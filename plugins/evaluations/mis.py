@@ -29,6 +29,7 @@ from annotated_types import Ge, Gt, Interval
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
 from .._bibliography import ZIMMERMANN2024  # noqa: TID252 - works under both names
+from . import _work
 from ._mis_tasks import draw_tasks
 
 if TYPE_CHECKING:
@@ -99,13 +100,14 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import order_with_random_ties
+    from iibench.exemplars import ShuffledOrder
     from iibench.observers import evidence_two_sided
 
     response = inputs.responses
-    order = order_with_random_ties(response, inputs.order, inputs.seed)
+    order = ShuffledOrder(response, inputs.order, inputs.seed)
     tasks = draw_tasks(order, params.quantile, params.tasks, params.references, inputs.seed)
-    constant = response.max(axis=0) - response.min(axis=0) < CONSTANT
+    ends = np.take_along_axis(response, np.stack([inputs.order[0], inputs.order[-1]]), axis=0)
+    constant = ends[0] - ends[1] < CONSTANT
     scored = np.flatnonzero(~constant)
     values = np.full(len(constant), np.nan)
     evidence = np.full((len(constant), params.tasks, 2), np.nan)
@@ -147,6 +149,8 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         ),
         params=Params,
         evaluate=evaluate,
+        blockwise=True,
+        work=_work.mis,
         chance=0.5,
         unit="mean probability of the right answer",
         plot="box",

@@ -19,6 +19,7 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 from ._sensitivity_figures import details
 from ._sensitivity_found import Found
 from ._sensitivity_pairs import (
@@ -96,7 +97,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
         raise CaseError("sensitivity needs the network of a case, and there is none")
     top = exemplars(inputs.order, params.m)
     vectors = np.asarray(inputs.lab.directions().vectors, np.float64)
-    dead = constant_directions(inputs.responses)
+    dead = constant_directions(inputs.responses, inputs.order)
     zero = (vectors == 0).all(axis=1)
     used = np.flatnonzero(~(dead | zero))
     if len(used) < 2:
@@ -228,6 +229,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         ),
         params=Params,
         evaluate=evaluate,
+        work=_work.sensitivity,
         unit="per unit of RGB",
         plot="none",
         images=lambda params, n: int(params.m * (1 + len(params.alphas))),

@@ -12,6 +12,7 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         headline=("finder",),
         evaluate=evaluate,
+        work=_work.split_half,
         finders=lambda params: (params.finder,),
         unit="similarity",
         plot="none",

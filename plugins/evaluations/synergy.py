@@ -12,6 +12,7 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from ._synergy_figures import figures_of
     from ._synergy_found import measures_of, tables_of
 
-    dead = constant_directions(inputs.responses)
+    dead = constant_directions(inputs.responses, inputs.order)
     if (~dead).sum() < 2:
         raise CaseError(
             "synergy needs two directions whose responses differ between images; there "
@@ -135,6 +136,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("shown", "resamples"),
         evaluate=evaluate,
+        work=_work.synergy,
         unit="difference of similarities",
         plot="none",
         # rows of embeddings that are gathered, measured on a layer of 256 neurons

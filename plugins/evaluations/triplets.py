@@ -18,6 +18,7 @@ from iibench import hookimpl
 from iibench.errors import CaseError
 from iibench.trials import TrialEvaluationSpec, TrialScores
 
+from . import _work
 from ._answers import Cell
 from ._measured import (
     NO_ANSWERS,
@@ -174,6 +175,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,
+        work=_work.judged,
         headline_measure="vote_agreement",
         chance=0.5,
         unit="share of votes",

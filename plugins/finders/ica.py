@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 
 from .._bibliography import HYVARINEN2000  # noqa: TID252 - works under both names
+from . import _work
 from ._orientation import (
     positive_skew_signs,
     principal_components,
@@ -109,6 +110,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         params=Params,
         fit=fit,
         encode=encode,
+        work=_work.ica,
         citation="Hyvärinen & Oja (2000), Independent component analysis: algorithms and applications",
         bibtex=HYVARINEN2000,
     )

@@ -19,6 +19,7 @@ from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 
 if TYPE_CHECKING:
     import torch
@@ -96,23 +97,27 @@ def seed_centroids(X: torch.Tensor, k: int, seed: int) -> torch.Tensor:
     squares = (X * X).sum(1)
     candidates = 2 + int(math.log(k))
     first = int(torch.randint(len(X), (1,), generator=generator))
-    chosen = [first]
-    closest = _distances(X, squares, torch.tensor([first], device=X.device))[0]
-    while len(chosen) < k:
-        cumulative = closest.cpu().double().cumsum(0)
-        total = float(cumulative[-1])
-        if total == 0.0:
-            raise CaseError(
-                f"kmeans: k = {k} clusters are asked for and the {len(X)} activations, scaled to "
-                f"unit norm, have only {len(chosen)} different values"
-            )
-        draws = torch.rand(candidates, generator=generator, dtype=torch.float64) * total
-        rows = torch.searchsorted(cumulative, draws, right=True).clamp_(max=len(X) - 1)
-        reduced = torch.minimum(closest, _distances(X, squares, rows.to(X.device)))
-        best = int(reduced.sum(1, dtype=torch.float32).argmin())
-        chosen.append(int(rows[best]))
+    place = _float64_device(X)
+    chosen = [torch.tensor(first, device=X.device)]
+    totals = []
+    closest = _distances(X, squares, chosen[0][None])[0]
+    while len(chosen) < k:  # nothing is fetched from a GPU in here, which so never waits
+        cumulative = closest.to(place).double().cumsum(0)
+        totals.append(cumulative[-1])
+        draws = torch.rand(candidates, generator=generator, dtype=torch.float64).to(place)
+        rows = torch.searchsorted(cumulative, draws * cumulative[-1], right=True)
+        rows = rows.clamp_(max=len(X) - 1).to(X.device)
+        reduced = torch.minimum(closest, _distances(X, squares, rows))
+        best = reduced.sum(1, dtype=torch.float32).argmin()
+        chosen.append(rows[best])
         closest = reduced[best]
-    return X[torch.tensor(chosen, device=X.device)]
+    different = 1 + sum(1 for total in totals if float(total) > 0.0)
+    if different < k:
+        raise CaseError(
+            f"kmeans: k = {k} clusters are asked for and the {len(X)} activations, scaled to "
+            f"unit norm, have only {different} different values"
+        )
+    return X[torch.stack(chosen)]
 
 
 def _distances(X: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -133,7 +138,7 @@ def lloyd(X: torch.Tensor, centroids: torch.Tensor, max_iter: int, tol: float) -
     import torch
 
     squares = (X * X).sum(1)
-    threshold = tol * float(X.cpu().double().var(0, correction=0).mean())
+    threshold = tol * float(X.var(0, correction=0).to(_float64_device(X)).double().mean())
     previous = torch.full((len(X),), -1, device=X.device)
     settled, iteration = False, 0
     while not settled and iteration < max_iter:
@@ -176,19 +181,27 @@ def _means(X: torch.Tensor, labels: torch.Tensor, distances: torch.Tensor, k: in
     row that is farthest from its own centroid, as in scikit-learn."""
     import torch
 
-    sums = torch.zeros((k, X.shape[1]), dtype=torch.float64)
+    place = _float64_device(X)
+    sums = torch.zeros((k, X.shape[1]), dtype=torch.float64, device=place)
     for rows in _blocks(len(X), k):
-        sums += _scatter_sum(X[rows], labels[rows], k).cpu().double()
-    counts = torch.bincount(labels.cpu(), minlength=k).double()
+        sums += _scatter_sum(X[rows], labels[rows], k).to(place).double()
+    counts = torch.bincount(labels.to(place), minlength=k).double()
     empty = torch.nonzero(counts == 0).flatten()
     farthest = torch.topk(distances, len(empty)).indices
     for cluster, row in zip(empty.tolist(), farthest.tolist(), strict=True):
-        point, left = X[row].cpu().double(), int(labels[row])
+        point, left = X[row].to(place).double(), int(labels[row])
         sums[left] -= point
         counts[left] -= 1
         sums[cluster] = point
         counts[cluster] = 1
     return (sums / counts.clamp(min=1)[:, None]).float().to(X.device)
+
+
+def _float64_device(X: torch.Tensor) -> torch.device:
+    """Where float64 sums are kept: beside X, or on the CPU where its device (MPS) has no float64."""
+    import torch
+
+    return torch.device("cpu") if X.device.type == "mps" else X.device
 
 
 def _scatter_sum(block: torch.Tensor, labels: torch.Tensor, k: int) -> torch.Tensor:
@@ -272,6 +285,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         headline=("k",),
         fit=fit,
         encode=encode,
+        work=_work.kmeans,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
         bibtex=KLINDT2023,
     )

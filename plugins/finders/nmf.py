@@ -26,6 +26,7 @@ from iibench import Directions, FinderSpec, hookimpl
 from iibench.errors import CaseError
 
 from .._bibliography import CICHOCKI2009, LEE1999, entries  # noqa: TID252 - works under both names
+from . import _work
 from ._nonnegative import check_nonnegative, nonnegative_weights
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         params=Params,
         fit=fit,
         encode=encode,
+        work=_work.nmf,
         citation="Lee & Seung (1999); Cichocki & Phan (2009), fast local algorithms for NMF",
         bibtex=entries(LEE1999, CICHOCKI2009),
     )

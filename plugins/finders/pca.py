@@ -16,6 +16,7 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 
 from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from . import _work
 from ._orientation import positive_skew_signs, principal_components
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         params=Params,
         fit=fit,
         encode=encode,
+        work=_work.pca,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
         bibtex=KLINDT2023,
     )

@@ -24,6 +24,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 
 from .._bibliography import SHARKEY2022  # noqa: TID252 - works under both names
+from . import _work
 from ._autoencoder import (
     Weights,
     backward,
@@ -130,6 +131,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         headline=("z", "l1"),
         fit=fit,
         encode=encode,
+        work=_work.sae,
         citation="Sharkey, Braun & Millidge (2022), Taking features out of superposition with sparse "
         "autoencoders",
         bibtex=SHARKEY2022,

@@ -27,6 +27,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 
 from .._bibliography import GAO2024  # noqa: TID252 - works under both names
+from . import _work
 from ._autoencoder import (
     ROWS,
     Weights,
@@ -193,6 +194,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         headline=("z", "k"),
         fit=fit,
         encode=encode,
+        work=_work.topk_sae,
         citation="Gao et al. (2024), Scaling and evaluating sparse autoencoders",
         bibtex=GAO2024,
     )

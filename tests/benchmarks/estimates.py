@@ -115,7 +115,7 @@ def _row(
         "peak": json.loads(peak.read_text()),
         "stages": _measured(json.loads((out / "run.json").read_text())),
         "load": [round(load, 1), round(os.getloadavg()[0], 1)],
-        "machine": machine(os.cpu_count() or 1),
+        "machine": machine(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))),
         **moment(),
     }
 
@@ -130,8 +130,13 @@ def _measured(run: dict[str, Any]) -> dict[str, float]:
 
 
 def _kind(stage: str) -> str:
-    """What planned and measured stages are compared by: matrices are made within an evaluation."""
-    return "evaluations" if stage.startswith("evaluation ") else stage
+    """What planned and measured stages are compared by.
+
+    Matrices are made within an evaluation, and the first images are read within a stage that needs them.
+    """
+    if stage.startswith("evaluation "):
+        return "evaluations"
+    return "activations" if stage.startswith(("activations ", "first images ")) else stage
 
 
 def _line(row: dict[str, Any]) -> str:

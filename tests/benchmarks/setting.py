@@ -20,6 +20,7 @@ from iibench.embeddings import EmbeddingTable
 from iibench.errors import AssetError
 from iibench.exemplars import order_by_response
 from iibench.plugins import load_plugins
+from iibench.parts import OnePart, PartSimilarities
 from iibench.similarity import EmbeddingSimilarity, dense_pays
 from iibench.specs import EvaluationInputs
 from iibench.suite.params import parse_params
@@ -38,6 +39,8 @@ MODEL = "resnet50_cifar10"
 #: dataset -> its splits (to fit, to evaluate); the first one that is there is used.
 DATASETS = {"cifar10": ("train", "test"), "photo_patches": ("fit", "evaluate")}
 SEED = 7
+#: Bytes of answers about other parts that may wait, as in a run.
+KEPT_ANSWERS = 1 << 30
 
 
 class Setting:
@@ -164,7 +167,7 @@ class Evaluated:
             for label, lookup in self._lookups(asked, parts)
         }
 
-    def _lookups(self, asked: float, parts: bool) -> Iterator[tuple[str, EmbeddingSimilarity]]:
+    def _lookups(self, asked: float, parts: bool) -> Iterator[tuple[str, OnePart]]:
         """One at a time, as in a run; the parts of a metric share a table in an empty cache."""
         n = len(self._images)
         for name, metric in self._metrics.items():
@@ -175,18 +178,21 @@ class Evaluated:
             table = EmbeddingTable(
                 metric, spec, None, self._data, cache, "k" * 64, {}, "cpu", lambda done, total: None
             )
-            columns: dict[str, slice | None] = {name: None}
+            columns: dict[str, slice | None] = {"": None}
             if parts and hasattr(metric, "slices"):
-                taps = metric.slices(*self._data.image_size)
-                columns |= {f"{name}[{tap}]": part for tap, part in taps.items()}
-            for label, part in columns.items():
-                yield (
-                    label,
-                    EmbeddingSimilarity(
+                columns |= metric.slices(*self._data.image_size)
+            together = PartSimilarities(
+                {
+                    part: EmbeddingSimilarity(
                         table.rows,
                         n,
                         spec.distance,
-                        columns=part,
+                        columns=chosen,
                         dense=dense_pays(n, asked),
-                    ),
-                )
+                    )
+                    for part, chosen in columns.items()
+                },
+                KEPT_ANSWERS,
+            )
+            for part in columns:
+                yield (f"{name}[{part}]" if part else name), together.part(part)

@@ -238,7 +238,7 @@ def test_the_plan(iibench, suite) -> None:
     for name, count in ANALYSES.items():
         row = next(line for line in done.out.splitlines() if f"evaluation {name} " in line)
         assert f" {count} " in row
-        assert f"{10 * count}.0 s (guess)" in row
+        assert "declared" in row
 
 
 def test_the_plan_counts_the_fit_split_of_an_analysis_that_fits_finders(iibench, suite) -> None:

@@ -264,10 +264,10 @@ def test_an_interrupted_run_continues_where_it_was(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was computed before the interruption is neither lost nor computed again."""
-    from iibench import trial_bench, trial_similarity
+    from iibench import runner, trial_bench
 
     real = trial_bench.iter_rows
-    monkeypatch.setattr(trial_similarity, "_default_memory", lambda: 16 * 12)  # 16 images
+    monkeypatch.setattr(runner, "default_budget", lambda: 2 * 16 * 12)  # 16 images
 
     def breaks_off(*arguments, **options):
         for number, block in enumerate(real(*arguments, **options)):

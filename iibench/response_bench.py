@@ -1,0 +1,119 @@
+"""The stages from directions to ranked images: responses, their order, their extremes.
+
+What fits in memory is kept there within a run, and in the cache as a blob; what does not is a mapped
+file in the cache, direction by direction (columns.py). Values are the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.cache import Cache
+from iibench.columns import load_columns, make_columns
+from iibench.encoding import ROWS, iter_responses
+from iibench.exemplars import order_by_response
+from iibench.extremes import Extremes
+from iibench.inputs import Inputs
+from iibench.keys import Keys
+from iibench.memory import release
+from iibench.suite.cases import Case, Tap
+
+if TYPE_CHECKING:
+    from iibench.exemplars import Order
+    from iibench.specs import Directions, FloatArray
+
+
+@dataclass
+class ResponseBench:
+    """Computes and keeps responses and what is ranked by them.
+
+    `memory`: bytes that large arrays of a run may take together.
+    """
+
+    inputs: Inputs
+    cache: Cache
+    keys: Keys
+    memory: int
+    activations: Callable[[Tap, str], FloatArray]
+    directions: Callable[[Case], Directions]
+
+    def responses(self, case: Case) -> FloatArray:
+        """(n, K) float32 responses of the evaluated images to the directions."""
+        key = self.keys.responses(case).hash
+        return self.inputs.memo.kept(f"responses/{key}", lambda: self._responses(case))
+
+    def order(self, case: Case) -> Order:
+        """(n, K) image indices by descending response."""
+        key = self.keys.responses(case).hash
+        return self.inputs.memo.kept(f"order/{key}", lambda: self._order(case))
+
+    def extremes(self, case: Case, m: int) -> Extremes:
+        """The m most and least activating images of each direction."""
+        values = self.responses(case)
+        found = Extremes.empty(values.shape[1], m)
+        for start in range(0, len(values), ROWS):
+            found = found.update(np.asarray(values[start : start + ROWS]), start)
+            release(values)
+        return found
+
+    def in_memory(self, case: Case) -> bool:
+        """Whether the responses are held in memory; with their order they may take a quarter of it."""
+        return not isinstance(self.responses(case), np.memmap)
+
+    def _responses(self, case: Case) -> FloatArray:
+        key = self.keys.responses(case)
+        blob = self.cache.load("responses", key.hash)
+        if blob is not None:
+            return blob.arrays["responses"]
+        n, k = self._shape(case)
+        if 8 * n * k > self.memory // 4:
+            mapped: FloatArray = self._columns(case, "responses", np.float32, self._encode_into)
+            return mapped
+        values = np.empty((n, k), np.float32)
+        self._encode_into(case, values)
+        self.cache.store("responses", key.hash, key.description, {"responses": values}, {})
+        return values
+
+    def _order(self, case: Case) -> Order:
+        device = self.inputs.resources.device
+        if self.in_memory(case):
+            return order_by_response(self.responses(case), device=device)
+
+        def sort_into(case: Case, order: Order) -> None:
+            order_by_response(self.responses(case), order, device)
+
+        mapped: Order = self._columns(case, "orders", np.int32, sort_into)
+        return mapped
+
+    def _shape(self, case: Case) -> tuple[int, int]:
+        return len(self.inputs.evaluated(case)), len(self.directions(case).vectors)
+
+    def _columns(self, case: Case, kind: str, dtype: Any, fill: Callable[[Case, Any], None]) -> Any:
+        """The mapped array of this kind, made where it is not in the cache."""
+        place = self.cache.place(f"{kind}_by_direction", self.keys.responses(case).hash)
+        found = load_columns(
+            place,
+            dtype,
+            lambda: self.cache.warn(f"cache: damaged {kind} were dropped and are computed anew"),
+        )
+        if found is None:
+            found = make_columns(place, dtype, *self._shape(case), lambda new: fill(case, new))
+        return found
+
+    def _encode_into(self, case: Case, values: FloatArray) -> None:
+        found = self.directions(case)
+        data = self.activations(case.tap, case.dataset.evaluate)
+        spec = self.inputs.registry.finders[case.finder.name].spec
+        with self.inputs.clock.stage(f"responses {case.finder.label}"):
+            for rows, block in iter_responses(
+                lambda block: spec.encode(case.finder.params, found, block),
+                data,
+                values.shape[1],
+                case.finder.label,
+            ):
+                values[rows] = block
+                release(values)
