@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iibench.assets import default_cache_dir, default_data_dir
+from iibench.memory import parse_size
 from iibench.plugins import load_plugins
 from iibench.runner import RunConfig, execute, prepare
+from iibench.shared_store import default_shared_cache
 
 if TYPE_CHECKING:
     from iibench.results import Run
@@ -30,14 +32,22 @@ def run(
     cache_dir: str | Path | None = None,
     offline: bool = False,
     batch_size: int | None = None,
+    memory: str | int | None = None,
+    precision: str = "float32",
+    executor: str = "local",
+    shared_cache: str | None = None,
+    shard_size: int | None = None,
 ) -> Run:
     """Runs a suite (a path, or the name of one that ships with iibench) and returns its results.
 
     The arguments are the options of `iibench run`: `device` is auto, cpu, cuda or mps; `output` is the
     run folder (a new one below `reports/` by default); `limit` images per split; `select` is a `-k`
-    expression; `overrides` are `key=value` settings of the suite; `metrics` are added to the suite's own
+    expression; `memory` is what large arrays may take together (`4GiB`); `precision` is float32, bfloat16
+    or float16; `overrides` are `key=value` settings of the suite; `metrics` are added to the suite's own
     (labels as suites write them); `plugins` are modules, or `no:NAME`
-    to block one; `plugins_dirs` are folders of one-file plugins.
+    to block one; `plugins_dirs` are folders of one-file plugins; `executor` is the label of where the
+    work is done, `shared_cache` the address of the store behind the cache (by default
+    `IIBENCH_SHARED_CACHE`), `shard_size` the images of one worker's task.
 
     Returns a `Run` with `.leaderboard()`, `.units()` and `.exemplars()` as pandas tables. Raises
     `iibench.errors.UsageError` where the suite or an option is wrong.
@@ -55,5 +65,10 @@ def run(
         metrics=tuple(metrics),
         offline=offline,
         batch_size=batch_size,
+        memory=None if memory is None else parse_size(str(memory)),
+        precision=precision,
+        executor=executor,
+        shared_cache=shared_cache or default_shared_cache(),
+        shard_size=shard_size,
     )
     return execute(prepare(config, load_plugins(plugins, plugins_dirs)))

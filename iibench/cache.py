@@ -10,6 +10,9 @@ description is kept beside the value for people to read. Two kinds of entry:
   the batch in flight, and a run that needs only some images computes only those.
 
 Two processes may share a cache. A damaged entry is dropped, reported and computed anew.
+
+Behind a cache there may be a shared store (shared_store.py), for processes on several machines: what is not
+here is taken over from there, and what is computed here is written there too.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +35,9 @@ import numpy as np
 from filelock import FileLock
 
 from iibench.errors import UsageError
+from iibench.memory import release
+from iibench.shared_rows import ENTRY, SharedRows
+from iibench.shared_store import Damaged, SharedStore
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +46,12 @@ if TYPE_CHECKING:
 LAYOUT = "v1"
 #: What the names of caches begin with that are for one run alone (see `Cache.without_entries`).
 FRESH = ".fresh-"
+#: What the names of caches begin with that belong to the workers of one machine (see `Cache.of_node`).
+NODE = ".node-"
+#: Bytes of new rows after which they are written to the shared store, at the latest.
+PUSH_BYTES = 64 << 20
+#: Bytes of rows whose checksums are looked at before their pages are let go of.
+VERIFY_BYTES = 256 << 20
 
 
 def key_of(description: Mapping[str, Any]) -> str:
@@ -64,11 +77,24 @@ class Blob:
 
 
 class Cache:
-    """A folder of entries by kind and key; `warn` is told of damaged entries."""
+    """A folder of entries by kind and key; `warn` is told of damaged entries.
 
-    def __init__(self, root: Path, warn: Callable[[str], None] = lambda text: None) -> None:
+    `shared`: the store behind it, or None. `exclusive`: False where processes that share the folder never
+    fill the same rows, so that they need not wait for each other.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        warn: Callable[[str], None] = lambda text: None,
+        shared: SharedStore | None = None,
+        exclusive: bool = True,
+    ) -> None:
         self.root = root / LAYOUT
         self.warn = warn
+        self.shared = shared
+        self._exclusive = exclusive
+        self._shared_rows: dict[tuple[str, str], SharedRows] = {}
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,12 +106,25 @@ class Cache:
     def without_entries(self) -> Cache:
         """An empty cache beside this one's entries, for a run that takes nothing from it.
 
-        It is removed by `discard`; where a run was killed before that, by `clear`.
+        There is no shared store behind it. It is removed by `discard`; where a run was killed before
+        that, by `clear`.
         """
-        empty = Cache.__new__(Cache)
-        empty.root = Path(tempfile.mkdtemp(prefix=FRESH, dir=self.root))
-        empty.warn = self.warn
-        return empty
+        return self._at(Path(tempfile.mkdtemp(prefix=FRESH, dir=self.root)), None)
+
+    def of_node(self, node: str) -> Cache:
+        """The cache of the workers on a machine, beside this one's entries: a folder that machines share
+        (NFS) is no place for memory-mapped rows, so each has one of its own."""
+        root = self.root / f"{NODE}{node}"
+        root.mkdir(exist_ok=True)
+        return self._at(root, self.shared, exclusive=False)
+
+    def _at(self, root: Path, shared: SharedStore | None, exclusive: bool = True) -> Cache:
+        other = copy(self)
+        other.root = root
+        other.shared = shared
+        other._exclusive = exclusive
+        other._shared_rows = {}
+        return other
 
     def discard(self) -> None:
         """Removes this cache, all of it."""
@@ -94,11 +133,17 @@ class Cache:
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key
 
+    def place(self, kind: str, key: str) -> Path:
+        """The folder of an entry that is written in a way of its own (see columns.py)."""
+        return self._folder(kind, key)
+
     # ------------------------------------------------------------------------------ blobs
 
     def has(self, kind: str, key: str) -> bool:
         """Whether a blob is there (its hash is checked only when it is loaded)."""
-        return (self._folder(kind, key) / "entry.json").is_file()
+        if (self._folder(kind, key) / "entry.json").is_file():
+            return True
+        return self.shared is not None and self.shared.exists(_blob_name(kind, key))
 
     def load(self, kind: str, key: str) -> Blob | None:
         """The blob, or None where there is none or it is damaged (which is reported)."""
@@ -107,14 +152,13 @@ class Cache:
             entry = json.loads((folder / "entry.json").read_text())
             data = (folder / "arrays.npz").read_bytes()
         except FileNotFoundError:
-            return None
+            return self._load_shared(kind, key)
         except (OSError, ValueError):
             entry, data = {}, b""
         if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
             self._drop(kind, folder)
-            return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Blob({name: arrays[name] for name in arrays.files}, entry["meta"])
+            return self._load_shared(kind, key)
+        return _read_blob(data, entry["meta"])
 
     def store(
         self,
@@ -125,8 +169,6 @@ class Cache:
         meta: Mapping[str, Any],
     ) -> None:
         """Writes a blob; another process that wrote the same key first wins."""
-        folder = self._folder(kind, key)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         data = buffer.getvalue()
@@ -135,6 +177,23 @@ class Cache:
             "description": description,
             "meta": dict(meta),
         }
+        self._write(kind, key, entry, data)
+        if self.shared is not None:
+            self.shared.write(_blob_name(kind, key), _shared_content(entry, data))
+
+    def publish(self, kind: str, key: str) -> None:
+        """Writes a blob that is here to the shared store, where that does not have it yet."""
+        folder = self._folder(kind, key)
+        if self.shared is None or self.shared.exists(_blob_name(kind, key)):
+            return
+        if (folder / "entry.json").is_file():
+            entry = json.loads((folder / "entry.json").read_text())
+            data = (folder / "arrays.npz").read_bytes()
+            self.shared.write(_blob_name(kind, key), _shared_content(entry, data))
+
+    def _write(self, kind: str, key: str, entry: Mapping[str, Any], data: bytes) -> None:
+        folder = self._folder(kind, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             (temporary / "arrays.npz").write_bytes(data)
@@ -144,6 +203,24 @@ class Cache:
             shutil.rmtree(temporary, ignore_errors=True)
             if not (folder / "entry.json").is_file():
                 raise
+
+    def _load_shared(self, kind: str, key: str) -> Blob | None:
+        """The shared store's blob, which is kept here too; None as for `load`."""
+        if self.shared is None:
+            return None
+        try:
+            content = self.shared.read(_blob_name(kind, key))
+        except Damaged:
+            self.warn(
+                f"shared cache: a damaged entry of kind {kind} was left out and is computed anew"
+            )
+            return None
+        if content is None:
+            return None
+        head, _, data = content.partition(b"\n")
+        entry = json.loads(head)
+        self._write(kind, key, entry, data)
+        return _read_blob(data, entry["meta"])
 
     def _drop(self, kind: str, folder: Path) -> None:
         self.warn(f"cache: a damaged entry of kind {kind} was dropped and is computed anew")
@@ -162,17 +239,43 @@ class Cache:
                 folder / "entry.json",
                 json.dumps({"n": n, "width": width, "description": description}, indent=1),
             )
-        return RowStore(folder, n, width, lambda: self.warn(_damaged_rows(kind)))
+        return self._row_store(kind, key, n, width)
 
     def existing_rows(self, kind: str, key: str) -> RowStore | None:
-        """The row store of this key, or None; its shape is read from disk."""
-        folder = self._folder(kind, key)
+        """The row store of this key, or None; its shape is read from disk or from the shared store."""
         try:
-            entry = json.loads((folder / "entry.json").read_text())
+            entry = json.loads((self._folder(kind, key) / "entry.json").read_text())
         except (OSError, ValueError):
+            entry = self._shared_entry(kind, key)
+            if entry is None:
+                return None
+            return self.rows(kind, key, entry["description"], entry["n"], entry["width"])
+        return self._row_store(kind, key, entry["n"], entry["width"])
+
+    def _row_store(self, kind: str, key: str, n: int, width: int) -> RowStore:
+        folder = self._folder(kind, key)
+        shared = None
+        if self.shared is not None:
+            shared = self._shared_rows.get((kind, key))
+            if shared is None:
+                place = f"{LAYOUT}/{kind}/{key[:2]}/{key}"
+                self._shared_rows[kind, key] = shared = SharedRows(
+                    *(self.shared, place, n, width),
+                    lambda: self.warn(f"shared {_damaged_rows(kind)}"),
+                    (folder / "entry.json").read_bytes(),
+                )
+        return RowStore(
+            *(folder, n, width, lambda: self.warn(_damaged_rows(kind))), shared, self._exclusive
+        )
+
+    def _shared_entry(self, kind: str, key: str) -> dict[str, Any] | None:
+        if self.shared is None:
             return None
-        warn = self.warn
-        return RowStore(folder, entry["n"], entry["width"], lambda: warn(_damaged_rows(kind)))
+        try:
+            content = self.shared.read(f"{LAYOUT}/{kind}/{key[:2]}/{key}/{ENTRY}")
+        except Damaged:
+            return None
+        return None if content is None else dict(json.loads(content))
 
     # ------------------------------------------------------------------------------ upkeep
 
@@ -195,13 +298,29 @@ class Cache:
 
 
 class RowStore:
-    """An (n, width) float32 array on disk whose rows are filled in any order (see the module)."""
+    """An (n, width) float32 array on disk whose rows are filled in any order (see the module).
 
-    def __init__(self, folder: Path, n: int, width: int, damaged: Callable[[], None]) -> None:
+    `shared`: the same rows in the shared store behind the cache. `exclusive`: whether `filling` locks.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        n: int,
+        width: int,
+        damaged: Callable[[], None],
+        shared: SharedRows | None = None,
+        exclusive: bool = True,
+    ) -> None:
         self.folder = folder
         self.n = n
         self.width = width
         self._damaged = damaged
+        self._shared = shared
+        self._exclusive = exclusive
+        self._filling = False
+        #: indices of rows that are still to be written to the shared store
+        self._new: list[npt.NDArray[np.int64]] = []
         for name, size in (("rows.bin", n * width * 4), ("sums.bin", n * 4)):
             path = folder / name
             if not path.exists() or path.stat().st_size != size:
@@ -214,20 +333,60 @@ class RowStore:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Held while rows are computed, so that two processes do not compute the same ones."""
-        with FileLock(self.folder / "lock"):
-            yield
+        """Held while rows are computed, so that two processes do not compute the same ones.
+
+        What was put meanwhile is in the shared store afterwards, if there is one.
+        """
+        with FileLock(self.folder / "lock") if self._exclusive else nullcontext():
+            self._filling = True
+            try:
+                yield
+            finally:
+                self._filling = False
+                self._push()
 
     def missing(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Those of `indices` whose rows are not there; rows that fail their checksum are dropped."""
+        """Those of `indices` whose rows are not there; rows that fail their checksum are dropped.
+
+        Rows that the shared store has are taken over first.
+        """
+        absent = self._absent(indices)
+        if self._shared is None or not absent.size:
+            return absent
+        for blob in self._shared.take(absent):
+            new = self._sums[blob.indices] == 0
+            self._write(blob.indices[new], blob.rows[new])
+            release(self._rows)
+        return self._absent(indices)
+
+    def uncomputed(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of `indices` whose rows are neither here nor, by its account, in the shared store.
+
+        Takes nothing over: for planning who computes what.
+        """
+        absent = self._absent(indices)
+        if self._shared is None or not absent.size:
+            return absent
+        return absent[~self._shared.held(absent)]
+
+    def publish(self, indices: npt.NDArray[np.int64]) -> None:
+        """Writes those of `indices` whose rows are here to the shared store, where not known to be there."""
+        if self._shared is not None:
+            here = indices[self._sums[indices] != 0]
+            self._shared.push(here[~self._shared.known[here]], lambda chosen: self._rows[chosen])
+
+    def _absent(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         present = self._sums[indices] != 0
         bad = False
-        for i in indices[present & ~self._verified[indices]]:
+        step = max(1, VERIFY_BYTES // (4 * self.width))
+        for number, i in enumerate(indices[present & ~self._verified[indices]], 1):
             if _checksum(self._rows[i]) != self._sums[i]:
                 self._sums[i] = 0
                 bad = True
             else:
                 self._verified[i] = True
+            if number % step == 0:
+                release(self._rows)
         if bad:
             self._damaged()
         absent: npt.NDArray[np.int64] = indices[self._sums[indices] == 0]
@@ -239,9 +398,23 @@ class RowStore:
 
     def put(self, indices: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
         """Writes rows, then their checksums."""
+        self._write(indices, rows)
+        if self._shared is not None:
+            self._new.append(np.asarray(indices, np.int64))
+            if not self._filling or 4 * self.width * sum(map(len, self._new)) >= PUSH_BYTES:
+                self._push()
+
+    def _write(self, indices: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]) -> None:
         self._rows[indices] = rows
         self._sums[indices] = [_checksum(row) for row in np.ascontiguousarray(rows)]
         self._verified[indices] = True
+
+    def _push(self) -> None:
+        """Writes new rows to the shared store."""
+        if self._shared is not None and self._new:
+            indices = np.concatenate(self._new)
+            self._new.clear()
+            self._shared.push(indices, lambda chosen: self._rows[chosen])
 
     def array(self) -> npt.NDArray[np.float32]:
         """The whole array, memory-mapped; only rows for which `missing` says nothing are meaningful."""
@@ -251,6 +424,21 @@ class RowStore:
 def _checksum(row: npt.NDArray[np.float32]) -> int:
     """CRC-32 of a row's bytes, never 0: 0 stands for a row that is not there."""
     return zlib.crc32(row) or 1  # type: ignore[arg-type]
+
+
+def _blob_name(kind: str, key: str) -> str:
+    """The name of a blob in the shared store."""
+    return f"{LAYOUT}/{kind}/{key[:2]}/{key}.blob"
+
+
+def _shared_content(entry: Mapping[str, Any], data: bytes) -> bytes:
+    """A blob as one object: its entry in one line, then its arrays."""
+    return json.dumps(entry).encode() + b"\n" + data
+
+
+def _read_blob(data: bytes, meta: Mapping[str, Any]) -> Blob:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return Blob({name: arrays[name] for name in arrays.files}, meta)
 
 
 def _damaged_rows(kind: str) -> str:

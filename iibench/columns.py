@@ -63,12 +63,23 @@ def make_columns(
         fill(values)
         about = {"n": n, "k": k, "sums": _checksums(values)}
         (temporary / ABOUT).write_text(json.dumps(about))
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        _put(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return values
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """Gives a complete array its place; another process that put the same there first wins."""
+    if not (folder / ABOUT).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / ABOUT).is_file():
+            raise
+        shutil.rmtree(temporary, ignore_errors=True)  # what is mapped stays readable
 
 
 def _mapped(path: Path, dtype: npt.DTypeLike, n: int, k: int, mode: Any) -> npt.NDArray[Any]:

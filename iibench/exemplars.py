@@ -116,8 +116,8 @@ def order_with_random_ties(
 class ShuffledOrder:
     """`order_with_random_ties`, made for the ranks that are asked for and in blocks of directions.
 
-    It is indexed like that array, by a range of ranks, `[low:high]` -> (high - low, K), or by a rank for
-    each direction, `[ranks, columns]`.
+    It is indexed like that array, by ranks, `[ranks]` -> (len(ranks), K), or by a rank for each direction,
+    `[ranks, columns]`.
     """
 
     responses: FloatArray
@@ -130,9 +130,9 @@ class ShuffledOrder:
         n, k = self.order.shape
         return n, k
 
-    def __getitem__(self, chosen: slice | tuple[IntArray, IntArray]) -> npt.NDArray[np.int32]:
-        if isinstance(chosen, slice):
-            return self._window(*chosen.indices(len(self.order))[:2])
+    def __getitem__(self, chosen: IntArray | tuple[IntArray, IntArray]) -> npt.NDArray[np.int32]:
+        if not isinstance(chosen, tuple):
+            return self._at(chosen)
         ranks, columns = np.broadcast_arrays(*chosen)
         found = np.empty(ranks.shape, np.int32)
         for units in unit_blocks(*self.shape):
@@ -142,16 +142,19 @@ class ShuffledOrder:
             self._release()
         return found
 
-    def _window(self, low: int, high: int) -> npt.NDArray[np.int32]:
-        """Ranks low to high. Where no tie touches them, the order stands as it is."""
+    def _at(self, ranks: IntArray) -> npt.NDArray[np.int32]:
+        """Images at these ranks. Where no tie touches one, the order stands as it is."""
         n, k = self.shape
-        found = np.array(self.order[low:high])
-        around = np.arange(max(low - 1, 0), min(high + 1, n))
+        found = np.array(self.order[ranks])
+        around = np.unique([ranks - 1, ranks, ranks + 1])
+        around = around[(around >= 0) & (around < n)]
+        neighbours = (np.diff(around) == 1)[:, None]
         for units in unit_blocks(n, k):
             values = np.take_along_axis(self.responses[:, units], self.order[around, units], axis=0)
-            tied = units.start + np.flatnonzero((values[1:] == values[:-1]).any(axis=0))
+            equal = (values[1:] == values[:-1]) & neighbours
+            tied = units.start + np.flatnonzero(equal.any(axis=0))
             if tied.size:
-                found[:, tied] = self._block(tied, tied)[low:high]
+                found[:, tied] = self._block(tied, tied)[ranks]
             self._release()
         return found
 
@@ -224,8 +227,8 @@ def make_trials(
             f"references and two queries each need {2 * side} images, and at difficulty "
             f"{difficulty:g} there are {max(high - low, 0)} of {n}"
         )
-    strong_side = order[low : low + side]
-    weak_side = order[high - side : high][::-1]
+    ends = order[np.concatenate([np.arange(low, low + side), np.arange(high - side, high)])]
+    strong_side, weak_side = ends[:side], ends[side:][::-1]
     rng = np.random.default_rng(seed)
     deal = trials + np.arange(references)[None, :] * trials + np.arange(trials)[:, None]
     queries = [rng.random((k, trials)).argsort(axis=1) for _ in range(2)]

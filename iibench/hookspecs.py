@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from iibench.specs import (
         DatasetSpec,
         EvaluationBase,
+        ExecutorSpec,
         FinderSpec,
         LayerSpec,
         MetricSpec,
@@ -92,6 +93,17 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
 
     Called once at start-up without arguments. Return an iterable of `EvaluationSpec` and
     `trials.TrialEvaluationSpec`.
+    """
+    raise AssertionError
+
+
+@hookspec
+def iibench_register_executors() -> Iterable[ExecutorSpec]:
+    """Where runs may do their work (`--executor`): workers elsewhere, such as those of a cluster.
+
+    Called once at start-up without arguments. Return an iterable of `ExecutorSpec`. Workers load
+    the run's plugins themselves and call their hooks `iibench_configure` and
+    `iibench_collection_modify`; the other life-cycle hooks are called in the run's own process alone.
     """
     raise AssertionError
 

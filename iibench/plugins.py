@@ -19,7 +19,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -34,10 +34,12 @@ from iibench.specs import (
     AnySpec,
     DatasetSpec,
     EvaluationBase,
+    ExecutorSpec,
     FinderSpec,
     LayerSpec,
     MetricSpec,
     ModelSpec,
+    PluginsAsked,
     Spec,
 )
 
@@ -53,6 +55,7 @@ KINDS: dict[str, type[Spec]] = {
     "iibench_register_finders": FinderSpec,
     "iibench_register_metrics": MetricSpec,
     "iibench_register_evaluations": EvaluationBase,
+    "iibench_register_executors": ExecutorSpec,
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -80,11 +83,12 @@ class PluginRecord:
 
 @dataclass
 class Plugins:
-    """The plugin manager, what plugins registered, and the record of each plugin."""
+    """The plugin manager, what plugins registered, the record of each plugin, and what was asked for."""
 
     manager: pluggy.PluginManager
     registry: Registry
     records: list[PluginRecord]
+    asked: PluginsAsked = field(default_factory=PluginsAsked)
 
     def broken(self) -> list[PluginRecord]:
         """Plugins that are not in use though nobody blocked them, each with its reason."""
@@ -154,7 +158,9 @@ def load_plugins(
 
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    plugins = Plugins(manager, Registry(), [])
+    modules = tuple(tuple((path.name, path.read_bytes()) for path in _modules(f)) for f in folders)
+    kept = PluginsAsked(tuple(names), listed, entry_points, modules, str(Path.cwd()))
+    plugins = Plugins(manager, Registry(), [], kept)
     by_module: dict[str, PluginRecord] = {}
     by_name: dict[str, PluginRecord] = {}
     specs: list[tuple[PluginRecord, AnySpec]] = []
@@ -266,12 +272,17 @@ def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
         root = Path(folder)
         if not root.is_dir():
             raise UsageError(f"--plugins-dir {folder}: there is no such folder")
-        for path in sorted(root.glob("*.py")):
+        for path in _modules(root):
             if path.name.startswith("_"):
                 continue
             digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
             module = f"iibench_folder_plugin_{digest}_{path.stem}"
             yield _Found(path.stem, "folder", module, lambda p=path, m=module: _from_file(p, m))
+
+
+def _modules(folder: str | Path) -> list[Path]:
+    """The Python files directly in a folder, by name; those that start with an underscore are helpers."""
+    return sorted(Path(folder).glob("*.py"))
 
 
 def _from_file(path: Path, name: str) -> ModuleType:
@@ -390,14 +401,15 @@ def _checked(spec: Any, kind: type[Spec], hook: str) -> Any:
         raise PluginError(f"{hook}: params of {spec.name!r} must be a dataclass")
     if not spec.params.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise PluginError(f"{hook}: params of {spec.name!r} must be a frozen dataclass")
-    fields = {field.name for field in dataclasses.fields(spec.params)}
+    fields = {item.name for item in dataclasses.fields(spec.params)}
     for name in spec.headline:
         if name not in fields:
             raise PluginError(f"{hook}: headline of {spec.name!r} names {name!r}, not a parameter")
-    for field in dataclasses.fields(spec):
-        value = getattr(spec, field.name)
-        if field.name in {"load", "fit", "encode", "evaluate", "judge"} and not callable(value):
-            raise PluginError(f"{hook}: {field.name} of {spec.name!r} must be callable")
+    for name in ("load", "fit", "encode", "evaluate", "judge", "start"):
+        value = getattr(spec, name, None)
+        may_lack = isinstance(spec, ExecutorSpec) and value is None
+        if hasattr(spec, name) and not may_lack and not callable(value):
+            raise PluginError(f"{hook}: {name} of {spec.name!r} must be callable")
     return spec
 
 

@@ -67,7 +67,7 @@ def describe_run(
         "seed": session.cases[0].seed if session.cases else suite.seed,
         "limit": session.config.limit,
         "device": resources.device,
-        "dtype": "float32",
+        "dtype": bench.precision,
         "batch_size": bench.batch_size,
         "command": session.config.command,
         "keyword": session.config.keyword,
@@ -78,6 +78,10 @@ def describe_run(
             "iibench": __version__,
             "python": platform.python_version(),
             **{name: version(name) for name in LIBRARIES},
+        },
+        "executor": {
+            "label": session.config.executor,
+            "workers": session.elsewhere.workers,
         },
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",

@@ -12,13 +12,14 @@ from iibench.specs import (
     AssetSpec,
     DatasetSpec,
     EvaluationBase,
+    ExecutorSpec,
     FinderSpec,
     LayerSpec,
     MetricSpec,
     ModelSpec,
 )
 
-S = TypeVar("S", DatasetSpec, ModelSpec, FinderSpec, MetricSpec, EvaluationBase)
+S = TypeVar("S", DatasetSpec, ModelSpec, FinderSpec, MetricSpec, EvaluationBase, ExecutorSpec)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Registry:
     finders: Table[FinderSpec] = field(default_factory=lambda: Table("finder"))
     metrics: Table[MetricSpec] = field(default_factory=lambda: Table("metric"))
     evaluations: Table[EvaluationBase] = field(default_factory=lambda: Table("evaluation"))
+    executors: Table[ExecutorSpec] = field(default_factory=lambda: Table("executor"))
     #: model name -> its layer aliases
     layers: dict[str, list[LayerSpec]] = field(default_factory=dict)
     #: (plugin, label) of metrics that plugins add to every suite
@@ -94,6 +96,8 @@ class Registry:
             self.finders.add(spec, plugin, source_sha256)
         elif isinstance(spec, MetricSpec):
             self.metrics.add(spec, plugin, source_sha256)
+        elif isinstance(spec, ExecutorSpec):
+            self.executors.add(spec, plugin, source_sha256)
         else:
             self.evaluations.add(spec, plugin, source_sha256)
 
@@ -106,6 +110,6 @@ class Registry:
         return dict(sorted(found.items()))
 
     def all(self) -> Iterable[Entry[AnySpec]]:  # type: ignore[type-var]
-        """Every entry of every kind."""
+        """Every entry of every kind that a suite may name."""
         for table in (self.datasets, self.models, self.finders, self.metrics, self.evaluations):
             yield from table  # type: ignore[misc]

@@ -136,6 +136,7 @@ def prepare_rerun(run: Run, plugins: Plugins, folder: Path, **options: Any) -> S
         overrides=tuple(meta.get("overrides") or ()),
         metrics=tuple(meta.get("added_metrics") or ()),
         batch_size=meta.get("batch_size"),
+        precision=meta.get("dtype") or "float32",
         **{**options, "base_dir": options.get("base_dir") or folder_of_suite(content)},
     )
     plugins.manager.register(only, "rerun")

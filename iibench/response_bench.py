@@ -6,7 +6,7 @@ file in the cache, direction by direction (columns.py). Values are the same in b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,11 +109,32 @@ class ResponseBench:
         data = self.activations(case.tap, case.dataset.evaluate)
         spec = self.inputs.registry.finders[case.finder.name].spec
         with self.inputs.clock.stage(f"responses {case.finder.label}"):
-            for rows, block in iter_responses(
+            blocks = iter_responses(
                 lambda block: spec.encode(case.finder.params, found, block),
                 data,
                 values.shape[1],
                 case.finder.label,
-            ):
-                values[rows] = block
+            )
+            for first, rows in _gathered(blocks, self.memory // 8):
+                values[first : first + len(rows)] = rows
                 release(values)
+
+
+def _gathered(
+    blocks: Iterable[tuple[slice, FloatArray]], size: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """(first row, rows) of consecutive blocks, in portions of about `size` bytes.
+
+    In a file that lies direction by direction a portion is one piece per direction: few large pieces are
+    written several times as fast as many small ones.
+    """
+    portion: list[FloatArray] = []
+    first = held = 0
+    for rows, block in blocks:
+        if portion and held + block.nbytes > size:
+            yield first, np.concatenate(portion)
+            portion, held, first = [], 0, rows.start
+        portion.append(block)
+        held += block.nbytes
+    if portion:
+        yield first, np.concatenate(portion)

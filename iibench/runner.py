@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,19 +17,22 @@ import numpy as np
 from iibench.activations import layer_names
 from iibench.assets import LocalResources
 from iibench.cache import Cache
+from iibench.distribution import Elsewhere, distribute, shared_store_of
 from iibench.errors import (
     AssetError,
-    IibenchError,
     PluginError,
-    Skip,
     SuiteError,
     UsageError,
     unknown_name,
 )
 from iibench.inputs import Inputs
 from iibench.keys import evaluation_seed, finder_seed, trial_seed
-from iibench.plan import asked_images, execution_order, write_rates
+from iibench.memory import default_budget
+from iibench.parts import parts_asked
+from iibench.plan import asked_images, execution_order
+from iibench.precision import check_precision
 from iibench.provenance import describe_run
+from iibench.rates import measured_rates, write_rates
 from iibench.records import (
     CaseReport,
     Named,
@@ -50,6 +52,7 @@ from iibench.suite.params import to_json
 from iibench.suite.schema import Expectation, TrialExpectation
 from iibench.suite.select import select
 from iibench.suite.trial_expect import judge_trials
+from iibench.tasks import task_error
 from iibench.trial_bench import TrialResult
 from iibench.trial_results import with_trial_scores
 from iibench.unit_tables import cases_with_shown_trials
@@ -67,12 +70,15 @@ R = TypeVar("R", bound=Report)
 class RunConfig:
     """How to run a suite. Folders are made where they are missing.
 
-    `device`: auto, cpu, cuda or mps. `output`: the run folder; None makes one below `reports/`.
-    `limit`: images per split. `seed`: None takes the suite's. `keyword`: a `-k` expression.
-    `overrides`: `key=value` settings of the suite. `metrics`: labels of metrics added to the suite's.
+    `device`: auto, cpu, cuda or mps. `memory`: bytes that large arrays may take together, None takes
+    half of what there is. `precision`: of networks and metrics (precision.py). `output`: the run folder;
+    None makes one below `reports/`. `limit`: images per split. `seed`: None takes the suite's. `keyword`:
+    a `-k` expression. `overrides`: `key=value` settings of the suite. `metrics`: labels of metrics added
+    to the suite's.
     `command`: as typed, for the record. `base_dir`: the folder that relative paths of the suite refer
     to; None takes the suite file's. `fresh`: no computed value is taken from the cache or left there;
-    downloaded files stay in use.
+    downloaded files stay in use. `executor`: label of where the work is done. `shared_cache`: address of
+    the store behind the cache. `shard_size`: images of one worker's task, None takes what suits.
     """
 
     suite: str
@@ -89,10 +95,15 @@ class RunConfig:
     last_failed: bool = False
     offline: bool = False
     batch_size: int | None = None
+    memory: int | None = None
+    precision: str = "float32"
     verbosity: int = 0
     command: str = ""
     base_dir: Path | None = None
     fresh: bool = False
+    executor: str = "local"
+    shared_cache: str | None = None
+    shard_size: int | None = None
 
 
 @dataclass
@@ -107,6 +118,8 @@ class Session:
     bench: Workbench
     started: datetime
     notes: list[dict[str, str]] = field(default_factory=list)
+    uses_fallback: bool = False
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
     def note(self, text: str, level: str = "warning") -> None:
         """Adds a note for the terminal's summary and the page, once."""
@@ -144,35 +157,10 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
 
     Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
     """
-    started = datetime.now(UTC)
     suite = load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
-    device = resolve_device(config.device)
-    cache_messages: list[str] = []
-    cache = Cache(config.cache_dir, cache_messages.append)
-    base = config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd())
-
-    def downloading(name: str, done: int, total: int) -> None:
-        plugins.notify(
-            "iibench_stage_progress", stage=f"download {name}", done=done, total=total, unit="bytes"
-        )
-
-    resources = LocalResources(
-        data_dir=config.data_dir,
-        cache_dir=config.cache_dir,
-        device=device,
-        base_dir=base,
-        offline=config.offline,
-        report=downloading,
-    )
-
-    def progress(event: Progress) -> None:
-        plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
-
-    inputs = Inputs(plugins.registry, resources)
+    cache = Cache(config.cache_dir, shared=shared_store_of(config, plugins.registry))
     cache = cache.without_entries() if config.fresh else cache
-    bench = Workbench(inputs, cache, batch_size=config.batch_size, progress=progress)
-    session = Session(config, plugins, suite, [], 0, bench, started)
-    cache.warn = session.note
+    session = open_session(config, plugins, cache, suite)
     try:
         _collect(session)
     except BaseException:
@@ -181,18 +169,59 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     return session
 
 
+def open_session(
+    config: RunConfig,
+    plugins: Plugins,
+    cache: Cache,
+    suite: Suite | None = None,
+    told: bool = True,
+) -> Session:
+    """A session without cases yet. `told`: whether plugins are told how far a stage is."""
+    started = datetime.now(UTC)
+    if suite is None:
+        suite = load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
+    device = resolve_device(config.device)
+    base = config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd())
+
+    def progress(event: Progress) -> None:
+        if told:
+            plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
+
+    resources = LocalResources(
+        data_dir=config.data_dir,
+        cache_dir=config.cache_dir,
+        device=device,
+        base_dir=base,
+        offline=config.offline,
+        report=lambda name, done, total: progress(
+            Progress(f"download {name}", done, total, "bytes")
+        ),
+    )
+    inputs = Inputs(plugins.registry, resources)
+    check_precision(config.precision, device)
+    bench = Workbench(
+        inputs,
+        cache,
+        batch_size=config.batch_size,
+        memory=config.memory or default_budget(),
+        precision=config.precision,
+        progress=progress,
+    )
+    session = Session(config, plugins, suite, [], 0, bench, started)
+    cache.warn = session.note
+    return session
+
+
 def _collect(session: Session) -> None:
     """Chooses the dataset and the cases of a new session, and checks what they need."""
-    config, plugins, suite, bench = session.config, session.plugins, session.suite, session.bench
+    config, plugins, suite = session.config, session.plugins, session.suite
     for record in plugins.broken():
         session.note(f"plugin {record.name} is not in use: {record.reason}")
     for failure in plugins.notify("iibench_configure", config=config):
         session.note(failure)
 
-    fallback = _choose_dataset(session)
-    cases = collect(
-        suite, plugins.registry, use_fallback=fallback, limit=config.limit, seed=config.seed
-    )
+    session.uses_fallback = _choose_dataset(session)
+    cases = _all_cases(session)
     everything = len(cases)
     if config.keyword:
         cases = select(cases, config.keyword)
@@ -203,9 +232,45 @@ def _collect(session: Session) -> None:
         session.note(failure)
     session.cases = execution_order(cases)
     session.deselected = everything - len(cases)
-    bench.asked = asked_images(cases, plugins.registry)
-    bench.shown_trials = cases_with_shown_trials(cases, plugins.registry)
+    _tell_workbench(session)
     _check_inputs(session)
+
+
+def _all_cases(session: Session) -> list[AnyCase]:
+    """The cases of the suite."""
+    return collect(
+        session.suite,
+        session.plugins.registry,
+        use_fallback=session.uses_fallback,
+        limit=session.config.limit,
+        seed=session.config.seed,
+    )
+
+
+def _tell_workbench(session: Session) -> None:
+    """Tells the workbench what depends on all cases together."""
+    registry = session.plugins.registry
+    session.bench.asked = asked_images(session.cases, registry)
+    session.bench.asked_parts = parts_asked(session.cases)
+    session.bench.shown_trials = cases_with_shown_trials(session.cases, registry)
+
+
+def resume_session(session: Session, cases: Sequence[str], uses_fallback: bool) -> None:
+    """Gives a new session the cases with these ids, as another session of the same run has chosen them.
+
+    Raises `UsageError` where one does not come up here.
+    """
+    plugins = session.plugins
+    plugins.notify("iibench_configure", config=session.config)
+    session.uses_fallback = uses_fallback
+    found = _all_cases(session)
+    plugins.notify("iibench_collection_modify", suite=session.suite, cases=found)
+    by_id = {case.id: case for case in found}
+    missing = [case for case in cases if case not in by_id]
+    if missing:
+        raise UsageError(f"the suite has no case {missing[0]} here")
+    session.cases = [by_id[case] for case in cases]
+    _tell_workbench(session)
 
 
 def _check_inputs(session: Session) -> None:
@@ -286,7 +351,8 @@ def _execute(session: Session) -> Run:
     ):
         session.note(failure)
     try:
-        for case in session.cases:
+        distribute(session)
+        for case in _wanted(session):
             for failure in plugins.notify("iibench_case_start", case=case):
                 session.note(failure)
             report = _run_case(session, case)
@@ -303,9 +369,9 @@ def _execute(session: Session) -> Run:
     verdicts = _judge(session, reports)
     reports = [_with_verdicts(report, verdicts) for report in reports]
     _write_last_failed(config, session.suite, reports)
-    write_rates(
-        config.cache_dir, session.bench.inputs.resources.device, session.bench.inputs.clock.work
-    )
+    here = [report for report in reports if report.id not in session.elsewhere.seconds]
+    measured = measured_rates(session.bench, session.cases, here)
+    write_rates(config.cache_dir, session.bench.inputs.resources.device, measured)
     meta = describe_run(session, interrupted, len(reports))
     temporary = beside(folder)
     try:
@@ -320,6 +386,14 @@ def _execute(session: Session) -> Run:
     return run
 
 
+def _wanted(session: Session) -> list[AnyCase]:
+    """The cases to report: all, or, where workers were stopped at an error, those that are done."""
+    elsewhere = session.elsewhere
+    if not elsewhere.stopped:
+        return session.cases
+    return [case for case in session.cases if case.id in elsewhere.finished]
+
+
 def _run_case(session: Session, case: AnyCase) -> Report:
     """Computes one case; whatever goes wrong becomes its report."""
     bench = session.bench
@@ -327,15 +401,21 @@ def _run_case(session: Session, case: AnyCase) -> Report:
     status: Status = "passed"
     reason = trace = None
     result: Scores | TrialResult | None = None
-    try:
-        result = bench.scores(case) if isinstance(case, Case) else bench.trials.scores(case)
-    except (Skip, AssetError) as error:
-        status, reason = "skipped", str(error)
-    except IibenchError as error:
-        status, reason = "error", str(error)
-    except Exception as error:
-        status, reason = "error", f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
+    elsewhere = session.elsewhere.finished.get(case.id)
+    failed = None if elsewhere is None else elsewhere.error
+    if failed is None:
+        try:
+            result = bench.scores(case) if isinstance(case, Case) else bench.trials.scores(case)
+        except Exception as error:
+            failed = task_error(error)
+    if failed is not None:
+        status = "skipped" if failed.skips else "error"
+        reason, trace = failed.reason, failed.traceback
+    elif elsewhere is not None and result is not None:
+        result = dataclasses.replace(result, cached=False)  # a worker has just computed it
+    seconds = bench.inputs.clock.take()
+    for stage, spent in session.elsewhere.seconds.get(case.id, {}).items():
+        seconds[stage] = seconds.get(stage, 0.0) + spent
     common: dict[str, Any] = {
         "id": case.id,
         "dataset": case.dataset.label,
@@ -345,7 +425,7 @@ def _run_case(session: Session, case: AnyCase) -> Report:
         "seed": case.seed,
         "reason": reason,
         "traceback": trace,
-        "seconds": {stage: round(s, 4) for stage, s in bench.inputs.clock.take().items()},
+        "seconds": {stage: round(s, 4) for stage, s in seconds.items()},
     }
     if isinstance(case, TrialCase):
         spec = session.plugins.registry.evaluations[case.evaluation.name].spec

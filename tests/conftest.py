@@ -24,3 +24,4 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("IIBENCH_DATA", str(root / "data"))
     monkeypatch.setenv("IIBENCH_CACHE", str(root / "cache"))
     monkeypatch.delenv("IIBENCH_PLUGINS", raising=False)
+    monkeypatch.delenv("IIBENCH_SHARED_CACHE", raising=False)

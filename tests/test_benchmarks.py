@@ -14,7 +14,7 @@ from tests.benchmarks.processes import Child, ChildError, Clock, Prepared, Ready
 from tests.benchmarks.row import Row, Timed
 from tests.benchmarks.rows import ROWS, prepare
 from tests.benchmarks.sizes import Sizes
-from tests.toys.backbone import random_alexnet
+from tests.toy_backbone import random_alexnet
 
 
 def never(sizes: Sizes) -> Prepared:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iibench import exemplars as exemplars_module
 from iibench.errors import CaseError
 from iibench.exemplars import (
+    ShuffledOrder,
     constant_directions,
     difficulty_range,
     exemplars,
@@ -113,3 +115,42 @@ def test_ties_are_shuffled_where_there_are_any_and_only_there() -> None:
         ranked = responses[shuffled[:, unit], unit]
         assert (np.diff(ranked) <= 0).all()
     np.testing.assert_array_equal(shuffled, order_with_random_ties(responses, order, 5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.integers(5, 60), st.integers(1, 5), st.lists(st.integers(0, 4), min_size=1))
+def test_random_ties_by_rank_are_those_of_the_whole_order(
+    seed: int, n: int, k: int, ranks: list[int]
+) -> None:
+    """Whichever ranks are asked for, and in blocks of one direction too."""
+    rng = np.random.default_rng(seed)
+    responses = np.maximum(rng.integers(-3, 4, (n, k)), 0).astype(np.float32)
+    responses[:, 0] = rng.permutation(n)
+    order = order_by_response(responses)
+    whole = order_with_random_ties(responses, order, 3)
+    shuffled = ShuffledOrder(responses, order, 3)
+    chosen = np.concatenate([np.array(ranks), n - 1 - np.array(ranks)])
+    per_direction = rng.integers(0, n, (k, 2, 3))
+    columns = np.arange(k)[:, None, None]
+    for size in (exemplars_module.BLOCK_BYTES, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exemplars_module.unit_blocks, "__defaults__", (size,))
+            np.testing.assert_array_equal(shuffled[chosen], whole[chosen])
+            np.testing.assert_array_equal(
+                shuffled[per_direction, columns], whole[per_direction, columns]
+            )
+
+
+def test_the_order_is_that_of_a_stable_sort() -> None:
+    """With infinities aside: negative, denormal, equal and zeros of both signs."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((500, 7)) * 10.0 ** rng.integers(-44, 38, (500, 7))
+    responses = values.astype(np.float32)
+    responses[rng.random((500, 7)) < 0.2] = 0.0
+    responses[rng.random((500, 7)) < 0.1] = -0.0
+    responses[::5] = responses[0]
+    expected = np.argsort(-responses.astype(np.float64), axis=0, kind="stable")
+    np.testing.assert_array_equal(order_by_response(responses), expected)
+    into = np.zeros((500, 7), np.int32)
+    assert order_by_response(responses, into) is into
+    np.testing.assert_array_equal(into, expected)

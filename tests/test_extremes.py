@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,8 +29,7 @@ def streamed(responses: np.ndarray, m: int, cuts: list[int]) -> list[Extremes]:
     """One result per block of rows."""
     edges = [0, *sorted({c for c in cuts if 0 < c < len(responses)}), len(responses)]
     return [
-        Extremes.empty(responses.shape[1], m).update(responses[a:b], a)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        Extremes.empty(responses.shape[1], m).update(responses[a:b], a) for a, b in pairwise(edges)
     ]
 
 
@@ -52,7 +53,7 @@ def test_one_pass_and_merging_are_the_same_and_merging_is_associative(seed, cuts
     responses, m = responses_of(seed, 100, 3), 4
     one = Extremes.empty(3, m)
     edges = [0, *sorted(set(cuts)), 100]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         one = one.update(responses[a:b], a)
     parts = streamed(responses, m, cuts)
     first, *rest = parts

@@ -113,7 +113,11 @@ def test_the_readme_names_everything_that_comes_with_it() -> None:
         "optional-dependencies"
     ]
     starred = set(re.findall(r"`([a-z0-9_]+)(?::NAME)?`\\\*", tables))
-    others = {"efficientnet_lite0": "efficientnet", "open_clip": "open-clip"}
+    others = {
+        "efficientnet_lite0": "efficientnet",
+        "hf_datasets": "datasets",
+        "open_clip": "open-clip",
+    }
     assert {others.get(name, name) for name in starred} == set(extras) - {"test"}
 
 

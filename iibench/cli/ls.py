@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 #: With more layers than this a model's are counted by group.
 MANY = 50
-KINDS = ("datasets", "models", "layers", "finders", "metrics", "evaluations", "suites", "plugins")
+KINDS = (
+    "datasets",
+    "models",
+    "layers",
+    "finders",
+    "metrics",
+    "evaluations",
+    "executors",
+    "suites",
+    "plugins",
+)
 
 
 @click.command("ls")
@@ -36,7 +46,7 @@ def command(
     plugin_names: tuple[str, ...],
     plugins_dirs: tuple[str, ...],
 ) -> None:
-    """List everything of one KIND that a suite may name, or the plugins themselves."""
+    """List everything of one KIND that a suite or a run may name, or the plugins themselves."""
     plugins = load(plugin_names, plugins_dirs)
     if kind == "plugins":
         for record in plugins.records:

@@ -71,6 +71,53 @@ def metric_option(function: F) -> F:
     return option(function)
 
 
+def executor_options(function: F) -> F:
+    """`--executor`, `--address`, `--shared-cache`, `--shard-size`."""
+    for option in (
+        click.option(
+            "--shard-size",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Images of one worker's task. [default: 256 to 8192, by how many there are]",
+        ),
+        click.option(
+            "--shared-cache",
+            envvar="IIBENCH_SHARED_CACHE",
+            metavar="URL",
+            help="A folder or object store (s3://...) behind the cache, for processes on several "
+            "machines. [env: IIBENCH_SHARED_CACHE]",
+        ),
+        click.option(
+            "--address",
+            metavar="ADDRESS",
+            help="The cluster of the executor: short for its parameter of this name.",
+        ),
+        click.option(
+            "--executor",
+            default="local",
+            show_default=True,
+            metavar="LABEL",
+            help="Where the work is done, e.g. ray or 'ray[workers=4]' (all: iibench ls executors).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def executor_label(executor: str, address: str | None) -> str:
+    """The executor's label with the address that was given beside it."""
+    if address is None:
+        return executor
+    from iibench.errors import UsageError
+    from iibench.suite.labels import format_value, join_label, read_label
+
+    written = read_label(executor)
+    if "address" in written.params:
+        raise UsageError(f"--address {address}: --executor {executor} has an address already")
+    params = {**written.params, "address": format_value(address)}
+    return join_label(written.name, [f"{key}={value}" for key, value in params.items()])
+
+
 def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugins:
     """The plugins, with a warning on standard error for each that cannot be used."""
     from iibench.plugins import load_plugins

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import folder_options, folders, load, metric_option, plugin_options
+from iibench.cli.options import (
+    executor_label,
+    executor_options,
+    folder_options,
+    folders,
+    load,
+    metric_option,
+    plugin_options,
+)
+from iibench.memory import parse_size
+from iibench.precision import PRECISIONS
 
 
 @click.command(
@@ -66,12 +77,26 @@ from iibench.cli.options import folder_options, folders, load, metric_option, pl
     help="Images per forward pass. [default: what suits the device]",
 )
 @click.option(
+    "--memory",
+    metavar="SIZE",
+    help="What large arrays may take together, e.g. 4GiB; what does not fit is streamed. "
+    "[default: half of the machine's]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Of networks and metrics; others than float32 are mixed precision, and stand in the results.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="The run folder. [default: reports/SUITE-TIME]",
 )
+@executor_options
 @folder_options
 @plugin_options
 def command(
@@ -88,7 +113,13 @@ def command(
     overrides: tuple[str, ...],
     metrics: tuple[str, ...],
     batch_size: int | None,
+    memory: str | None,
+    precision: str,
     output: Path | None,
+    executor: str,
+    address: str | None,
+    shared_cache: str | None,
+    shard_size: int | None,
     data_dir: Path | None,
     cache_dir: Path | None,
     offline: bool,
@@ -99,6 +130,7 @@ def command(
 
     Finished cases are kept: after Ctrl-C or a crash, the same command continues.
     """
+    began = time.perf_counter()
     from iibench.terminal import TerminalReporter, make_console, print_plan, print_summary
 
     plugins = load(plugin_names, plugins_dirs)
@@ -120,8 +152,13 @@ def command(
         last_failed=last_failed,
         offline=offline,
         batch_size=batch_size,
+        memory=None if memory is None else parse_size(memory),
+        precision=precision,
         verbosity=-1 if quiet else verbose,
         command=shlex.join(["iibench", *sys.argv[1:]]),
+        executor=executor_label(executor, address),
+        shared_cache=shared_cache,
+        shard_size=shard_size,
     )
     console = make_console()
     reporter = TerminalReporter(console, plugins, config.verbosity)
@@ -132,10 +169,12 @@ def command(
             console.print(f"no case selected ({session.deselected} deselected)")
             return EXIT_NOTHING
         if collect_only:
-            from iibench.plan import estimate, read_rates
+            from iibench.plan import estimate
+            from iibench.rates import read_rates
 
             rates = read_rates(cache, session.bench.inputs.resources.device)
-            print_plan(console, session.cases, estimate(session.bench, session.cases, rates))
+            plan = estimate(session.bench, session.cases, rates, began=began)
+            print_plan(console, session.cases, plan)
             for note in session.notes:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)
             return EXIT_OK

@@ -19,8 +19,8 @@ from iibench.cache import Cache
 from iibench.embeddings import EmbeddingTable
 from iibench.errors import AssetError
 from iibench.exemplars import order_by_response
-from iibench.plugins import load_plugins
 from iibench.parts import OnePart, PartSimilarities
+from iibench.plugins import load_plugins
 from iibench.similarity import EmbeddingSimilarity, dense_pays
 from iibench.specs import EvaluationInputs
 from iibench.suite.params import parse_params

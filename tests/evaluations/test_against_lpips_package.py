@@ -21,7 +21,7 @@ from iibench_plugins.metrics import lpips as lpips_plugin
 from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build
 from iibench_plugins.metrics.color import MeanColor
 from tests.benchmarks import peers
-from tests.toys.backbone import random_alexnet
+from tests.toy_backbone import random_alexnet
 from tests.toys.toy import ToyImages
 
 SEED = 11

@@ -156,6 +156,32 @@ def iibench_register_evaluations():
     assert {case["summary"]["mean"] for case in run_json(Path("out"))["cases"]} == {7.0}
 
 
+def test_iibench_register_executors(plugin, iibench, suite) -> None:
+    folder = plugin("""
+from iibench.specs import ExecutorSpec
+class Here:
+    workers = 1
+    def __init__(self, job):
+        from iibench.worker import Worker
+        self.worker = Worker(job)
+    def run(self, tasks):
+        for task in tasks:
+            log(task.kind)
+            yield self.worker.do(task)
+    def close(self): log("closed")
+@hookimpl
+def iibench_register_executors():
+    return [ExecutorSpec(name="here", summary="", start=lambda params, job: Here(job),
+                         one_machine=lambda params: True)]
+""")
+    options = ("-k", "neurons and activity", "--plugins-dir", folder, "--executor", "here")
+    done = iibench("run", suite(), "-o", "out", *options)
+    assert done.code == 0, done.err
+    log = (folder.parent / "log").read_text().split()
+    assert log == ['["activations"]', '["directions"]', '["scores"]', '["closed"]']
+    assert run_json(Path("out"))["cases"][0]["summary"]["scored"] == 6
+
+
 def test_iibench_suite_metrics(plugin, iibench, suite) -> None:
     """Added to every evaluation of every suite, once, and nothing where the suite has it already."""
     body = "@hookimpl\ndef iibench_suite_metrics(): return ['same', 'toybright', 'toycolour[gb]']\n"

@@ -1,0 +1,103 @@
+"""Mapped arrays of directions, exchanged between machines bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iibench import shared_rows
+from iibench.cache import Cache
+from iibench.columns import load_columns, make_columns
+from iibench.shared_columns import fetch_columns, has_columns, publish_columns
+from iibench.shared_store import open_shared_store
+
+KEY = "ab12"
+N, K = 30, 7
+RESPONSES = np.random.default_rng(0).normal(size=(N, K)).astype(np.float32)
+ORDERS = np.argsort(-RESPONSES, axis=0).astype(np.int32)
+ARRAYS = {"responses_by_direction": RESPONSES, "orders_by_direction": ORDERS}
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Makes the cache of a machine; all share one store, in blobs of two directions."""
+    monkeypatch.setattr(shared_rows, "BLOB_BYTES", 2 * 4 * N)
+
+    def make(name: str, warn=lambda text: None) -> Cache:
+        return Cache(tmp_path / name, warn, open_shared_store(str(tmp_path / "shared")))
+
+    return make
+
+
+def fill(cache: Cache) -> None:
+    for kind, values in ARRAYS.items():
+
+        def copy(new, values=values) -> None:
+            new[:] = values
+
+        make_columns(cache.place(kind, KEY), values.dtype, N, K, copy)
+
+
+def loaded(cache: Cache, kind: str):
+    return load_columns(cache.place(kind, KEY), ARRAYS[kind].dtype, lambda: pytest.fail("damaged"))
+
+
+def test_another_machine_gets_the_same_bits(node, tmp_path: Path) -> None:
+    writer, reader = node("a"), node("b")
+    publish_columns(writer, KEY)  # there is nothing yet
+    fetch_columns(reader, KEY)
+    assert not has_columns(reader, KEY)
+    fill(writer)
+    publish_columns(writer, KEY)
+    publish_columns(writer, KEY)
+    assert len(list((tmp_path / "shared").rglob("*.rows"))) == 8
+    assert has_columns(reader, KEY)
+    fetch_columns(reader, KEY)
+    for kind, values in ARRAYS.items():
+        found = loaded(reader, kind)
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, values)
+    some = node("c")
+    fetch_columns(some, KEY, ("responses_by_direction",))
+    assert loaded(some, "responses_by_direction") is not None
+    assert loaded(some, "orders_by_direction") is None
+
+
+def test_what_is_not_all_there_is_not_taken(node, tmp_path: Path) -> None:
+    writer, reader = node("a"), node("b")
+    fill(writer)
+    publish_columns(writer, KEY)
+    next((tmp_path / "shared" / "v1" / "responses_by_direction").rglob("*.rows")).unlink()
+    fetch_columns(reader, KEY)
+    assert loaded(reader, "responses_by_direction") is None
+    assert not has_columns(reader, KEY)
+    publish_columns(writer, KEY)
+    fetch_columns(reader, KEY)
+    np.testing.assert_array_equal(loaded(reader, "responses_by_direction"), RESPONSES)
+
+
+def test_a_damaged_blob_is_told_and_nothing_is_left_behind(node, tmp_path: Path) -> None:
+    fill(node("a"))
+    publish_columns(node("a"), KEY)
+    file = next((tmp_path / "shared" / "v1" / "orders_by_direction").rglob("*.rows"))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 255
+    file.write_bytes(data)
+    messages: list[str] = []
+    reader = node("b", messages.append)
+    fetch_columns(reader, KEY)
+    assert messages == ["shared cache: damaged orders are computed anew"]
+    assert loaded(reader, "orders_by_direction") is None
+    assert not list(reader.root.rglob(".new-*"))
+    np.testing.assert_array_equal(loaded(reader, "responses_by_direction"), RESPONSES)
+
+
+def test_without_a_store_nothing_happens(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    fill(cache)
+    publish_columns(cache, KEY)
+    fetch_columns(cache, KEY)
+    assert has_columns(cache, KEY)
+    assert not has_columns(Cache(tmp_path / "other"), KEY)
