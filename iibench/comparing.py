@@ -56,7 +56,7 @@ class ComparedSimilarity:
     ) -> None:
         self._metric = metric
         self._rows = rows
-        self._device = device
+        self._device = "cpu" if device == "mps" else device  # which has no float64
         self._columns = columns if columns is not None else slice(None)
 
     def within(self, groups: IntArray) -> DoubleArray:
@@ -83,7 +83,7 @@ class ComparedSimilarity:
                         f"compare of {len(a)} and {len(b)} embeddings gave shape "
                         f"{tuple(values.shape)}, expected {out.shape[1:]}"
                     )
-                out[g] = values.double().cpu().numpy()
+                out[g] = values.cpu().double().numpy()
         if not np.isfinite(out).all():
             raise CaseError("the metric gave a similarity that is not a finite number")
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from iibench.errors import CaseError, PluginError, Skip
 from iibench.images import names_of, to_unit_range
+from iibench.memory import release
 from iibench.precision import mixed
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Pixels (n * h * w) embedded at once: large enough to keep two cores busy, small enough for caches.
 BATCH_PIXELS = 64 * 64 * 64
+#: Bytes of embeddings that are written to a mapped file before its pages are let go of.
+RELEASE_BYTES = 256 << 20
 
 
 class EmbeddingTable:
@@ -52,6 +55,10 @@ class EmbeddingTable:
         height, width = (size, size) if size is not None else dataset.image_size
         self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
 
+    def __len__(self) -> int:
+        """n, the images of the dataset."""
+        return len(self._dataset)
+
     def rows(self, indices: IntArray) -> FloatArray:
         """Makes sure that the rows of `indices` are there; returns the whole (n, d) array.
 
@@ -72,13 +79,26 @@ class EmbeddingTable:
             return int(given_rows(self._metric, self._spec, self._dataset).shape[1])
         return self._begun(indices).width
 
-    def embed(self, indices: IntArray) -> FloatArray:
-        """(len(indices), d) embeddings that are not kept."""
-        batches = [
-            self._embed(indices[start : start + self._batch])
-            for start in range(0, len(indices), self._batch)
-        ]
-        return np.concatenate(batches)
+    def batches(self, indices: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+        """(positions in `indices`, their embeddings), a batch at a time; none is kept.
+
+        Those that are kept already are not computed again.
+        """
+        store = self._begun(indices)
+        absent = np.isin(indices, store.missing(np.unique(indices)))
+        here, absent_at = np.flatnonzero(~absent), np.flatnonzero(absent)
+        for start in range(0, len(here), self._batch):
+            chosen = here[start : start + self._batch]
+            yield chosen, np.array(store.array()[indices[chosen]])
+            release(store.array())
+        for start in range(0, len(absent_at), self._batch):
+            chosen = absent_at[start : start + self._batch]
+            yield chosen, self._embed(indices[chosen])
+
+    def release(self) -> None:
+        """Lets go of the pages of the file that kept embeddings lie in."""
+        if self._store is not None:
+            release(self._store.array())
 
     def _begun(self, indices: IntArray) -> RowStore:
         """The store; a new one holds the first of `indices`, which tell how wide it is."""
@@ -94,12 +114,17 @@ class EmbeddingTable:
         """Embeds batch by batch; each is fetched and written while the next one is computed."""
         with ThreadPoolExecutor(1, "iibench-embeddings") as writer:
             written: Future[None] | None = None
+            unreleased = 0
             for start in range(0, len(missing), self._batch):
                 chosen = missing[start : start + self._batch]
                 rows = self._begin(chosen)
                 if written is not None:
                     written.result()
                 written = writer.submit(self._keep, store, chosen, rows)
+                unreleased += 4 * store.width * len(chosen)
+                if unreleased > RELEASE_BYTES:
+                    release(store.array())
+                    unreleased = 0
                 self._progress(min(start + self._batch, len(missing)), len(missing))
             if written is not None:
                 written.result()

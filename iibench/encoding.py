@@ -16,7 +16,7 @@ from iibench.memory import release
 if TYPE_CHECKING:
     from iibench.specs import FloatArray
 
-#: Images whose responses are computed at once.
+#: Images whose responses are computed at once, more or less.
 ROWS = 8192
 
 
@@ -28,8 +28,12 @@ def iter_responses(
     `encode`: what the finder does with rows; `k`: its number of directions. Raises `PluginError` for
     responses of another shape, `CaseError` where one is not finite.
     """
-    for start in range(0, len(activations), ROWS):
-        rows = slice(start, min(start + ROWS, len(activations)))
+    n = len(activations)
+    blocks = max(
+        1, round(n / ROWS)
+    )  # of like size: what a finder checks of its rows needs enough of them
+    for block in range(blocks):
+        rows = slice(n * block // blocks, n * (block + 1) // blocks)
         data = np.ascontiguousarray(activations[rows])
         values = np.asarray(encode(data), np.float32)
         if values.shape != (len(data), k):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Order = npt.NDArray[np.int32]
 
 #: Bytes of responses and what is made of them that are looked at together, in blocks of directions.
-BLOCK_BYTES = 128 << 20
+BLOCK_BYTES = 32 << 20
 #: Bytes of sort keys that each thread sorts in one go.
 SORT_BYTES = 8 << 20
 
@@ -62,7 +62,7 @@ def order_by_response(
 
     def sort_on_gpu(units: slice) -> None:
         values = torch.from_numpy(np.ascontiguousarray(responses[:, units].T)).to(device)
-        ranked = torch.sort(-values, dim=1, stable=True).indices
+        ranked = torch.sort(-(values + 0), dim=1, stable=True).indices
         order[:, units] = ranked.to(torch.int32).cpu().numpy().T
         release(responses)
         release(order)
@@ -145,7 +145,7 @@ class ShuffledOrder:
     def _at(self, ranks: IntArray) -> npt.NDArray[np.int32]:
         """Images at these ranks. Where no tie touches one, the order stands as it is."""
         n, k = self.shape
-        found = np.array(self.order[ranks])
+        found = images_at(self.order, ranks)
         around = np.unique([ranks - 1, ranks, ranks + 1])
         around = around[(around >= 0) & (around < n)]
         neighbours = (np.diff(around) == 1)[:, None]
@@ -174,13 +174,35 @@ def exemplars(order: Order, m: int) -> IntArray:
     """
     if len(order) < m:
         raise CaseError(f"{m} exemplars are asked for and there are {len(order)} images")
-    return order[:m].T.astype(np.int64)
+    return images_at(order, np.arange(m)).T.astype(np.int64)
+
+
+def images_at(order: Order, ranks: IntArray) -> npt.NDArray[np.int32]:
+    """(len(ranks), K) images at these ranks; a mapped file is read direction by direction and let go of.
+
+    A touched page brings its neighbours with it, megabytes of them where the system keeps files so.
+    """
+    found = np.empty((len(ranks), order.shape[1]), np.int32)
+    for units in unit_blocks(*order.shape):
+        found[:, units] = order[:, units][ranks]
+        release(order)
+    return found
+
+
+def responses_to(responses: FloatArray, images: npt.NDArray[Any]) -> FloatArray:
+    """images (K, ...) of each direction -> (K, ...) its responses to them; read as by `images_at`."""
+    found = np.empty(images.shape, responses.dtype)
+    for units in unit_blocks(*responses.shape):
+        columns = np.arange(units.stop - units.start).reshape(-1, *[1] * (images.ndim - 1))
+        found[units] = responses[:, units][images[units], columns]
+        release(responses)
+    return found
 
 
 def constant_directions(responses: FloatArray, order: Order) -> npt.NDArray[np.bool_]:
     """(K,) True where every image gets the same response: such a direction has no exemplars."""
-    ends = np.take_along_axis(responses, np.stack([order[0], order[-1]]), axis=0)
-    constant: npt.NDArray[np.bool_] = ends[0] == ends[1]
+    ends = responses_to(responses, images_at(order, np.array([0, len(order) - 1])).T)
+    constant: npt.NDArray[np.bool_] = ends[:, 0] == ends[:, 1]
     return constant
 
 

@@ -34,6 +34,7 @@ from iibench import (
     pair_statistics,
     pair_sums,
     parts,
+    precision,
     reliability,
     resampling,
     similarity,
@@ -66,9 +67,9 @@ class Key:
 class Keys:
     """The key of every stage of a case; each is made once."""
 
-    def __init__(self, inputs: Inputs, precision: str = "float32") -> None:
+    def __init__(self, inputs: Inputs, dtype: str = "float32") -> None:
         self._inputs = inputs
-        self._precision = precision
+        self._dtype = dtype
 
     def activations(self, tap: Tap, split: str) -> Key:
         """Of the activations of one split at the case's layer."""
@@ -78,7 +79,7 @@ class Keys:
             registry = self._inputs.registry
             return {
                 "stage": "activations",
-                "code": _code(activations, folding, images),
+                "code": _code(activations, folding, images, precision),
                 "dataset": self._inputs.dataset(tap.dataset, split, tap.seed).fingerprint,
                 "model": _plugin(registry.models[tap.model.name], tap.model),
                 "weights": weights,
@@ -87,7 +88,7 @@ class Keys:
                 "layer": tap.layer.path,
                 "pool": tap.layer.pool,
                 "device": self._inputs.resources.device,
-                "dtype": self._precision,
+                "dtype": self._dtype,
             }
 
         labels = (tap.dataset.label, tap.model.label, tap.layer.label)
@@ -127,6 +128,17 @@ class Keys:
             },
         )
 
+    def order(self, case: Case) -> Key:
+        """Of the images' order by response."""
+        return self._once(
+            f"order/{case.stem}/{case.seed}",
+            lambda: {
+                "stage": "order",
+                "code": _code(exemplars),
+                "responses": self.responses(case).hash,
+            },
+        )
+
     def embeddings(self, case: Case) -> Key:
         """Of the evaluated images' embeddings under the case's metric, all parts together."""
         choice = metric_of(case)
@@ -135,14 +147,14 @@ class Keys:
             f"embeddings/{case.dataset.label}/{choice.label}/{case.seed}",
             lambda: {
                 "stage": "embeddings",
-                "code": _code(embeddings, images),
+                "code": _code(embeddings, images, precision),
                 "dataset": self._inputs.evaluated(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
                 "names": self._names(entry.spec, self._inputs.evaluated(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
-                "dtype": self._precision,
+                "dtype": self._dtype,
             },
         )
 
@@ -154,7 +166,8 @@ class Keys:
             lambda: {
                 "stage": "scores",
                 "code": _code(
-                    similarity, parts, streamed_similarity, comparing, exemplars, observers
+                    *(similarity, parts, streamed_similarity, streaming),
+                    *(comparing, exemplars, observers),
                 ),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
@@ -193,14 +206,17 @@ class Keys:
             f"trials/{case.dataset.label}/{choice.name}/{params}/{case.seed}",
             lambda: {
                 "stage": "similarities within trials",
-                "code": _code(trial_similarity, streaming, similarity, comparing, images),
+                "code": _code(
+                    *(trial_similarity, streaming, similarity, comparing, images),
+                    *(embeddings, precision),
+                ),
                 "dataset": self._inputs.trials(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
                 "names": self._names(entry.spec, self._inputs.trials(case)),
                 "size": entry.spec.size(choice.params),
                 "device": self._inputs.resources.device,
-                "dtype": self._precision,
+                "dtype": self._dtype,
             },
         )
 

@@ -46,7 +46,9 @@ class CaseLab:
 
     def activations(self) -> FloatArray:
         """See `specs.Lab`."""
-        return np.asarray(self.bench.activations(self.case.tap, self.case.dataset.evaluate))
+        found = self.bench.activations(self.case.tap, self.case.dataset.evaluate)
+        self.bench.check_held(found.shape, f"evaluation {self.case.evaluation.label}")
+        return np.asarray(found)
 
     def directions(self) -> Directions:
         """See `specs.Lab`."""
@@ -68,8 +70,15 @@ class CaseLab:
         found = registry.finders[choice.name].spec
         chosen = np.asarray(neurons, np.int64)
         split = self.case.dataset.fit if found.trains_on else self.case.dataset.evaluate
-        fitted = np.ascontiguousarray(self.bench.activations(self.case.tap, split)[:, chosen])
-        evaluated = np.ascontiguousarray(self.activations()[:, chosen])
+        fitted, evaluated = (
+            self.bench.activations(self.case.tap, name)
+            for name in (split, self.case.dataset.evaluate)
+        )
+        both = len(fitted) + len(evaluated), len(chosen)
+        self.bench.check_held(both, f"evaluation {self.case.evaluation.label}")
+        fitted, evaluated = (
+            np.ascontiguousarray(values[:, chosen]) for values in (fitted, evaluated)
+        )
         which = hashlib.sha256(chosen.tobytes()).hexdigest()
         context = FitContext(
             derive_seed(self.case.seed, self.case.stem, finder, which),

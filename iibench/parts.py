@@ -70,7 +70,10 @@ class PartSimilarities:
         if name not in answers:
             answers = cross_together(together, left, right)
             self._keep(question.hexdigest(), answers)
-        return answers.pop(name)
+        answer = answers.pop(name)
+        if not answers:
+            self._kept.pop(question.hexdigest(), None)
+        return answer
 
     def _keep(self, question: str, answers: dict[str, DoubleArray]) -> None:
         self._kept[question] = answers

@@ -14,8 +14,8 @@ import numpy as np
 
 from iibench.cache import Cache
 from iibench.columns import load_columns, make_columns
-from iibench.encoding import ROWS, iter_responses
-from iibench.exemplars import order_by_response
+from iibench.encoding import iter_responses
+from iibench.exemplars import order_by_response, unit_blocks
 from iibench.extremes import Extremes
 from iibench.inputs import Inputs
 from iibench.keys import Keys
@@ -54,11 +54,15 @@ class ResponseBench:
     def extremes(self, case: Case, m: int) -> Extremes:
         """The m most and least activating images of each direction."""
         values = self.responses(case)
-        found = Extremes.empty(values.shape[1], m)
-        for start in range(0, len(values), ROWS):
-            found = found.update(np.asarray(values[start : start + ROWS]), start)
+        parts = []
+        for units in unit_blocks(*values.shape):
+            block = np.ascontiguousarray(values[:, units])
+            parts.append(Extremes.empty(block.shape[1], m).update(block, 0))
             release(values)
-        return found
+        return Extremes(
+            np.concatenate([part.largest for part in parts]),
+            np.concatenate([part.smallest for part in parts]),
+        )
 
     def in_memory(self, case: Case) -> bool:
         """Whether the responses are held in memory; with their order they may take a quarter of it."""
@@ -66,13 +70,15 @@ class ResponseBench:
 
     def _responses(self, case: Case) -> FloatArray:
         key = self.keys.responses(case)
+        n, k = self._shape(case)
+        if 8 * n * k > self.memory // 4:
+            mapped: FloatArray = self._columns(
+                case, "responses", key.hash, np.float32, self._encode_into
+            )
+            return mapped
         blob = self.cache.load("responses", key.hash)
         if blob is not None:
             return blob.arrays["responses"]
-        n, k = self._shape(case)
-        if 8 * n * k > self.memory // 4:
-            mapped: FloatArray = self._columns(case, "responses", np.float32, self._encode_into)
-            return mapped
         values = np.empty((n, k), np.float32)
         self._encode_into(case, values)
         self.cache.store("responses", key.hash, key.description, {"responses": values}, {})
@@ -86,15 +92,19 @@ class ResponseBench:
         def sort_into(case: Case, order: Order) -> None:
             order_by_response(self.responses(case), order, device)
 
-        mapped: Order = self._columns(case, "orders", np.int32, sort_into)
+        mapped: Order = self._columns(
+            case, "orders", self.keys.order(case).hash, np.int32, sort_into
+        )
         return mapped
 
     def _shape(self, case: Case) -> tuple[int, int]:
         return len(self.inputs.evaluated(case)), len(self.directions(case).vectors)
 
-    def _columns(self, case: Case, kind: str, dtype: Any, fill: Callable[[Case, Any], None]) -> Any:
+    def _columns(
+        self, case: Case, kind: str, key: str, dtype: Any, fill: Callable[[Case, Any], None]
+    ) -> Any:
         """The mapped array of this kind, made where it is not in the cache."""
-        place = self.cache.place(f"{kind}_by_direction", self.keys.responses(case).hash)
+        place = self.cache.place(f"{kind}_by_direction", key)
         found = load_columns(
             place,
             dtype,

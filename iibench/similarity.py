@@ -207,16 +207,17 @@ class EmbeddingSimilarity:
         table = self._rows(everything)[:, self._columns]
         mean = self._mean(table, everything)
         norms = self._squared_norms(table, everything, mean)
-        x = self._prepared(torch.from_numpy(np.ascontiguousarray(table)).to(self._device), mean)
+        x = torch.from_numpy(np.ascontiguousarray(table)).to(self._device)
         out = np.empty((self._n, self._n), np.float32)
         block = 2048
         starts = range(0, self._n, block)
         total = len(starts) * (len(starts) + 1) // 2
         done = 0
         for i in starts:
+            left = self._prepared(x[i : i + block], mean)  # not all at once: they may be float64
             for j in range(i, self._n, block):
                 rows, columns = slice(i, i + block), slice(j, j + block)
-                products = torch.mm(x[rows], x[columns].T)
+                products = torch.mm(left, self._prepared(x[columns], mean).T)
                 part = self._in_place(products, norms[rows, None], norms[None, columns])
                 values = part.float().cpu().numpy()
                 out[rows, columns] = values
@@ -339,7 +340,7 @@ class PairwiseSimilarity:
                     f"metric {self._name}: pairwise of {len(a)} and {len(b)} images gave shape "
                     f"{tuple(values.shape)}, expected {out.shape[1:]}"
                 )
-            out[g] = values.double().cpu().numpy()
+            out[g] = values.cpu().double().numpy()
         if not np.isfinite(out).all():
             raise CaseError(f"metric {self._name} gave a similarity that is not a finite number")
         return out

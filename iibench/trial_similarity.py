@@ -205,6 +205,7 @@ def _within_stimuli(
     """
     import torch
 
+    device = "cpu" if device == "mps" else device  # which has no float64
     f = left.shape[1] - 2
     images = np.concatenate([left, right[:, f:]], axis=1)
     source, chosen = torch.from_numpy(table), torch.from_numpy(images)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.errors import CaseError
+from iibench.exemplars import responses_to
 from iibench.records import CaseReport, Exemplars, TrialReport
 from iibench.responses import ResponseFacts, response_facts
 from iibench.specs import EvaluationSpec
@@ -101,10 +102,8 @@ def _exemplars(session: Session, case: Case) -> Exemplars:
     top, bottom = found.top, found.bottom
     return Exemplars(
         *(case.dataset.label, case.model.label, case.layer.label, case.finder.label),
-        top,
-        np.take_along_axis(responses, top.T, axis=0).T,
-        bottom,
-        np.take_along_axis(responses, bottom.T, axis=0).T,
+        *(top, responses_to(responses, top)),
+        *(bottom, responses_to(responses, bottom)),
     )
 
 

@@ -200,13 +200,8 @@ class Workbench:
                 return Directions(vectors, state, tuple(blob.meta["notes"]))
             spec = self.inputs.registry.finders[case.finder.name].spec
             data = self.activations(case.tap, self.keys.fit_split(case))
-            if spec.trains_on and 2 * data.nbytes > self.memory:
-                raise CaseError(
-                    f"finder {case.finder.label} holds the activations that it is fitted to in memory: "
-                    f"{len(data):,} images x {data.shape[1]:,} neurons are {in_gib(data.nbytes)}, and "
-                    f"they may take half of --memory {in_gib(self.memory)}; give it more, or take fewer "
-                    "images (--limit)"
-                )
+            if spec.trains_on:
+                self.check_held(data.shape, f"finder {case.finder.label}")
             data = np.ascontiguousarray(data)
             with self.inputs.clock.stage(stage):
                 self.progress(Progress(stage, 0, 1, "fits"))
@@ -229,6 +224,16 @@ class Workbench:
             return found
 
         return self.inputs.memo.once(f"value/{key.hash}", compute)
+
+    def check_held(self, shape: tuple[int, ...], who: str) -> None:
+        """Raises `CaseError` where `who` cannot hold activations (n, N) in memory: they may take half."""
+        size = 4 * shape[0] * shape[1]
+        if 2 * size > self.memory:
+            raise CaseError(
+                f"{who} holds activations in memory: {shape[0]:,} images x {shape[1]:,} neurons are "
+                f"{in_gib(size)}, and they may take half of --memory {in_gib(self.memory)}; give it "
+                "more, or take fewer images (--limit)"
+            )
 
     @cached_property
     def ranked(self) -> ResponseBench:
@@ -265,15 +270,27 @@ class Workbench:
                 choice.label,
             )
         table = self._table(case, choice)
+        columns = self._columns(case, choice)
+        kept: SimilarityLookup
         if spec.distance == "own":
-            rows = self._timed_rows(table, choice)
-            columns = self._columns(case, choice)
-            return ComparedSimilarity(comparing(metric, choice.name), rows, device, columns)
-        kept = self._parts_of(case, choice, table).part(choice.part or "")
+            own = comparing(metric, choice.name)
+            kept = ComparedSimilarity(own, self._timed_rows(table, choice), device, columns)
+
+            def compare(rows: FloatArray) -> SimilarityLookup:
+                return ComparedSimilarity(own, lambda indices: rows, device, columns)
+
+        else:
+            distance = spec.distance
+            kept = self._parts_of(case, choice, table).part(choice.part or "")
+
+            def compare(rows: FloatArray) -> SimilarityLookup:
+                return EmbeddingSimilarity(
+                    lambda indices: rows, len(rows), distance, columns=columns, device=device
+                )
+
         if spec.input != "images":
             return kept
-        columns = self._columns(case, choice)
-        return BudgetedSimilarity(table, kept, spec.distance, self.memory // 2, columns, device)
+        return BudgetedSimilarity(table, kept, compare, self.memory // 2)
 
     def _parts_of(self, case: Case, choice: Choice, table: EmbeddingTable) -> PartSimilarities:
         """Lookups of all parts of the metric that the run's cases ask for; one metric is kept at a time."""

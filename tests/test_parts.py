@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,11 +118,15 @@ def test_streamed_as_from_memory(seed: int, capacity: int, distance: str) -> Non
     rows, left, right = questions(seed)
     embedded: list[int] = []
 
-    def embed(indices: np.ndarray) -> np.ndarray:
+    def batches(indices: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         embedded.extend(indices.tolist())
-        return rows[indices]
+        for positions in np.array_split(np.arange(len(indices)), 1 + len(indices) // 4):
+            yield positions, rows[indices[positions]]
 
-    streamed = StreamedSimilarity(embed, 12, distance, capacity)
+    def compare(held: np.ndarray) -> EmbeddingSimilarity:
+        return EmbeddingSimilarity(lambda indices: held, len(held), distance)
+
+    streamed = StreamedSimilarity(batches, 12, compare, capacity)
     np.testing.assert_allclose(
         streamed.cross(left, right), naive(rows, distance, left, right), atol=2e-4, rtol=1e-4
     )

@@ -52,15 +52,14 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import ShuffledOrder, make_trials
+    from iibench.exemplars import ShuffledOrder, make_trials, responses_to
     from iibench.observers import correct, evidence_eq2, evidence_two_sided
 
     order = ShuffledOrder(inputs.responses, inputs.order, inputs.seed)
     trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)
     k, t = trials.strong.shape
-    response = inputs.responses
-    units = np.arange(k)[:, None]
-    unanswerable = (response[trials.strong, units] <= response[trials.weak, units]).sum(axis=1)
+    to_both = [responses_to(inputs.responses, query) for query in (trials.strong, trials.weak)]
+    unanswerable = (to_both[0] <= to_both[1]).sum(axis=1)
 
     scored = np.flatnonzero(unanswerable == 0)
     values = np.full(k, np.nan)

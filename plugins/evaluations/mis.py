@@ -100,14 +100,14 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import ShuffledOrder
+    from iibench.exemplars import ShuffledOrder, images_at, responses_to
     from iibench.observers import evidence_two_sided
 
     response = inputs.responses
     order = ShuffledOrder(response, inputs.order, inputs.seed)
     tasks = draw_tasks(order, params.quantile, params.tasks, params.references, inputs.seed)
-    ends = np.take_along_axis(response, np.stack([inputs.order[0], inputs.order[-1]]), axis=0)
-    constant = ends[0] - ends[1] < CONSTANT
+    most, least = images_at(inputs.order, np.array([0, len(response) - 1]))
+    constant = responses_to(response, most) - responses_to(response, least) < CONSTANT
     scored = np.flatnonzero(~constant)
     values = np.full(len(constant), np.nan)
     evidence = np.full((len(constant), params.tasks, 2), np.nan)

@@ -34,7 +34,9 @@ class MeanColor:
         import torch
 
         check_rgb("color", x)
-        return x.mean(dim=(2, 3), dtype=torch.float64).float()
+        # MPS has no float64
+        exact = x.cpu() if x.device.type == "mps" else x
+        return exact.mean(dim=(2, 3), dtype=torch.float64).float()
 
 
 def load(params: NoParams, resources: Resources) -> MeanColor:

@@ -1,12 +1,15 @@
 """A whole run on a data set that does not fit in memory, and the memory it took.
 
-    python -m tests.benchmarks.memory_scale [--images N] [--units N] [--memory SIZE] [--out DIR]
+    python -m tests.benchmarks.memory_scale [--images N] [--units N] [--memory SIZE]
+        [--control-group] [--out DIR]
 
 SYNTHETIC: images are 8 x 8 pixels made from their number, the network is one layer of random filters with
-as many channels as there are units, the metrics compare mean colours and thumbnails. The suite runs the
-Interpretability Index and in-silico psychophysics at two difficulties on single neurons. The run is a
-process of its own; its peak is the kernel's count of resident pages (VmHWM), mapped files included, and
-where the system lets us it runs in a control group that is killed above the limit.
+as many channels as there are units, the metrics compare mean colours, thumbnails and 2,048 random features,
+whose embeddings do not fit in memory either. The suite runs the Interpretability Index and in-silico
+psychophysics at two difficulties on single neurons. The run is a
+process of its own; its peak is the kernel's count of resident pages (VmHWM), mapped files included. With
+`--control-group` it runs in a control group (version 1) that is killed above the limit; the system's own
+copies of files then count too, and writing waits for them.
 """
 
 from __future__ import annotations
@@ -31,10 +34,11 @@ dataset: {{name: numbered, n: {images}, fit: all, evaluate: all}}
 models:
   - {{name: filters, units: {units}, layers: [conv]}}
 finders: [neurons]
-metrics: [color, thumbnail]
+metrics: [color, thumbnail, wide]
 evaluations:
   - ii
-  - {{name: insilico, difficulty: [0, 0.25]}}
+  - {{name: insilico, difficulty: [0, 0.25], metrics: [color, thumbnail]}}
+  - {{name: insilico, difficulty: 0.1, metrics: [wide]}}
 """
 
 PLUGIN = '''
@@ -97,6 +101,19 @@ class Thumbnails:
         return x.flatten(1)
 
 
+class Wide:
+    """2,048 numbers an image: those of all images do not fit in memory."""
+
+    fingerprint = "random projection, seed 0"
+
+    def embed(self, x):
+        import torch
+
+        check_rgb("wide", x)
+        generator = torch.Generator().manual_seed(0)
+        return torch.relu(x.flatten(1) @ torch.randn(192, 2048, generator=generator))
+
+
 @hookimpl
 def iibench_register_datasets():
     yield DatasetSpec(
@@ -118,6 +135,10 @@ def iibench_register_metrics():
         name="thumbnail", summary="minus the Euclidean distance of pixels", distance="euclidean",
         load=lambda params, harness: Thumbnails(),
     )
+    yield MetricSpec(
+        name="wide", summary="SYNTHETIC: cosine of random features", distance="cosine",
+        load=lambda params, harness: Wide(),
+    )
 '''
 
 #: Runs the program, then says how much memory it took at most.
@@ -126,7 +147,8 @@ import sys
 from iibench.cli.main import run_program
 code = run_program(sys.argv[1:])
 status = open("/proc/self/status").read()
-print("VmHWM", status.partition("VmHWM:")[2].split()[0], "code", code, file=sys.stderr)
+print("VmHWM", status.partition("VmHWM:")[2].split()[0], file=sys.stderr)
+sys.exit(code)
 """
 
 GROUP = Path("/sys/fs/cgroup/memory/iibench-memory-scale")
@@ -138,18 +160,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_281_167)
     parser.add_argument("--units", type=int, default=2048)
     parser.add_argument("--memory", default="4GiB")
+    parser.add_argument("--control-group", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
     options = parser.parse_args()
-    limit = parse_size(options.memory)
     with tempfile.TemporaryDirectory(prefix="memory-scale-") as name:
-        found = _run(Path(name), options.images, options.units, options.memory, limit)
+        found = _run(
+            Path(name), options.images, options.units, options.memory, options.control_group
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "memory_scale.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.out / "memory_scale.md").write_text(_table(found))
     print(_table(found))
 
 
-def _run(folder: Path, images: int, units: int, memory: str, limit: int) -> dict[str, object]:
+def _run(folder: Path, images: int, units: int, memory: str, confined: bool) -> dict[str, object]:
     (folder / "plugins").mkdir()
     (folder / "plugins" / "numbered.py").write_text(PLUGIN)
     suite = folder / "suite.yaml"
@@ -157,7 +181,7 @@ def _run(folder: Path, images: int, units: int, memory: str, limit: int) -> dict
     command = [sys.executable, "-c", CHILD, "run", str(suite), "--memory", memory]
     command += ["--cache-dir", str(folder / "cache"), "-o", str(folder / "run"), "-q"]
     command += ["--plugins-dir", str(folder / "plugins"), "--device", "cpu"]
-    group = _control_group(limit)
+    group = _control_group(parse_size(memory)) if confined else None
     start = time.perf_counter()
     done = subprocess.run(
         command,
@@ -189,13 +213,13 @@ def _run(folder: Path, images: int, units: int, memory: str, limit: int) -> dict
     }
 
 
-def _control_group(limit: int) -> Path | None:
-    """A group whose processes are killed above the limit, where this process may make one."""
+def _control_group(limit: int) -> Path:
+    """A group whose processes are killed above the limit."""
     try:
         GROUP.mkdir(exist_ok=True)
         (GROUP / "memory.limit_in_bytes").write_text(str(limit))
-    except OSError:
-        return None
+    except OSError as error:
+        raise SystemExit(f"no control group can be made here: {error}") from error
     return GROUP
 
 

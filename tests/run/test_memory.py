@@ -78,7 +78,7 @@ def test_what_holds_everything_in_memory_says_so(
     by_id = {case.id: case for case in found.cases}
     fitted = by_id["toy/toynet/tap/kmeans[k=3]/toycolour[r]/ii"]
     assert fitted.status == "error"
-    assert "kmeans[k=3] holds the activations" in fitted.reason
+    assert "finder kmeans[k=3] holds activations in memory" in fitted.reason
     assert "--memory" in fitted.reason and "--limit" in fitted.reason
     at_once = by_id["toy/toynet/tap/neurons/activity"]
     assert at_once.status == "error"
