@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: Stands for an image that is not there; it sorts last.
 NONE = np.uint64(2**64 - 1)
 LOWER = np.uint64(2**32 - 1)
-#: Rows looked at together: few directions meet a new extreme among so few.
-ROWS = 1024
+#: Responses looked at together: among so few images of 2,048 directions, few meet a new extreme.
+VALUES = 2**21
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ class Extremes:
     def update(self, block: FloatArray, first: int) -> Extremes:
         """With the responses (b, K) of the images `first`, `first` + 1, ... besides."""
         largest, smallest = self.largest, self.smallest
-        for start in range(0, len(block), ROWS):
-            rows = block[start : start + ROWS]
+        step = max(1, VALUES // block.shape[1])
+        for start in range(0, len(block), step):
+            rows = block[start : start + step]
             largest = _updated(largest, rows, rows.max(axis=0), first + start, 1)
             smallest = _updated(smallest, rows, rows.min(axis=0), first + start, -1)
         return Extremes(largest, smallest)
