@@ -131,7 +131,7 @@ class Cache:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _folder(self, kind: str, key: str) -> Path:
-        return self.root / kind / key[:2] / key
+        return self.root / entry_name(kind, key)
 
     def place(self, kind: str, key: str) -> Path:
         """The folder of an entry that is written in a way of its own (see columns.py)."""
@@ -147,17 +147,10 @@ class Cache:
 
     def load(self, kind: str, key: str) -> Blob | None:
         """The blob, or None where there is none or it is damaged (which is reported)."""
-        folder = self._folder(kind, key)
-        try:
-            entry = json.loads((folder / "entry.json").read_text())
-            data = (folder / "arrays.npz").read_bytes()
-        except FileNotFoundError:
+        found = self._read(kind, key)
+        if found is None:
             return self._load_shared(kind, key)
-        except (OSError, ValueError):
-            entry, data = {}, b""
-        if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
-            self._drop(kind, folder)
-            return self._load_shared(kind, key)
+        entry, data = found
         return _read_blob(data, entry["meta"])
 
     def store(
@@ -183,13 +176,26 @@ class Cache:
 
     def publish(self, kind: str, key: str) -> None:
         """Writes a blob that is here to the shared store, where that does not have it yet."""
-        folder = self._folder(kind, key)
         if self.shared is None or self.shared.exists(_blob_name(kind, key)):
             return
-        if (folder / "entry.json").is_file():
+        found = self._read(kind, key)
+        if found is not None:
+            self.shared.write(_blob_name(kind, key), _shared_content(*found))
+
+    def _read(self, kind: str, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """The entry and the arrays of a blob that is here; None where there is none or it is damaged."""
+        folder = self._folder(kind, key)
+        try:
             entry = json.loads((folder / "entry.json").read_text())
             data = (folder / "arrays.npz").read_bytes()
-            self.shared.write(_blob_name(kind, key), _shared_content(entry, data))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            entry, data = {}, b""
+        if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
+            self._drop(kind, folder)
+            return None
+        return entry, data
 
     def _write(self, kind: str, key: str, entry: Mapping[str, Any], data: bytes) -> None:
         folder = self._folder(kind, key)
@@ -258,9 +264,8 @@ class Cache:
         if self.shared is not None:
             shared = self._shared_rows.get((kind, key))
             if shared is None:
-                place = f"{LAYOUT}/{kind}/{key[:2]}/{key}"
                 self._shared_rows[kind, key] = shared = SharedRows(
-                    *(self.shared, place, n, width),
+                    *(self.shared, shared_name(kind, key), n, width),
                     lambda: self.warn(f"shared {_damaged_rows(kind)}"),
                     (folder / "entry.json").read_bytes(),
                 )
@@ -272,7 +277,7 @@ class Cache:
         if self.shared is None:
             return None
         try:
-            content = self.shared.read(f"{LAYOUT}/{kind}/{key[:2]}/{key}/{ENTRY}")
+            content = self.shared.read(f"{shared_name(kind, key)}/{ENTRY}")
         except Damaged:
             return None
         return None if content is None else dict(json.loads(content))
@@ -370,10 +375,14 @@ class RowStore:
         return absent[~self._shared.held(absent)]
 
     def publish(self, indices: npt.NDArray[np.int64]) -> None:
-        """Writes those of `indices` whose rows are here to the shared store, where not known to be there."""
-        if self._shared is not None:
-            here = indices[self._sums[indices] != 0]
-            self._shared.push(here[~self._shared.known[here]], lambda chosen: self._rows[chosen])
+        """Writes those of `indices` whose rows are here to the shared store, where it does not hold them."""
+        if self._shared is None:
+            return
+        new = indices[~self._shared.known[indices]]
+        new = np.setdiff1d(new, self._absent(new))
+        if new.size:
+            self._shared.push(new[~self._shared.held(new)], lambda chosen: self._rows[chosen])
+            release(self._rows)
 
     def _absent(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         present = self._sums[indices] != 0
@@ -426,9 +435,19 @@ def _checksum(row: npt.NDArray[np.float32]) -> int:
     return zlib.crc32(row) or 1  # type: ignore[arg-type]
 
 
+def entry_name(kind: str, key: str) -> str:
+    """Where an entry is, below the folder of its cache."""
+    return f"{kind}/{key[:2]}/{key}"
+
+
+def shared_name(kind: str, key: str) -> str:
+    """Where an entry is in the shared store."""
+    return f"{LAYOUT}/{entry_name(kind, key)}"
+
+
 def _blob_name(kind: str, key: str) -> str:
     """The name of a blob in the shared store."""
-    return f"{LAYOUT}/{kind}/{key[:2]}/{key}.blob"
+    return f"{shared_name(kind, key)}.blob"
 
 
 def _shared_content(entry: Mapping[str, Any], data: bytes) -> bytes:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from iibench.errors import CaseError, PluginError, UsageError
+from iibench.cache import Cache
+from iibench.errors import PluginError, UsageError
 from iibench.keys import metric_of
-from iibench.shared_columns import fetch_columns, has_columns
-from iibench.shared_store import SharedStore, open_shared_store
+from iibench.shared_columns import ORDERS, RESPONSES, fetch_columns, has_columns, publish_columns
+from iibench.shared_store import SharedStore, StoreError, open_shared_store
 from iibench.specs import EvaluationSpec, Executor, ExecutorSpec, Job, Task, TaskResult
 from iibench.suite.cases import AnyCase, Case, TrialCase
 from iibench.suite.kinds import choice_of
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from iibench.suite.cases import Choice
 
 log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=AnyCase)
 
 #: Images of one task: a 64th of what there is to do, a multiple of the batches within these bounds.
 SHARES, LEAST, MOST, BATCH = 64, 256, 8192, 256
@@ -50,14 +54,17 @@ UNITS = {
 class Elsewhere:
     """What workers did for a run.
 
-    `finished`: case id -> how its scores ended. `seconds`: case id -> stage -> seconds of workers. `stopped`:
-    no further case is wanted (`-x`).
+    `finished`: case id -> how its scores ended. `seconds`: case id -> stage -> seconds of workers. `left`:
+    ids of cases that could not be planned, for the run's own process. `stopped`: no further case is wanted
+    (`-x` or Ctrl-C). `interrupted`: by Ctrl-C.
     """
 
     workers: int = 1
     finished: dict[str, TaskResult] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
     stopped: bool = False
+    interrupted: bool = False
 
     def add(self, result: TaskResult) -> None:
         """Notes a task that has ended."""
@@ -87,7 +94,7 @@ def shared_store_of(config: RunConfig, registry: Registry) -> SharedStore | None
         )
     if config.shared_cache:
         return open_shared_store(config.shared_cache)
-    if spec.start is not None and not spec.one_machine(choice.params):
+    if spec.start is not None and not _is_one_machine(registry, choice):
         raise UsageError(
             f"--executor {choice.label} needs --shared-cache URL (or IIBENCH_SHARED_CACHE): a folder or "
             "an object store that this machine and all workers reach, such as /mnt/share/iibench or "
@@ -96,51 +103,99 @@ def shared_store_of(config: RunConfig, registry: Registry) -> SharedStore | None
     return None
 
 
+def is_cached(session: Session, case: AnyCase) -> bool | None:
+    """Whether the case's scores are in the cache; None where that cannot be told, as its report will say.
+
+    Raises `UsageError` where the shared store is out of reach.
+    """
+    bench = session.bench
+    try:
+        if isinstance(case, Case):
+            return bench.is_cached(case)
+        return bench.trials.is_cached(case)
+    except StoreError as error:
+        raise UsageError(str(error)) from error
+    except Exception:
+        return None
+
+
 def distribute(session: Session) -> None:
     """Has the workers of the run's executor do its work, as far as it is not done; fills
-    `session.elsewhere`. Cases whose inputs cannot be had here are left to the run's own process.
+    `session.elsewhere`. Cases whose inputs cannot be had here are left to the run's own process. Ctrl-C
+    ends it early.
 
     Raises `UsageError` where workers or the shared store cannot be had.
     """
-    spec, choice = chosen_executor(session.config, session.plugins.registry)
+    registry = session.plugins.registry
+    spec, choice = chosen_executor(session.config, registry)
     if spec.start is None:
         return
-    team = _Team(session, spec, choice)
+    team = _Team(session, spec, choice, _is_one_machine(registry, choice))
     try:
-        waiting = [case for case in session.cases if _is_waiting(session, case)]
-        directed = [case for case in waiting if isinstance(case, Case)]
-        team.do(_trial_tasks(session, waiting))
-        team.do(_activation_tasks(session, directed))
-        found = team.do(_direction_tasks(session, directed))
-        _settle(session, directed, [result for result in found if result.error is not None])
-        waiting = [case for case in waiting if case.id not in session.elsewhere.finished]
-        directed = [case for case in waiting if isinstance(case, Case)]
-        team.do(_image_tasks(session, directed))
-        team.do(_embedding_tasks(session, directed))
-        team.do([_task(session, case, Task("scores", case.id)) for case in waiting])
-        for case in directed:  # the run folder shows responses
-            key = session.bench.keys.responses(case).hash
-            fetch_columns(session.bench.cache, key, ("responses_by_direction",))
+        try:
+            _work(session, team)
+        except KeyboardInterrupt:
+            session.elsewhere.stopped = session.elsewhere.interrupted = True
+        _take_over(session)
     except UsageError:
         raise
-    except CaseError as error:  # the shared store is out of reach
+    except StoreError as error:
         raise UsageError(str(error)) from error
     except Exception as error:
         log.info("executor %s", choice.label, exc_info=True)
-        text = " ".join(str(error).split())
-        raise PluginError(f"executor {choice.label}: {type(error).__name__}: {text}") from error
+        raise PluginError(f"executor {choice.label}: {_one_line(error)}") from error
     finally:
         team.close()
+
+
+def _work(session: Session, team: _Team) -> None:
+    """All tasks, one kind after the other."""
+    waiting = [case for case in session.cases if is_cached(session, case) is False]
+    directed = [case for case in waiting if isinstance(case, Case)]
+    if waiting and not team.one_machine:
+        _publish(session, waiting)
+    _settle(session, waiting, team.do(_trial_tasks(session, waiting)))
+    for plan in (_activation_tasks, _direction_tasks, _image_tasks, _embedding_tasks):
+        _settle(session, directed, team.do(plan(session, directed)))
+    team.do(_score_tasks(session, waiting))
+
+
+def _take_over(session: Session) -> None:
+    """Has responses that are files here too: the run folder shows them."""
+    for case in session.cases:
+        result = session.elsewhere.finished.get(case.id)
+        if isinstance(case, Case) and result is not None and result.error is None:
+            key = session.bench.keys.responses(case).hash
+            fetch_columns(session.bench.cache, RESPONSES, key)
+
+
+def _is_one_machine(registry: Registry, choice: Choice) -> bool:
+    """Whether all workers are on this machine; raises `PluginError` where the executor cannot tell."""
+    entry = registry.executors[choice.name]
+    try:
+        return bool(entry.spec.one_machine(choice.params))
+    except Exception as error:
+        raise PluginError(
+            f"executor {choice.label} of plugin {entry.plugin}: one_machine raised {_one_line(error)}"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class _Team:
     """The executor, started when there is something to do."""
 
-    def __init__(self, session: Session, spec: ExecutorSpec, choice: Choice) -> None:
+    def __init__(
+        self, session: Session, spec: ExecutorSpec, choice: Choice, one_machine: bool
+    ) -> None:
+        self.one_machine = one_machine
         self._session = session
         self._spec = spec
         self._choice = choice
         self._executor: Executor | None = None
+        self._mark = ""
 
     def do(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """Does tasks of one kind; raises `UsageError` where a worker lacks what the run has."""
@@ -150,7 +205,11 @@ class _Team:
         kind = tasks[0].kind
         if self._executor is None:
             assert self._spec.start is not None
-            job = _job(session, self._spec.one_machine(self._choice.params))
+            shared = session.bench.cache.shared
+            if shared is not None and not self.one_machine:
+                self._mark = f"runs/{uuid.uuid4().hex}"
+                shared.write(self._mark, b"a run with workers\n")
+            job = _job(session, self.one_machine, self._mark)
             self._executor = self._spec.start(self._choice.params, job)
             session.elsewhere.workers = self._executor.workers
             log.info("%s: %d workers", self._choice.label, self._executor.workers)
@@ -182,6 +241,9 @@ class _Team:
         try:
             if self._executor is not None:
                 self._executor.close()
+            shared = self._session.bench.cache.shared
+            if shared is not None and self._mark:
+                shared.remove(self._mark)
         except Exception as error:
             self._session.note(f"executor {self._choice.label}: close raised {error!r}")
 
@@ -195,7 +257,7 @@ def _amount(task: Task) -> int:
     return sum(stop - first for first, stop in task.images) or 1
 
 
-def _job(session: Session, one_machine: bool) -> Job:
+def _job(session: Session, one_machine: bool, mark: str = "") -> Job:
     resources, config = session.bench.inputs.resources, session.config
     shared = session.bench.cache.shared
     return Job(
@@ -203,6 +265,7 @@ def _job(session: Session, one_machine: bool) -> Job:
             config,
             suite=Path(session.suite.path).name,
             device=resources.device,
+            memory=session.bench.memory,  # which decides what is a file, for all alike
             base_dir=resources.base_dir.absolute(),
             data_dir=config.data_dir.absolute(),
             cache_dir=config.cache_dir.absolute(),
@@ -214,21 +277,27 @@ def _job(session: Session, one_machine: bool) -> Job:
         session.plugins.asked,
         software(session.plugins),
         one_machine,
+        mark,
     )
 
 
 # ---------------------------------------------------------------------------- what is to be done
 
 
-def _is_waiting(session: Session, case: AnyCase) -> bool:
-    """Whether the case's scores are still to be computed, and what its key needs can be had."""
-    bench = session.bench
-    try:
-        if isinstance(case, Case):
-            return not bench.is_cached(case)
-        return not bench.trials.is_cached(case)
-    except Exception:  # its report will say why
-        return False
+def _plan(session: Session, cases: Sequence[C], plan: Callable[[C], None]) -> None:
+    """Plans case by case; those that have ended are left out, and one for which a plugin fails is left
+    to the run's own process."""
+    elsewhere = session.elsewhere
+    for case in cases:
+        if case.id in elsewhere.left or case.id in elsewhere.finished:
+            continue
+        try:
+            plan(case)
+        except StoreError:
+            raise
+        except Exception:
+            log.info("%s is left to the run's own process", case.id, exc_info=True)
+            elsewhere.left.add(case.id)
 
 
 def _task(session: Session, case: AnyCase, task: Task) -> Task:
@@ -239,25 +308,86 @@ def _task(session: Session, case: AnyCase, task: Task) -> Task:
     )
 
 
+def _publish(session: Session, waiting: Sequence[AnyCase]) -> None:
+    """Writes what the cache here has of the run's scores, and of what those still to be computed start
+    from, to the shared store, for the workers."""
+    bench, cache = session.bench, session.bench.cache
+    done = set()
+
+    def once(publish: Callable[[Cache, str, str], None], kind: str, key: str) -> None:
+        if (kind, key) not in done:
+            done.add((kind, key))
+            publish(cache, kind, key)
+
+    def scores(case: AnyCase) -> None:
+        if isinstance(case, Case):
+            once(Cache.publish, "scores", bench.keys.scores(case).hash)
+            once(Cache.publish, "unit_trials", bench.keys.scores(case).hash)
+        else:
+            once(Cache.publish, "trial_scores", bench.keys.trial_scores(case).hash)
+
+    def inputs(case: AnyCase) -> None:
+        if not isinstance(case, Case):
+            if case.metric is not None:
+                once(_publish_rows, "trial_similarities", bench.keys.trial_rows(case).hash)
+            return
+        key = bench.keys.responses(case).hash
+        once(Cache.publish, "directions", bench.keys.directions(case).hash)
+        once(Cache.publish, "responses", key)
+        once(publish_columns, RESPONSES, key)
+        once(publish_columns, ORDERS, bench.keys.order(case).hash)
+        for split in _tapped_splits(session, case):
+            once(_publish_rows, "activations", bench.keys.activations(case.tap, split).hash)
+        if _embeds_images(session, case):
+            once(Cache.publish, ASKED, task_key(bench, case, Task("images", case.id)))
+            once(_publish_rows, "embeddings", bench.keys.embeddings(case).hash)
+
+    later = {case.id for case in waiting}
+    _plan(session, [case for case in session.cases if case.id not in later], scores)
+    _plan(session, waiting, inputs)
+
+
+def _publish_rows(cache: Cache, kind: str, key: str) -> None:
+    rows = cache.existing_rows(kind, key)
+    if rows is not None:
+        rows.publish(np.arange(rows.n))
+
+
 def _trial_tasks(session: Session, cases: Sequence[AnyCase]) -> list[Task]:
     """Scores of the first case of each metric on trials: those after it start from its similarities."""
     tasks: dict[str, Task] = {}
-    for case in cases:
+
+    def plan(case: AnyCase) -> None:
         if isinstance(case, TrialCase) and case.metric is not None:
             rows = session.bench.keys.trial_rows(case).hash
             tasks.setdefault(rows, _task(session, case, Task("scores", case.id)))
+
+    _plan(session, cases, plan)
     return list(tasks.values())
+
+
+def _score_tasks(session: Session, cases: Sequence[AnyCase]) -> list[Task]:
+    tasks: list[Task] = []
+    _plan(
+        session,
+        cases,
+        lambda case: tasks.append(_task(session, case, Task("scores", case.id))),
+    )
+    return tasks
 
 
 def _activation_tasks(session: Session, cases: Sequence[Case]) -> list[Task]:
     tasks: dict[str, list[Task]] = {}
-    for case in cases:
+
+    def plan(case: Case) -> None:
         for split in _tapped_splits(session, case):
             task = _task(session, case, Task("activations", case.id, split))
             if task.key not in tasks:
                 n = len(session.bench.inputs.dataset(case.dataset, split, case.seed))
                 rows = session.bench.cache.existing_rows("activations", task.key)
                 tasks[task.key] = list(_shards(session, task, rows, np.arange(n)))
+
+    _plan(session, cases, plan)
     return [task for several in tasks.values() for task in several]
 
 
@@ -277,59 +407,92 @@ def _tapped_splits(session: Session, case: Case) -> list[str]:
 
 def _has_responses(session: Session, case: Case) -> bool:
     cache, key = session.bench.cache, session.bench.keys.responses(case).hash
-    return cache.has("responses", key) or has_columns(cache, key)
+    return cache.has("responses", key) or has_columns(cache, RESPONSES, key)
 
 
 def _direction_tasks(session: Session, cases: Sequence[Case]) -> list[Task]:
     tasks: dict[str, Task] = {}
-    for case in cases:
+
+    def plan(case: Case) -> None:
         if not (session.bench.is_fitted(case) and _has_responses(session, case)):
             task = _task(session, case, Task("directions", case.id))
             tasks.setdefault(task.key, task)
+
+    _plan(session, cases, plan)
     return list(tasks.values())
-
-
-def _settle(session: Session, cases: Sequence[Case], failed: Sequence[TaskResult]) -> None:
-    """Cases whose directions or responses failed end so too; nobody has to find that out again.
-
-    One that asks for labels or names may be skipped for want of those before, and is left to a worker.
-    """
-    by_key = {result.task.key: result for result in failed}
-    metrics = session.bench.inputs.registry.metrics
-    for case in cases:
-        result = by_key.get(task_key(session.bench, case, Task("directions", case.id)))
-        asks = None if case.metric is None else metrics[case.metric.name].spec.input
-        if result is not None and asks in {None, "images"}:
-            task = Task("scores", case.id)
-            session.elsewhere.finished[case.id] = dataclasses.replace(result, task=task)
 
 
 def _image_tasks(session: Session, cases: Sequence[Case]) -> list[Task]:
     """One for each finder and evaluation: which images are asked for does not depend on the metric."""
     tasks: dict[str, Task] = {}
-    for case in cases:
+
+    def plan(case: Case) -> None:
         if _embeds_images(session, case):
             task = _task(session, case, Task("images", case.id))
             if not session.bench.cache.has(ASKED, task.key):
                 tasks.setdefault(task.key, task)
+
+    _plan(session, cases, plan)
     return list(tasks.values())
 
 
 def _embedding_tasks(session: Session, cases: Sequence[Case]) -> list[Task]:
     cache = session.bench.cache
     wanted: dict[str, tuple[Task, list[IntArray]]] = {}
-    for case in cases:
+
+    def plan(case: Case) -> None:
         if not _embeds_images(session, case):
-            continue
+            return
         asked = cache.load(ASKED, task_key(session.bench, case, Task("images", case.id)))
         if asked is not None:  # else its task failed, and the case will say why
             task = _task(session, case, Task("embeddings", case.id))
             wanted.setdefault(task.key, (task, []))[1].append(asked.arrays["images"])
+
+    _plan(session, cases, plan)
     tasks: list[Task] = []
     for task, images in wanted.values():
         rows = cache.existing_rows("embeddings", task.key)
         tasks += _shards(session, task, rows, np.unique(np.concatenate(images)))
     return tasks
+
+
+def _settle(session: Session, cases: Sequence[AnyCase], results: Sequence[TaskResult]) -> None:
+    """Cases that cannot be computed after a task that failed end as it did; nobody has to find that out
+    again, or to die of it."""
+    failed = [(result, result.error.died) for result in results if result.error is not None]
+
+    def plan(case: AnyCase) -> None:
+        for result, died in failed:
+            if _ends_with(session, case, result.task, died):
+                task = Task("scores", case.id)
+                session.elsewhere.finished[case.id] = dataclasses.replace(result, task=task)
+                return
+
+    if failed:
+        _plan(session, cases, plan)
+
+
+def _ends_with(session: Session, case: AnyCase, task: Task, died: bool) -> bool:
+    """Whether the case needs the result of a task that failed, and would fail as well. `died`: the task
+    killed its workers.
+
+    A case that asks for labels or names may be skipped for want of those before it looks at directions.
+    """
+    bench = session.bench
+    if isinstance(case, TrialCase):
+        first = next(each for each in session.cases if each.id == task.case)
+        if not died or not isinstance(first, TrialCase) or not (case.metric and first.metric):
+            return False
+        return bench.keys.trial_rows(case).hash == bench.keys.trial_rows(first).hash
+    if task.kind == "scores" or task_key(bench, case, task) != task.key:
+        return False
+    if task.kind == "directions":
+        metrics = bench.inputs.registry.metrics
+        asks = None if case.metric is None else metrics[case.metric.name].spec.input
+        return died or asks in {None, "images"}
+    if task.kind == "activations":
+        return died and task.split in _tapped_splits(session, case)
+    return died and _embeds_images(session, case)
 
 
 def _embeds_images(session: Session, case: Case) -> bool:

@@ -13,6 +13,8 @@ from iibench.specs import Work
 IMPORT_SECONDS = 2.0
 #: Sides of the matrices that are multiplied, entries that are passed over, small operations in a row.
 SIDE, ENTRIES, STEPS = 512, 1 << 21, 2000
+#: The same on a GPU, which starts each operation about as fast as it does all of a smaller one.
+GPU_SIDE, GPU_ENTRIES = 2048, 1 << 25
 #: Entries of the array of a small operation.
 FEW = 256
 #: Each kind of work is repeated, since other programs may run beside it.
@@ -40,22 +42,31 @@ class Machine:
         )
 
 
-def measured_machine(clock: Callable[[], float] = time.perf_counter) -> Machine:
-    """Times a few operations of torch on the processor, a quarter of a second in all."""
+def measured_machine(
+    clock: Callable[[], float] = time.perf_counter, device: str = "cpu"
+) -> Machine:
+    """Times a few operations of torch on `device` (cpu or cuda), a quarter of a second in all."""
     import torch
 
+    def wait() -> None:
+        if device == "cuda":  # whose operations go on after the call that began them
+            torch.cuda.synchronize()
+
     def seconds(run: Callable[[], object], amount: float) -> float:
-        run()  # the first one starts threads
+        run()  # the first one starts threads, or the GPU
+        wait()
         times = []
         for _ in range(REPEATS):
             start = clock()
             run()
+            wait()
             times.append(clock() - start)
         return fmean(times) / amount  # what other programs take counts too
 
-    single = torch.ones((SIDE, SIDE))
+    side, entries = (GPU_SIDE, GPU_ENTRIES) if device == "cuda" else (SIDE, ENTRIES)
+    single = torch.ones((side, side), device=device)
     double = single.double()
-    many, few = torch.ones(ENTRIES), torch.ones(FEW)
+    many, few = torch.ones(entries, device=device), torch.ones(FEW, device=device)
 
     def small() -> None:
         for _ in range(STEPS):
@@ -63,8 +74,8 @@ def measured_machine(clock: Callable[[], float] = time.perf_counter) -> Machine:
 
     with torch.inference_mode():
         return Machine(
-            flop=seconds(lambda: single @ single, 2 * SIDE**3),
-            flop64=seconds(lambda: double @ double, 2 * SIDE**3),
-            value=seconds(lambda: many * 2.0, ENTRIES),
+            flop=seconds(lambda: single @ single, 2 * side**3),
+            flop64=seconds(lambda: double @ double, 2 * side**3),
+            value=seconds(lambda: many * 2.0, entries),
             step=seconds(small, STEPS),
         )

@@ -15,23 +15,30 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from iibench.errors import IibenchError
+from iibench import plan_memory
+from iibench.columns import ABOUT
+from iibench.errors import CaseError
 from iibench.machine import IMPORT_SECONDS, Machine, measured_machine
+from iibench.memo import Memo
+from iibench.memory import in_gib
+from iibench.parts import metric_without_part
 from iibench.peak import Arrays, resident
 from iibench.plan_finders import FinderCost, FinderCosts
 from iibench.plan_inputs import Reading, reading, starting_seconds
-from iibench.probe import Clock, Probed, probe_metric, probe_network, probe_pairs
+from iibench.plan_probes import Probes
+from iibench.probe import Clock
 from iibench.rates import activations_rate, evaluation_rate
 from iibench.similarity import dense_pays
 from iibench.specs import EvaluationSpec, Work
 from iibench.suite.cases import Case, TrialCase
 from iibench.suite.kinds import choice_of
+from iibench.tasks import task_error
 from iibench.trials import TrialEvaluationSpec
 
 if TYPE_CHECKING:
     from iibench.registry import Registry
     from iibench.specs import MetricSpec
-    from iibench.suite.cases import AnyCase, Choice
+    from iibench.suite.cases import AnyCase
     from iibench.workbench import Workbench
 
 Source = Literal["measured", "probed", "declared", "guess"]
@@ -52,7 +59,8 @@ SORT_PASSES = 60.0
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """One stage: units of work to do and already cached, bytes of its arrays, seconds and their source."""
+    """One stage: units of work to do and already cached, bytes of its arrays that are in memory at the same
+    time, seconds and their source."""
 
     stage: str
     unit: str
@@ -65,10 +73,14 @@ class StageEstimate:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages in the order in which they run, and the largest memory of the process in bytes."""
+    """The stages in the order in which they run, and the largest memory of the process in bytes.
+
+    `left_out`: a line for each reason why cases are not estimated.
+    """
 
     stages: tuple[StageEstimate, ...]
     peak: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -121,18 +133,19 @@ def estimate(
 ) -> Plan:
     """The stages that these cases need, what they share counted once, and the process's peak memory.
 
-    Loads datasets, networks and metrics to make keys, and times a few batches; keeps nothing. Cases
-    whose inputs cannot be had are left out: they will be skipped. `began`: what `clock` showed when
-    the program started. `machine`: how fast it is, None measures it.
+    Loads datasets, networks and metrics to make keys, and times a few batches; keeps nothing. Cases that
+    the run will skip or end with an error, as far as that is seen here, are left out from the stage at
+    which it does. `began`: what `clock` showed when the program started. `machine`: how fast it is,
+    None measures its processor and its GPU.
     """
     loaded = clock()
-    planner = _Planner(bench, rates, machine or measured_machine(clock), clock)
+    processor = gpu = machine or measured_machine(clock)
+    if machine is None and bench.inputs.resources.device == "cuda":
+        gpu = measured_machine(clock, "cuda")
+    planner = _Planner(bench, rates, processor, gpu, clock)
     planner.arrays.limit = bench.memory // 2  # as the memo's
     for case in cases:
-        try:
-            planner.add_case(case)
-        except IibenchError:
-            continue
+        planner.add_or_leave_out(case)
     planner.add_embeddings()
     start = starting_seconds(bench, cases, 0.0 if began is None else loaded - began, clock)
     folder = planner.machine.seconds(Work(steps=FOLDER_STEPS + CASE_STEPS * len(cases)))
@@ -141,12 +154,15 @@ def estimate(
     planner.arrays.keep(PAGE_BYTES)
     stages = list(planner.stages.values())
     stages.insert(0, stages.pop(-2))
-    return Plan(tuple(stages), resident() + planner.arrays.peak())
+    return Plan(tuple(stages), resident() + planner.arrays.peak(), planner.left_out())
 
 
 @dataclass
 class _Asked:
-    """What is asked of one metric's embeddings: by whom, and how they are made."""
+    """What is asked of one metric's embeddings: by whom, and how they are made.
+
+    `images`: by directions and evaluation, which the parts of the metric share.
+    """
 
     case: Case
     images: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -159,19 +175,22 @@ class _Planner:
 
     bench: Workbench
     rates: Mapping[str, float]
+    #: the processor, and the GPU where the run has one
     machine: Machine
+    gpu: Machine
     clock: Clock
     stages: dict[str, StageEstimate] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=Arrays)
     _seen: set[str] = field(default_factory=set)
     _asked: dict[str, _Asked] = field(default_factory=dict)
-    _networks: dict[str, Probed] = field(default_factory=dict)
-    _metrics: dict[str, Probed] = field(default_factory=dict)
-    _pairs: dict[str, float] = field(default_factory=dict)
-    _readings: dict[str, Reading] = field(default_factory=dict)
+    #: what reading a dataset takes, or why it cannot be read
+    _readings: Memo = field(default_factory=Memo)
+    #: reason -> ids of the cases that are left out for it
+    _left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.finders = FinderCosts(self.bench, self.rates, self.machine, self.clock)
+        self.probes = Probes(self.bench, self.clock)
+        self.finders = FinderCosts(self.bench, self.rates, self.machine, self.gpu, self.clock)
 
     def add(
         self,
@@ -203,10 +222,29 @@ class _Planner:
         self._seen.add(name)
         return first
 
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each reason."""
+        return tuple(
+            f"{ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {reason}"
+            for reason, ids in self._left_out.items()
+        )
+
     # ------------------------------------------------------------------------------ directions
 
-    def add_case(self, case: AnyCase) -> None:
-        """The stages of one case that no earlier case had."""
+    def add_or_leave_out(self, case: AnyCase) -> None:
+        """The stages of one case that no earlier case had, up to one that fails as it will in the run."""
+        try:
+            self._add_case(case)
+        except Exception as error:
+            self._leave_out(case, error)
+
+    def _leave_out(self, case: AnyCase, error: Exception) -> None:
+        reason = task_error(error).reason.partition("\n")[0]
+        ids = self._left_out.setdefault(reason, [])
+        if case.id not in ids:
+            ids.append(case.id)
+
+    def _add_case(self, case: AnyCase) -> None:
         if isinstance(case, TrialCase):
             self._add_trial_case(case)
             return
@@ -218,55 +256,57 @@ class _Planner:
             return
         spec = bench.inputs.registry.evaluations[case.evaluation.name].spec
         n = len(bench.inputs.evaluated(case))
-        responded = bench.cache.has("responses", bench.keys.responses(case).hash)
         fitted = bench.is_fitted(case)
         fit_split, evaluated = bench.keys.fit_split(case), case.dataset.evaluate
         if not isinstance(spec, EvaluationSpec):
             return  # its cases will tell
+        network = self.probes.network(case)
+        if not fitted:
+            self._add_activations(case, fit_split)
+            self._hold_to_fit(case, fit_split, network.width)
+        cost = self.finders.cost(case, network)
+        k = cost.directions
+        mapped = plan_memory.are_mapped(n, k, bench.memory)
+        responded = self._has_responses(case, mapped)
         analysis, fits_own = spec.is_analysis, bool(spec.finders(case.evaluation.params))
-        needed = [fit_split] if not fitted else []
-        needed += [evaluated] if not responded or analysis else []
+        needed = [evaluated] if not responded or analysis else []
         needed += [case.dataset.fit] if fits_own else []
         for split in dict.fromkeys(needed):
             self._add_activations(case, split)
-        cost = self.finders.cost(case, self._network(case))
-        self._add_directions(case, cost, fitted, responded, n)
-        seconds, source = self._evaluation(case, spec, n, cost.directions)
+        self._add_directions(case, cost, fitted)
+        self._add_responses(case, cost, responded, n, network.width)
+        if mapped and not spec.blockwise:
+            raise CaseError(
+                f"evaluation {case.evaluation.label} holds the responses of all images to all directions "
+                f"in memory, and they need more than a quarter of --memory {in_gib(bench.memory)}; give it "
+                "more, or take fewer images (--limit)"
+            )
+        self._add_order(case, n, k)
+        if analysis:
+            self._hold(case, evaluated, n, network.width)
+        seconds, source = self._evaluation(case, spec, n, k)
         self.add(stage, "cases", 1, 0, seconds, source)
 
-    def _network(self, case: Case) -> Probed:
-        """The case's network up to its layer; no batch is run where its activations are all cached."""
-        key = self.bench.keys.activations(case.tap, case.dataset.evaluate).hash
-        if key not in self._networks:
-            self._networks[key] = self._probed_network(case)
-        return self._networks[key]
+    def _has_responses(self, case: Case, mapped: bool) -> bool:
+        key = self.bench.keys.responses(case).hash
+        if mapped:
+            return self._has_columns("responses", key)
+        return self.bench.cache.has("responses", key)
 
-    def _probed_network(self, case: Case) -> Probed:
-        for split in dict.fromkeys((case.dataset.evaluate, self.bench.keys.fit_split(case))):
-            key = self.bench.keys.activations(case.tap, split)
-            store = self.bench.cache.existing_rows("activations", key.hash)
-            if store is not None and store.count() == store.n:
-                return Probed(0.0, store.width, np.asarray(store.array()[:64]))
-        return self._run_network(case)
+    def _has_columns(self, kind: str, key: str) -> bool:
+        return (self.bench.cache.place(f"{kind}_by_direction", key) / ABOUT).is_file()
 
-    def _pass_seconds(self, case: Case) -> float:
-        """Of one image, timed even where the activations are cached."""
-        key = self.bench.keys.activations(case.tap, case.dataset.evaluate).hash
-        if not self._network(case).seconds:
-            self._networks[key] = self._run_network(case)
-        return self._networks[key].seconds
+    def _hold_to_fit(self, case: Case, split: str, width: int) -> None:
+        """Counts what a fit looks at; raises `CaseError` where the run will refuse it."""
+        if self.bench.inputs.registry.finders[case.finder.name].spec.trains_on:
+            n = len(self.bench.inputs.dataset(case.dataset, split, case.seed))
+            self.bench.check_held((n, width), f"finder {case.finder.label}")
+            self._hold(case, split, n, width)
 
-    def _run_network(self, case: Case) -> Probed:
-        loaded, _ = self.bench.inputs.model(case)
-        return probe_network(
-            loaded,
-            case.layer.path,
-            case.layer.pool,
-            self.bench.inputs.evaluated(case).image_size,
-            self.bench.inputs.resources.device,
-            self.bench.batch_size,
-            self.clock,
-        )
+    def _hold(self, case: Case, split: str, n: int, width: int) -> None:
+        """Counts activations that are read as a whole: their pages are not let go of afterwards."""
+        if self.new(f"held {self.bench.keys.activations(case.tap, split).hash}"):
+            self.arrays.keep(min(4 * n * width, self.bench.memory // 2))
 
     def _add_activations(self, case: Case, split: str) -> None:
         if not self.new(self.bench.keys.activations(case.tap, split).hash):
@@ -279,42 +319,64 @@ class _Planner:
         seconds = 0.0
         if missing:
             each = self._read(case, split)
-            seconds = missing * (each + self._pass_seconds(case) if rate is None else rate)
-        memory = total * self._network(case).width * 4
-        self.arrays.keep(memory)
+            passing = self.probes.passing(case).seconds if rate is None else 0.0
+            seconds = missing * (each + passing if rate is None else rate)
+        memory = plan_memory.written_activations(total, self.probes.network(case).width)
+        self.arrays.need(memory)
         stage = f"activations {case.model.label}/{case.layer.label} on {split}"
         self.add(stage, "images", missing, cached, seconds, source, memory)
 
     def _read(self, case: AnyCase, split: str) -> float:
         """Seconds of reading one image; what a dataset does once, at its first image, is a stage."""
         dataset = self.bench.inputs.dataset(case.dataset, split, case.seed)
-        if dataset.fingerprint not in self._readings:
+
+        def read() -> Reading:
             found = reading(dataset, self.clock)
-            self._readings[dataset.fingerprint] = found
             self.arrays.keep(found.held)
             if found.once > 0.1:
                 stage = f"first images of {case.dataset.label} {split}"
                 self.add(stage, "images", len(dataset), 0, found.once, "probed", found.held)
-        return self._readings[dataset.fingerprint].each
+            return found
 
-    def _add_directions(
-        self, case: Case, cost: FinderCost, fitted: bool, responded: bool, n: int
+        return self._readings.once(dataset.fingerprint, read).each
+
+    def _add_directions(self, case: Case, cost: FinderCost, fitted: bool) -> None:
+        if not self.new(self.bench.keys.directions(case).hash):
+            return
+        imports = [name for name in cost.imports if not fitted and self.new(f"import {name}")]
+        seconds = 0.0 if fitted else cost.fit + IMPORT_SECONDS * len(imports)
+        stage = f"directions {case.finder.label}"
+        self.add(stage, "fits", int(not fitted), int(fitted), seconds, cost.source)
+        self.arrays.need(0 if fitted else cost.memory)
+
+    def _add_responses(
+        self, case: Case, cost: FinderCost, responded: bool, n: int, width: int
     ) -> None:
-        if self.new(self.bench.keys.directions(case).hash):
-            imports = [name for name in cost.imports if not fitted and self.new(f"import {name}")]
-            seconds = 0.0 if fitted else cost.fit + IMPORT_SECONDS * len(imports)
-            stage = f"directions {case.finder.label}"
-            self.add(stage, "fits", int(not fitted), int(fitted), seconds, cost.source)
-            self.arrays.need(0 if fitted else cost.memory)
-        if self.new(self.bench.keys.responses(case).hash):
-            size = n * cost.directions
-            seconds = 0.0 if responded else cost.encode
-            self.arrays.keep_between(8 * size)  # responses and their order
-            self.arrays.need(12 * size)
-            stage = f"responses {case.finder.label}"
-            self.add(stage, "matrices", int(not responded), int(responded), seconds, cost.source)
-            sort = self.machine.seconds(Work(values=SORT_PASSES * size))
-            self.add("order of images by response", "matrices", 1, 0, sort, "declared")
+        if not self.new(self.bench.keys.responses(case).hash):
+            return
+        k, memory = cost.directions, self.bench.memory
+        if not plan_memory.are_mapped(n, k, memory):
+            self.arrays.keep_between(4 * n * k)
+        if not responded:
+            self.arrays.need(plan_memory.encoding(n, width, k, memory))
+        seconds = 0.0 if responded else cost.encode
+        stage = f"responses {case.finder.label}"
+        self.add(stage, "matrices", int(not responded), int(responded), seconds, cost.source)
+
+    def _add_order(self, case: Case, n: int, k: int) -> None:
+        """Of the images by response; in memory it is not kept between runs."""
+        key = self.bench.keys.order(case).hash
+        if not self.new(key):
+            return
+        mapped = plan_memory.are_mapped(n, k, self.bench.memory)
+        done = mapped and self._has_columns("orders", key)
+        seconds = 0.0 if done else self.gpu.seconds(Work(values=SORT_PASSES * n * k))
+        if mapped:
+            self.arrays.need(plan_memory.ranking(n, k))
+        else:
+            self.arrays.keep_between(4 * n * k)
+        stage = "order of images by response"
+        self.add(stage, "matrices", int(not done), int(done), seconds, "declared")
 
     # ------------------------------------------------------------------------------ evaluations
 
@@ -336,12 +398,12 @@ class _Planner:
         self.arrays.need(int(work.memory))
         seconds = self.machine.seconds(work)
         if work.passes:
-            seconds += work.passes * self._pass_seconds(case)
+            seconds += work.passes * self.probes.passing(case).seconds
         seconds += IMPORT_SECONDS * sum(self.new(f"import {name}") for name in work.imports)
         for label in spec.finders(params):  # fitted to a part of the neurons each time: once in all
             finder = choice_of(label, self.bench.inputs.registry.finders)
             other = replace(case, finder=finder)
-            seconds += self.finders.cost(other, self._network(case)).fit
+            seconds += self.finders.cost(other, self.probes.network(case)).fit
         if metric is not None and case.metric is not None:
             seconds += self._similarities(case, metric, images, work.pairs, n)
         return seconds, source
@@ -353,8 +415,7 @@ class _Planner:
         if spec.distance is not None and spec.input == "images":
             key = self.bench.keys.embeddings(case).hash
             asked = self._asked.setdefault(key, _Asked(case))
-            # the parts of a metric ask for the same images
-            asked.images[(case.finder.label, case.evaluation.label)] = images
+            asked.images[(case.stem, case.evaluation.label)] = images
             asked.dense |= self._dense(case, spec)
         return spec
 
@@ -371,78 +432,53 @@ class _Planner:
         """Seconds of a case's questions to its metric; the matrix of all pairs is a stage of its own."""
         assert case.metric is not None
         if spec.distance in {None, "own"}:
-            return pairs * self._pair_seconds(case, spec)
+            return pairs * self.probes.pair_seconds(case, spec)
         if spec.distance == "equal":
             return self.machine.seconds(Work(values=4 * pairs))
-        width = self._part_width(case, spec)
         if not self._dense(case, spec):
-            return self.machine.seconds(Work(values=8 * images * width, flops=2 * pairs * width))
+            question = f"{metric_without_part(case)}/{case.stem}/{case.evaluation.label}"
+            if not self.new(f"question {question}"):
+                return 0.0  # answered with that about another part
+            width = self.probes.asked_width(case, spec)
+            gather, products = Work(values=8 * images * width), Work(flops=2 * pairs * width)
+            return self.machine.seconds(gather) + self.gpu.seconds(products)
+        width = self.probes.part_width(case, spec)
         if self.new(f"matrix {self.bench.keys.embeddings(case).hash}/{case.metric.part}"):
             double = spec.distance == "euclidean"
             flops, values = float(n) * n * width, 8.0 * n * n + 4.0 * n * width
-            work = (
-                Work(flops64=flops, values=values) if double else Work(flops=flops, values=values)
-            )
+            products = Work(flops64=flops) if double else Work(flops=flops)
+            seconds = self.gpu.seconds(products) + self.machine.seconds(Work(values=values))
             size = 4 * n * n
             self.arrays.need(size + (12 if double else 8) * n * width)
             stage = f"evaluation similarities of all pairs ({case.metric.label})"
-            self.add(stage, "matrices", 1, 0, self.machine.seconds(work), "declared", size)
+            self.add(stage, "matrices", 1, 0, seconds, "declared", size)
         return self.machine.seconds(Work(values=20 * pairs))
-
-    def _pair_seconds(self, case: AnyCase, spec: MetricSpec) -> float:
-        assert case.metric is not None
-        name = f"{case.metric.name}/{case.metric.params}"
-        if name not in self._pairs:
-            metric = self.bench.inputs.metric(case.metric)
-            size = self.bench.inputs.evaluated(case).image_size
-            device = self.bench.inputs.resources.device
-            resize = spec.size(case.metric.params)
-            self._pairs[name] = probe_pairs(metric, resize, size, device, self.clock)  # type: ignore[arg-type]
-        return self._pairs[name]
-
-    def _embedding(self, case: AnyCase, spec: MetricSpec) -> Probed:
-        assert case.metric is not None
-        name = f"{case.metric.name}/{case.metric.params}"
-        if name not in self._metrics:
-            metric = self.bench.inputs.metric(case.metric)
-            size = self.bench.inputs.evaluated(case).image_size
-            device = self.bench.inputs.resources.device
-            resize = spec.size(case.metric.params)
-            self._metrics[name] = probe_metric(metric, resize, size, device, self.clock)  # type: ignore[arg-type]
-        return self._metrics[name]
-
-    def _part_width(self, case: AnyCase, spec: MetricSpec) -> int:
-        """Numbers in the part of an embedding that the case's metric chooses."""
-        choice: Choice | None = case.metric
-        assert choice is not None
-        if choice.part is None:
-            if spec.input != "images":
-                return 1
-            return self._embedding(case, spec).width
-        metric = self.bench.inputs.metric(choice)
-        resize = spec.size(choice.params)
-        shape = self.bench.inputs.evaluated(case).image_size if resize is None else (resize, resize)
-        columns = metric.slices(*shape)[choice.part]  # type: ignore[union-attr]
-        return int(columns.stop - columns.start)
 
     def add_embeddings(self) -> None:
         """The embeddings that all cases together ask for."""
         for asked in self._asked.values():
-            case = asked.case
-            assert case.metric is not None
-            spec = self.bench.inputs.registry.metrics[case.metric.name].spec
-            n = len(self.bench.inputs.evaluated(case))
-            present, _ = self.bench.embeddings_present(case)
-            # so many different images are met in that many draws of them
-            share = 1.0 if asked.dense else -math.expm1(-sum(asked.images.values()) / max(1, n))
-            to_do = max(0, round(n * share) - present)
-            probed = self._embedding(case, spec)
-            memory = n * probed.width * 4
-            self.arrays.keep(round(memory * share))
-            stage = f"embeddings {case.metric.name}"
-            each = self._read(case, case.dataset.evaluate) if to_do else 0.0
-            seconds = to_do * (probed.seconds + each)
-            self.add(stage, "images", to_do, present, seconds, "probed", memory)
+            try:
+                self._add_embeddings(asked)
+            except Exception as error:
+                self._leave_out(asked.case, error)
+
+    def _add_embeddings(self, asked: _Asked) -> None:
+        case = asked.case
+        assert case.metric is not None
+        spec = self.bench.inputs.registry.metrics[case.metric.name].spec
+        n = len(self.bench.inputs.evaluated(case))
+        present, _ = self.bench.embeddings_present(case)
+        # so many different images are met in that many draws of them
+        share = 1.0 if asked.dense else -math.expm1(-sum(asked.images.values()) / max(1, n))
+        to_do = max(0, round(n * share) - present)
+        probed = self.probes.embedding(case, spec)
+        kept, held = plan_memory.embedded(n, n * share, probed.width, self.bench.memory)
+        self.arrays.keep(kept)
+        self.arrays.need(held)
+        stage = f"embeddings {case.metric.name}"
+        each = self._read(case, case.dataset.evaluate) if to_do else 0.0
+        seconds = to_do * (probed.seconds + each)
+        self.add(stage, "images", to_do, present, seconds, "probed", kept + held)
 
     # ------------------------------------------------------------------------------ trials
 
@@ -483,15 +519,16 @@ class _Planner:
             f, g = trials.references.shape[1], trials.opposite.shape[1]
             pairs = float(to_do) * (2 + f) * (f + g)
             if spec.distance in {None, "own"}:
-                seconds = pairs * self._pair_seconds(case, spec)
+                seconds = pairs * self.probes.pair_seconds(case, spec)
             if spec.distance is not None and spec.input == "images":
-                probed = self._embedding(case, spec)
+                probed = self.probes.embedding(case, spec)
                 used = (trials.queries, trials.references, trials.opposite)
                 images = [x[trials.shown].ravel() for x in used]
                 distinct = len(np.unique(np.concatenate(images))) * to_do / max(1, shown)
                 rows = float(to_do) * (2 + f + g) * probed.width
-                work = Work(values=30 * rows, flops64=2 * pairs * probed.width)
+                passes = self.machine.seconds(Work(values=30 * rows))
+                products = self.gpu.seconds(Work(flops64=2 * pairs * probed.width))
                 each = probed.seconds + self._read(case, case.dataset.evaluate)
-                seconds += distinct * each + self.machine.seconds(work)
-                self.arrays.need(int(distinct * probed.width * 4))
+                seconds += distinct * each + passes + products
+                self.arrays.need(min(int(distinct * probed.width * 4), self.bench.memory // 2))
         self.add(stage, "stimuli", to_do, present, seconds, source)

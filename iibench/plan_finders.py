@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from iibench.errors import IibenchError
 from iibench.keys import finder_seed
 from iibench.probe import Clock, Fitted, Probed, probe_finder
 from iibench.rates import directions_rate, responses_rate
@@ -41,7 +40,9 @@ class FinderCosts:
 
     bench: Workbench
     rates: Mapping[str, float]
+    #: the processor, and the device of the run
     machine: Machine
+    device: Machine
     clock: Clock
     _costs: dict[str, FinderCost] = field(default_factory=dict)
     _tried: dict[tuple[str, int], Fitted | None] = field(default_factory=dict)
@@ -75,18 +76,23 @@ class FinderCosts:
             encode = _times(work.encode, evaluated)
             return FinderCost(
                 work.directions,
-                self.machine.seconds(work.fit),
-                self.machine.seconds(encode),
+                self._fitting(work.fit).seconds(work.fit),
+                self.machine.seconds(encode),  # which is not told of a device
                 int(work.fit.memory),
                 work.fit.imports,
                 "declared",
             )
         tried = self._try(case, spec, network)
-        memory = 16 * n * width
+        memory = 16 * n * width if spec.trains_on else 0
         if tried is None:
             return FinderCost(GUESSED_K, GUESSED_SECONDS, 0.5, memory, (), "guess")
         fit = tried.fit(n if spec.trains_on else 0)
         return FinderCost(tried.directions, fit, tried.encode * evaluated, memory, (), "probed")
+
+    def _fitting(self, work: Work) -> Machine:
+        """What a fit runs on: scikit-learn knows nothing but the processor."""
+        sklearn = any(name.partition(".")[0] == "sklearn" for name in work.imports)
+        return self.machine if sklearn else self.device
 
     def _try(self, case: Case, spec: FinderSpec, network: Probed) -> Fitted | None:
         key = (case.finder.label, network.width)
@@ -97,7 +103,7 @@ class FinderCosts:
                 self._tried[key] = probe_finder(
                     spec, case.finder.params, network.rows, context, self.clock
                 )
-            except (IibenchError, ArithmeticError, ValueError):  # its cases will tell
+            except Exception:  # of images made up; its cases will tell
                 self._tried[key] = None
         return self._tried[key]
 

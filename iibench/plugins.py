@@ -158,8 +158,7 @@ def load_plugins(
 
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    modules = tuple(tuple((path.name, path.read_bytes()) for path in _modules(f)) for f in folders)
-    kept = PluginsAsked(tuple(names), listed, entry_points, modules, str(Path.cwd()))
+    kept = _asked(names, folders, listed, entry_points)
     plugins = Plugins(manager, Registry(), [], kept)
     by_module: dict[str, PluginRecord] = {}
     by_name: dict[str, PluginRecord] = {}
@@ -196,6 +195,22 @@ def load_plugins(
     _collect_layers(plugins)
     _collect_suite_metrics(plugins)
     return plugins
+
+
+def _asked(
+    names: Sequence[str], folders: Sequence[str | Path], listed: str, entry_points: bool
+) -> PluginsAsked:
+    """What was asked for, as workers elsewhere are told: without the one-file plugins that are blocked by
+    their module, whose name depends on the folder."""
+    files = [[p for p in _modules(f) if f"no:{_folder_module(p)}" not in names] for f in folders]
+    gone = {f"no:{_folder_module(p)}" for f in folders for p in _modules(f)}
+    return PluginsAsked(
+        tuple(name for name in names if name not in gone),
+        listed,
+        entry_points,
+        tuple(tuple((p.name, p.read_bytes()) for p in paths) for paths in files),
+        str(Path.cwd()),
+    )
 
 
 # ---------------------------------------------------------------------------------- discovery
@@ -275,9 +290,14 @@ def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
         for path in _modules(root):
             if path.name.startswith("_"):
                 continue
-            digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-            module = f"iibench_folder_plugin_{digest}_{path.stem}"
+            module = _folder_module(path)
             yield _Found(path.stem, "folder", module, lambda p=path, m=module: _from_file(p, m))
+
+
+def _folder_module(path: Path) -> str:
+    """The module name of a one-file plugin: unique to the file."""
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return f"iibench_folder_plugin_{digest}_{path.stem}"
 
 
 def _modules(folder: str | Path) -> list[Path]:
@@ -405,9 +425,9 @@ def _checked(spec: Any, kind: type[Spec], hook: str) -> Any:
     for name in spec.headline:
         if name not in fields:
             raise PluginError(f"{hook}: headline of {spec.name!r} names {name!r}, not a parameter")
-    for name in ("load", "fit", "encode", "evaluate", "judge", "start"):
+    for name in ("load", "fit", "encode", "evaluate", "judge", "start", "one_machine"):
         value = getattr(spec, name, None)
-        may_lack = isinstance(spec, ExecutorSpec) and value is None
+        may_lack = name == "start" and value is None
         if hasattr(spec, name) and not may_lack and not callable(value):
             raise PluginError(f"{hook}: {name} of {spec.name!r} must be callable")
     return spec

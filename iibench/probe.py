@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.activations import CPU_BATCH, GPU_BATCH, network_input, tapped
+from iibench.activations import images_per_pass, network_input, tapped
 from iibench.embeddings import BATCH_PIXELS
 from iibench.errors import CaseError
 from iibench.images import to_unit_range
+from iibench.precision import mixed
 from iibench.specs import Directions, FinderSpec, FitContext
 
 if TYPE_CHECKING:
@@ -67,17 +68,20 @@ def probe_network(
     device: str,
     batch_size: int | None = None,
     clock: Clock = time.perf_counter,
+    precision: str = "float32",
 ) -> Probed:
     """One image (h, w) of `size` up to `layer`, in batches as `iter_activations` makes them.
 
-    Raises as `iter_activations` does.
+    Raises as `iter_activations` does, and what the network raises.
     """
     tap = tapped(model, layer, pool)
 
     def run(images: ImageArray) -> FloatArray:
-        return tap.read(network_input(to_unit_range(images, device), model.preprocess))
+        x = network_input(to_unit_range(images, device), model.preprocess)
+        values: FloatArray = tap.pooled_without_gradients(x, precision).cpu().numpy()
+        return values
 
-    return _probe(run, size, batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH), clock)
+    return _probe(run, size, images_per_pass(batch_size, device), clock)
 
 
 def probe_metric(
@@ -86,12 +90,13 @@ def probe_metric(
     size: tuple[int, int],
     device: str,
     clock: Clock = time.perf_counter,
+    precision: str = "float32",
 ) -> Probed:
     """The embedding of one image (h, w) of `size`, in batches as `EmbeddingTable` makes them."""
     import torch
 
     def run(images: ImageArray) -> FloatArray:
-        with torch.inference_mode():
+        with torch.inference_mode(), mixed(device, precision):
             rows = metric.embed(to_unit_range(images, device, resize))
         values: FloatArray = rows.float().cpu().numpy()
         return values
@@ -106,6 +111,7 @@ def probe_pairs(
     size: tuple[int, int],
     device: str,
     clock: Clock = time.perf_counter,
+    precision: str = "float32",
 ) -> float:
     """Seconds of the similarity of two images under a metric that compares in its own way."""
     import torch
@@ -114,7 +120,9 @@ def probe_pairs(
     with torch.inference_mode():
         x: Any = to_unit_range(_pixels(left + right, size), device, resize)
         own = getattr(metric, "compare", None)
-        x = x if own is None else metric.embed(x)  # type: ignore[union-attr]
+        if own is not None:
+            with mixed(device, precision):  # what is compared are float32 rows, as in a run
+                x = metric.embed(x).float()  # type: ignore[union-attr]
         compare = metric.pairwise if own is None else own  # type: ignore[union-attr]
         seconds = _timed(lambda: compare(x[:left], x[left:]).cpu(), clock)
     return seconds / (left * right)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,11 +42,14 @@ LIBRARIES = (
 def describe_run(
     session: Session,
     interrupted: bool,
-    finished: int,
+    finished: Collection[str],
 ) -> dict[str, Any]:
-    """Everything a reader needs to trust or repeat the run (see `results.Run.meta`)."""
+    """Everything a reader needs to trust or repeat the run (see `results.Run.meta`).
+
+    `finished`: ids of the cases that have a report.
+    """
     suite, bench, registry = session.suite, session.bench, session.plugins.registry
-    used = session.cases[:finished]
+    used = [case for case in session.cases if case.id in finished]
     of_directions = [case for case in used if isinstance(case, Case)]
     resources = bench.inputs.resources
     now = datetime.now(UTC)

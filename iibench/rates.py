@@ -1,7 +1,8 @@
 """Rates that runs measured on this cache's machine, kept in `rates.json` beside the cache's entries.
 
-A rate's name says what work it is of (device, images, neurons, directions), so that it is used for the
-same work only: an estimate for other work is made from probes and declarations (plan.py).
+A rate's name says what work it is of (images, neurons, directions), and rates are kept by device and
+precision, so that one is used for the same work only: an estimate for other work is made from probes and
+declarations (plan.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from iibench.workbench import Workbench
 
 #: Version of the names; rates under other versions are ignored.
-NAMES = "2"
+NAMES = "3"
 #: Seconds that are too few to be a rate.
 SHORT = 0.05
 
@@ -47,25 +48,27 @@ def evaluation_rate(case: AnyCase, n: int, k: int) -> str:
     return f"evaluation {case.evaluation.label}{metric} {n}x{k}"
 
 
-def read_rates(cache_dir: Path, device: str) -> dict[str, float]:
-    """Name -> seconds of one unit of work, as measured by earlier runs on this device."""
+def read_rates(cache_dir: Path, device: str, precision: str) -> dict[str, float]:
+    """Name -> seconds of one unit of work, as measured by earlier runs on this device in this precision."""
     try:
         content = json.loads((cache_dir / "rates.json").read_text())
-        rates = content[NAMES][device]
+        rates = content[NAMES][f"{device} {precision}"]
         return {str(name): float(seconds) for name, seconds in rates.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def write_rates(cache_dir: Path, device: str, measured: Mapping[str, float]) -> None:
+def write_rates(
+    cache_dir: Path, device: str, precision: str, measured: Mapping[str, float]
+) -> None:
     """Adds a run's rates to those of earlier runs; newer ones replace older ones of their name."""
     path = cache_dir / "rates.json"
-    content = {NAMES: {device: read_rates(cache_dir, device) | dict(measured)}}
+    rates = read_rates(cache_dir, device, precision) | dict(measured)
     try:
         others = json.loads(path.read_text()).get(NAMES, {})
     except (OSError, ValueError, AttributeError):
         others = {}
-    content[NAMES] = {**others, **content[NAMES]}
+    content = {NAMES: {**others, f"{device} {precision}": rates}}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
     temporary.replace(path)

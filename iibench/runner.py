@@ -17,7 +17,7 @@ import numpy as np
 from iibench.activations import layer_names
 from iibench.assets import LocalResources
 from iibench.cache import Cache
-from iibench.distribution import Elsewhere, distribute, shared_store_of
+from iibench.distribution import Elsewhere, distribute, is_cached, shared_store_of
 from iibench.errors import (
     AssetError,
     PluginError,
@@ -264,8 +264,11 @@ def resume_session(session: Session, cases: Sequence[str], uses_fallback: bool) 
     plugins.notify("iibench_configure", config=session.config)
     session.uses_fallback = uses_fallback
     found = _all_cases(session)
-    plugins.notify("iibench_collection_modify", suite=session.suite, cases=found)
     by_id = {case.id: case for case in found}
+    plugins.notify("iibench_collection_modify", suite=session.suite, cases=found)
+    by_id.update(
+        {case.id: case for case in found}
+    )  # it may drop others here than among those selected
     missing = [case for case in cases if case not in by_id]
     if missing:
         raise UsageError(f"the suite has no case {missing[0]} here")
@@ -350,8 +353,9 @@ def _execute(session: Session) -> Run:
         "iibench_run_start", config=config, suite=session.suite, cases=session.cases, notes=texts
     ):
         session.note(failure)
+    distribute(session)
+    interrupted = session.elsewhere.interrupted
     try:
-        distribute(session)
         for case in _wanted(session):
             for failure in plugins.notify("iibench_case_start", case=case):
                 session.note(failure)
@@ -361,18 +365,20 @@ def _execute(session: Session) -> Run:
                 session.note(failure)
             if config.exit_first and report.status == "error":
                 session.note("stopped at the first error (-x)", "info")
-                break
-        interrupted = False
+                if not session.elsewhere.stopped:
+                    break
     except KeyboardInterrupt:
         interrupted = True
+    if interrupted:
         session.note("interrupted: the cases below finished; the same command continues from them")
     verdicts = _judge(session, reports)
     reports = [_with_verdicts(report, verdicts) for report in reports]
     _write_last_failed(config, session.suite, reports)
     here = [report for report in reports if report.id not in session.elsewhere.seconds]
     measured = measured_rates(session.bench, session.cases, here)
-    write_rates(config.cache_dir, session.bench.inputs.resources.device, measured)
-    meta = describe_run(session, interrupted, len(reports))
+    device = session.bench.inputs.resources.device
+    write_rates(config.cache_dir, device, session.bench.precision, measured)
+    meta = describe_run(session, interrupted, {report.id for report in reports})
     temporary = beside(folder)
     try:
         run = write_run(session, temporary, meta, reports, verdicts)
@@ -387,11 +393,13 @@ def _execute(session: Session) -> Run:
 
 
 def _wanted(session: Session) -> list[AnyCase]:
-    """The cases to report: all, or, where workers were stopped at an error, those that are done."""
+    """The cases to report: all, or, where workers were stopped, those that are done."""
     elsewhere = session.elsewhere
     if not elsewhere.stopped:
         return session.cases
-    return [case for case in session.cases if case.id in elsewhere.finished]
+    return [
+        case for case in session.cases if case.id in elsewhere.finished or is_cached(session, case)
+    ]
 
 
 def _run_case(session: Session, case: AnyCase) -> Report:
@@ -405,6 +413,11 @@ def _run_case(session: Session, case: AnyCase) -> Report:
     failed = None if elsewhere is None else elsewhere.error
     if failed is None:
         try:
+            if elsewhere is not None and not is_cached(session, case):
+                session.note(
+                    f"the scores of {case.id}, which the worker on {elsewhere.worker} computed, are "
+                    "not in the cache and were computed again"
+                )
             result = bench.scores(case) if isinstance(case, Case) else bench.trials.scores(case)
         except Exception as error:
             failed = task_error(error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.cache import LAYOUT, Cache
+from iibench.cache import Cache, shared_name
 from iibench.columns import load_columns, make_columns
 from iibench.memory import release
 from iibench.shared_rows import ENTRY, SharedRows
@@ -22,38 +22,35 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-#: Kind of cache entry -> type of its values.
-KINDS: dict[str, npt.DTypeLike] = {
-    "responses_by_direction": np.float32,
-    "orders_by_direction": np.int32,
-}
+#: Kinds of cache entry: responses, and images by descending response.
+RESPONSES, ORDERS = "responses_by_direction", "orders_by_direction"
+#: Kind -> type of its values.
+TYPES: dict[str, npt.DTypeLike] = {RESPONSES: np.float32, ORDERS: np.int32}
 
 
-def publish_columns(cache: Cache, key: str) -> None:
-    """Writes the arrays of this key that are here to the shared store, where it does not have them."""
-    for kind, dtype in KINDS.items():
-        if cache.shared is None or _complete(cache, kind, key) is not None:
-            continue
-        values = load_columns(cache.place(kind, key), dtype, lambda: None)
-        if values is not None:
-            directions = values.T.view(np.float32)
-            rows = _rows(cache.shared, kind, key, *directions.shape)
-            rows.push(np.arange(len(directions)), directions.__getitem__)
-            release(values)
+def publish_columns(cache: Cache, kind: str, key: str) -> None:
+    """Writes the array of this key, if it is here, to the shared store, where that does not have it."""
+    if cache.shared is None or _complete(cache, kind, key) is not None:
+        return
+    values = load_columns(cache.place(kind, key), TYPES[kind], lambda: None)
+    if values is not None:
+        directions = values.T.view(np.float32)
+        rows = _rows(cache.shared, kind, key, *directions.shape)
+        rows.push(np.arange(len(directions)), directions.__getitem__)
+        release(values)
 
 
-def fetch_columns(cache: Cache, key: str, kinds: tuple[str, ...] = tuple(KINDS)) -> None:
-    """Makes the arrays of this key here from what the shared store has, where all of it is there."""
-    for kind in kinds:
-        place = cache.place(kind, key)
-        found = None if (place / ENTRY).exists() else _complete(cache, kind, key)
-        if found is None:
-            continue
-        rows, k, n = found
-        try:
-            make_columns(place, KINDS[kind], n, k, partial(_fill, rows))
-        except Damaged:
-            cache.warn(f"shared cache: damaged {kind.partition('_')[0]} are computed anew")
+def fetch_columns(cache: Cache, kind: str, key: str) -> None:
+    """Makes the array of this key here from what the shared store has, where all of it is there."""
+    place = cache.place(kind, key)
+    found = None if (place / ENTRY).exists() else _complete(cache, kind, key)
+    if found is None:
+        return
+    rows, k, n = found
+    try:
+        make_columns(place, TYPES[kind], n, k, partial(_fill, rows))
+    except Damaged:
+        cache.warn(f"shared cache: damaged {kind.partition('_')[0]} are computed anew")
 
 
 def _fill(rows: SharedRows, values: Array) -> None:
@@ -67,9 +64,8 @@ def _fill(rows: SharedRows, values: Array) -> None:
         raise Damaged("not all directions")
 
 
-def has_columns(cache: Cache, key: str) -> bool:
-    """Whether the responses of this key are here or in the shared store, direction by direction."""
-    kind = next(iter(KINDS))
+def has_columns(cache: Cache, kind: str, key: str) -> bool:
+    """Whether the array of this key is here or in the shared store."""
     return (cache.place(kind, key) / ENTRY).exists() or _complete(cache, kind, key) is not None
 
 
@@ -78,7 +74,7 @@ def _complete(cache: Cache, kind: str, key: str) -> tuple[SharedRows, int, int] 
     if cache.shared is None:
         return None
     try:
-        content = cache.shared.read(f"{_folder(kind, key)}/{ENTRY}")
+        content = cache.shared.read(f"{shared_name(kind, key)}/{ENTRY}")
     except Damaged:
         return None
     if content is None:
@@ -90,8 +86,4 @@ def _complete(cache: Cache, kind: str, key: str) -> tuple[SharedRows, int, int] 
 
 def _rows(store: SharedStore, kind: str, key: str, k: int, n: int) -> SharedRows:
     entry = json.dumps({"k": k, "n": n}).encode()
-    return SharedRows(store, _folder(kind, key), k, n, lambda: None, entry)
-
-
-def _folder(kind: str, key: str) -> str:
-    return f"{LAYOUT}/{kind}/{key[:2]}/{key}"
+    return SharedRows(store, shared_name(kind, key), k, n, lambda: None, entry)

@@ -66,8 +66,8 @@ class SharedRows:
     """The blobs of one (n, width) array in a folder of a store.
 
     `known` (n,): rows that this process has seen in the store or written to it. `warn` is told of damaged
-    blobs; they are left alone until their rows have been written anew. `entry`: written beside the first
-    blob.
+    blobs. They are never removed, since another writer may just have repaired one: the same rows written
+    anew replace them. `entry`: written beside the first blob.
     """
 
     def __init__(
@@ -119,16 +119,14 @@ class SharedRows:
         return found[wanted]
 
     def push(self, indices: IntArray, read: Callable[[IntArray], FloatArray]) -> None:
-        """Writes the rows `read(indices)`, in blobs; damaged blobs make way for them."""
+        """Writes the rows `read(indices)`, in blobs."""
         if not len(indices):
             return
         indices = np.unique(indices)
         if self._entry is not None:
             self._store.write(f"{self._folder}/{ENTRY}", self._entry)
             self._entry = None
-        step = max(1, BLOB_BYTES // (4 * self._width))
-        for start in range(0, len(indices), step):
-            chosen = indices[start : start + step]
+        for chosen in self._blobs_of(indices):
             content = RowBlob(chosen, read(chosen)).content()
             digest = hashlib.sha256(content).hexdigest()[:32]
             name = f"{chosen[0]:010d}-{chosen[-1]:010d}-{len(chosen)}-{digest}.rows"
@@ -136,9 +134,18 @@ class SharedRows:
             self._contents[name] = chosen
             self.known[chosen] = True
             self._damaged.discard(name)
-        for name in self._damaged:
-            self._store.remove(f"{self._folder}/{name}")
-        self._damaged.clear()
+
+    def _blobs_of(self, indices: IntArray) -> Iterator[IntArray]:
+        """The indices of each blob: those of a damaged one together, so that it is replaced."""
+        for name in sorted(self._damaged):
+            first, last, count = _bounds(name)
+            inside = (indices >= first) & (indices <= last)
+            if inside.sum() == count:
+                yield indices[inside]
+                indices = indices[~inside]
+        step = max(1, BLOB_BYTES // (4 * self._width))
+        for start in range(0, len(indices), step):
+            yield indices[start : start + step]
 
     def _with_any(self, wanted: IntArray) -> Iterator[str]:
         """Names of blobs that may hold one of the wanted rows (ascending), in order."""

@@ -22,13 +22,17 @@ T = TypeVar("T")
 #: Bytes before an object's content: its SHA-256 in hex and a line end.
 SEAL = 65
 #: Seconds to wait before each further try of an operation that failed.
-PAUSES = (0.5, 2.0)
+PAUSES = (0.5, 2.0, 8.0, 20.0)
 #: The object that is written when a store is opened, to see whether that can be done.
 PROBE = "shared-cache"
 
 
 class Damaged(Exception):  # noqa: N818 - what an object is found to be
     """An object is not what was written."""
+
+
+class StoreError(CaseError):
+    """The store cannot be written or read."""
 
 
 def default_shared_cache() -> str | None:
@@ -58,7 +62,7 @@ def open_shared_store(url: str) -> SharedStore:
     store = SharedStore(address, system, root)
     try:
         store.write(PROBE, b"values that iibench computed\n")
-    except CaseError as error:
+    except StoreError as error:
         raise UsageError(f"--shared-cache {url}: {error}") from error
     return store
 
@@ -137,7 +141,7 @@ class SharedStore:
     def _try(self, what: str, operation: Callable[[], T]) -> T | None:
         """What the operation gives, None where there is no such object; tried again where it fails.
 
-        Raises `CaseError` where it keeps failing. Each fsspec package has errors of its own.
+        Raises `StoreError` where it keeps failing. Each fsspec package has errors of its own.
         """
         for pause in (*PAUSES, None):
             try:
@@ -150,7 +154,7 @@ class SharedStore:
                 problem = f"the shared cache {self.url} cannot be {what} ({_one_line(error)})"
             if pause is not None:
                 time.sleep(pause)
-        raise CaseError(problem)
+        raise StoreError(problem)
 
 
 def _protocols(system: Any) -> tuple[str, ...]:

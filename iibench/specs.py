@@ -654,16 +654,16 @@ class Task:
 class TaskError:
     """Why a task failed, as a case's report gives it.
 
-    `type`: the exception's. `reason`: a sentence. `traceback`: where no plugin foresaw it. `skips`: the
-    case is skipped, for something that cannot be had. `setup`: nothing is wrong with the task, but the
-    worker lacks what the run has.
+    `reason`: a sentence. `traceback`: where no plugin foresaw it. `skips`: the case is skipped, for
+    something that cannot be had. `setup`: nothing is wrong with the task, but the worker lacks what the
+    run has. `died`: workers died of it, so cases that need its result are not tried.
     """
 
-    type: str
     reason: str
     traceback: str | None = None
     skips: bool = False
     setup: bool = False
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -697,10 +697,11 @@ class PluginsAsked:
 class Job:
     """What a worker needs to do the tasks of a run (`iibench.worker.Worker`); it can be pickled.
 
-    `config`: the run's, with the device that it uses and absolute folders. `suite`: the suite file.
-    `cases`: ids of the run's cases. `fallback`: whether the suite's fallback dataset is used. `software`:
-    versions and hashes of what decides numbers, which a worker must have too. `one_machine`: workers
-    use the run's own cache.
+    `config`: the run's, with the device and the memory that it uses and absolute folders. `suite`: the
+    suite file. `cases`: ids of the run's cases. `fallback`: whether the suite's fallback dataset is used.
+    `software`: versions and hashes of what decides numbers, which a worker must have too. `one_machine`:
+    workers use the run's own cache. `mark`: name of an object that the run has put into the shared store,
+    by which a worker sees that its store is the same; "" where there is none.
     """
 
     config: RunConfig
@@ -710,6 +711,7 @@ class Job:
     plugins: PluginsAsked
     software: Mapping[str, str]
     one_machine: bool
+    mark: str = ""
 
 
 class Executor(Protocol):

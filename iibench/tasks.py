@@ -78,20 +78,20 @@ def task_inputs(bench: Workbench, case: AnyCase, task: Task) -> tuple[tuple[str,
 
 def task_error(error: Exception) -> TaskError:
     """What a report says of an error that ended a case."""
-    kind = type(error).__name__
     if isinstance(error, Skip | AssetError):
-        return TaskError(kind, str(error), skips=True)
+        return TaskError(str(error), skips=True)
     if isinstance(error, IibenchError):
-        return TaskError(kind, str(error))
+        return TaskError(str(error))
     trace = "".join(traceback.format_exception(error))
-    return TaskError(kind, f"{kind}: {error}", trace)
+    return TaskError(f"{type(error).__name__}: {error}", trace)
 
 
 def software(plugins: Plugins) -> dict[str, str]:
     """Thing -> version or SHA-256, of the software that decides numbers and the names of plugins in use."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     found = {"iibench": digest.hexdigest(), **LIBRARIES}
     for record in plugins.records:
         if record.status == "ok":

@@ -377,6 +377,8 @@ def print_plan(console: Console, cases: Sequence[AnyCase], plan: Plan) -> None:
         )
     console.print()
     console.print(table)
+    for note in plan.left_out:
+        console.print(f"[yellow]left out: {escape(note)}[/]", soft_wrap=True)
     passes = sum(
         s.to_do for s in plan.stages if s.stage.startswith(("activations ", "embeddings "))
     )

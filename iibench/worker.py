@@ -7,6 +7,7 @@ tasks. What it computes is in the shared store (or, on one machine, in the run's
 from __future__ import annotations
 
 import dataclasses
+import linecache
 import os
 import platform
 import sys
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING
 from iibench.assets import default_data_dir
 from iibench.cache import Cache
 from iibench.errors import IibenchError, UsageError
-from iibench.memory import default_budget
 from iibench.plugins import load_plugins
 from iibench.runner import open_session, resume_session
-from iibench.shared_columns import fetch_columns, publish_columns
+from iibench.shared_columns import ORDERS, RESPONSES, fetch_columns, publish_columns
 from iibench.shared_store import open_shared_store
 from iibench.specs import Job, Task, TaskError, TaskResult
 from iibench.suite.cases import AnyCase, Case
@@ -36,6 +36,7 @@ from iibench.tasks import (
 
 if TYPE_CHECKING:
     from iibench.plugins import Plugins
+    from iibench.runner import Session
 
 
 #: How many things that differ from the run's an error names.
@@ -44,8 +45,7 @@ SHOWN = 6
 
 class Worker:
     """Does tasks of `job`. `scratch`: the folder for this machine's own cache, by default the run's cache
-    folder. `threads`: for arithmetic on the CPU, None leaves them as they are. `share`: of how many
-    workers on the machine this is one; they share its memory where the run has no limit of its own.
+    folder. `threads`: for arithmetic on the CPU, None leaves them as they are.
 
     Raises `UsageError` with a sentence for each thing that the run has and that is missing here.
     """
@@ -56,32 +56,20 @@ class Worker:
         *,
         scratch: Path | None = None,
         threads: int | None = None,
-        share: int = 1,
     ) -> None:
         if threads is not None:
             _limit_threads(threads)
         self.name = f"{platform.node()}, process {os.getpid()}"
-        self._folder = tempfile.TemporaryDirectory(prefix="iibench-worker-")
-        folder = Path(self._folder.name)
-        plugins = _load(job, folder)
-        problems = _problems(job, plugins)
-        if problems:
-            raise UsageError("\n".join(f"worker on {self.name}: {text}" for text in problems))
-        suite = folder / Path(job.config.suite).name
-        suite.write_bytes(job.suite)
-        data = job.config.data_dir
-        config = dataclasses.replace(
-            job.config,
-            suite=str(suite),
-            data_dir=data if data.is_dir() else default_data_dir(),
-            memory=job.config.memory or default_budget() // max(1, share),
-        )
-        try:
-            cache = _cache(job, scratch)
-            self._session = open_session(config, plugins, cache, told=False)
-            resume_session(self._session, job.cases, job.fallback)
-        except UsageError as error:
-            raise UsageError(f"worker on {self.name}: {error}") from error
+        # deleted at once, since workers are killed at the end of a run
+        with tempfile.TemporaryDirectory(prefix="iibench-worker-") as folder:
+            try:
+                self._session = _session(job, Path(folder), scratch)
+            except UsageError as error:
+                texts = str(error).splitlines()
+                raise UsageError(
+                    "\n".join(f"worker on {self.name}: {text}" for text in texts)
+                ) from error
+            _keep_lines(Path(folder))
         self._bench = self._session.bench
         self._cases: dict[str, AnyCase] = {case.id: case for case in self._session.cases}
         self._session.notes.clear()  # the run has the same
@@ -114,12 +102,13 @@ class Worker:
         except Exception as error:
             return task_error(error)
         reason = f"worker on {self.name}: {task.kind} for {task.case}: {problem}"
-        return TaskError("UsageError", reason, setup=True)
+        return TaskError(reason, setup=True)
 
     def _do(self, case: AnyCase, task: Task) -> None:
         bench, cache = self._bench, self._bench.cache
         if isinstance(case, Case) and task.kind in {"images", "scores"}:
-            fetch_columns(cache, bench.keys.responses(case).hash)
+            fetch_columns(cache, RESPONSES, bench.keys.responses(case).hash)
+            fetch_columns(cache, ORDERS, bench.keys.order(case).hash)
         if not isinstance(case, Case):
             bench.trials.scores(case)
             cache.publish("trial_scores", task.key)
@@ -133,7 +122,8 @@ class Worker:
             cache.publish("responses", task.key)
             if not bench.ranked.in_memory(case):
                 bench.ranked.order(case)
-                publish_columns(cache, task.key)
+                publish_columns(cache, RESPONSES, task.key)
+                publish_columns(cache, ORDERS, bench.keys.order(case).hash)
         elif task.kind == "images":
             images = {"images": bench.needed_images(case)}
             cache.store(ASKED, task.key, asked_description(bench, case), images, {})
@@ -149,6 +139,25 @@ class Worker:
             cache.publish("unit_trials", task.key)
 
 
+def _session(job: Job, folder: Path, scratch: Path | None) -> Session:
+    """The run's session as it is here; raises `UsageError` with a line for each thing that is missing."""
+    plugins = _load(job, folder)
+    problems = _problems(job, plugins)
+    if problems:
+        raise UsageError("\n".join(problems))
+    suite = folder / Path(job.config.suite).name
+    suite.write_bytes(job.suite)
+    data = job.config.data_dir
+    config = dataclasses.replace(
+        job.config,
+        suite=str(suite),
+        data_dir=data if data.is_dir() else default_data_dir(),
+    )
+    session = open_session(config, plugins, _cache(job, scratch), told=False)
+    resume_session(session, job.cases, job.fallback)
+    return session
+
+
 def _load(job: Job, folder: Path) -> Plugins:
     """The run's plugins; one-file plugins are written into `folder` first."""
     asked = job.plugins
@@ -161,6 +170,14 @@ def _load(job: Job, folder: Path) -> Plugins:
         for name, content in files:
             (folders[-1] / Path(name).name).write_bytes(content)
     return load_plugins(asked.names, folders, asked.environ, asked.entry_points)
+
+
+def _keep_lines(folder: Path) -> None:
+    """Keeps the lines of one-file plugins, which tracebacks show, when the folder is deleted."""
+    for path in folder.glob("*/*.py"):
+        text = path.read_text(errors="replace")
+        name = str(path)
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
 
 
 def _problems(job: Job, plugins: Plugins) -> list[str]:
@@ -184,6 +201,11 @@ def _problems(job: Job, plugins: Plugins) -> list[str]:
 def _cache(job: Job, scratch: Path | None) -> Cache:
     url = job.config.shared_cache
     shared = None if url is None else open_shared_store(url)
+    if shared is not None and job.mark and shared.read(job.mark) is None:
+        raise UsageError(
+            f"the shared cache {url} is not the one that the run uses: it lacks what the run has just "
+            "written there; it must be a folder that all machines mount, or an object store"
+        )
     cache = Cache(scratch or job.config.cache_dir, shared=shared, exclusive=False)
     return cache if job.one_machine else cache.of_node(platform.node() or "node")
 

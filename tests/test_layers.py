@@ -82,6 +82,8 @@ LAYERS = {
     "plan": 3,
     "plan_finders": 3,
     "plan_inputs": 3,
+    "plan_memory": 3,
+    "plan_probes": 3,
     "results": 3,
     "unit_results": 3,
     "unit_tables": 3,

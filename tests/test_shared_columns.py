@@ -44,23 +44,33 @@ def loaded(cache: Cache, kind: str):
     return load_columns(cache.place(kind, KEY), ARRAYS[kind].dtype, lambda: pytest.fail("damaged"))
 
 
+def publish(cache: Cache) -> None:
+    for kind in ARRAYS:
+        publish_columns(cache, kind, KEY)
+
+
+def fetch(cache: Cache) -> None:
+    for kind in ARRAYS:
+        fetch_columns(cache, kind, KEY)
+
+
 def test_another_machine_gets_the_same_bits(node, tmp_path: Path) -> None:
     writer, reader = node("a"), node("b")
-    publish_columns(writer, KEY)  # there is nothing yet
-    fetch_columns(reader, KEY)
-    assert not has_columns(reader, KEY)
+    publish(writer)  # there is nothing yet
+    fetch(reader)
+    assert not has_columns(reader, "responses_by_direction", KEY)
     fill(writer)
-    publish_columns(writer, KEY)
-    publish_columns(writer, KEY)
+    publish(writer)
+    publish(writer)
     assert len(list((tmp_path / "shared").rglob("*.rows"))) == 8
-    assert has_columns(reader, KEY)
-    fetch_columns(reader, KEY)
+    assert has_columns(reader, "responses_by_direction", KEY)
+    fetch(reader)
     for kind, values in ARRAYS.items():
         found = loaded(reader, kind)
         assert found.dtype == values.dtype
         np.testing.assert_array_equal(found, values)
     some = node("c")
-    fetch_columns(some, KEY, ("responses_by_direction",))
+    fetch_columns(some, "responses_by_direction", KEY)
     assert loaded(some, "responses_by_direction") is not None
     assert loaded(some, "orders_by_direction") is None
 
@@ -68,26 +78,26 @@ def test_another_machine_gets_the_same_bits(node, tmp_path: Path) -> None:
 def test_what_is_not_all_there_is_not_taken(node, tmp_path: Path) -> None:
     writer, reader = node("a"), node("b")
     fill(writer)
-    publish_columns(writer, KEY)
+    publish(writer)
     next((tmp_path / "shared" / "v1" / "responses_by_direction").rglob("*.rows")).unlink()
-    fetch_columns(reader, KEY)
+    fetch(reader)
     assert loaded(reader, "responses_by_direction") is None
-    assert not has_columns(reader, KEY)
-    publish_columns(writer, KEY)
-    fetch_columns(reader, KEY)
+    assert not has_columns(reader, "responses_by_direction", KEY)
+    publish(writer)
+    fetch(reader)
     np.testing.assert_array_equal(loaded(reader, "responses_by_direction"), RESPONSES)
 
 
 def test_a_damaged_blob_is_told_and_nothing_is_left_behind(node, tmp_path: Path) -> None:
     fill(node("a"))
-    publish_columns(node("a"), KEY)
+    publish(node("a"))
     file = next((tmp_path / "shared" / "v1" / "orders_by_direction").rglob("*.rows"))
     data = bytearray(file.read_bytes())
     data[-1] ^= 255
     file.write_bytes(data)
     messages: list[str] = []
     reader = node("b", messages.append)
-    fetch_columns(reader, KEY)
+    fetch(reader)
     assert messages == ["shared cache: damaged orders are computed anew"]
     assert loaded(reader, "orders_by_direction") is None
     assert not list(reader.root.rglob(".new-*"))
@@ -97,7 +107,7 @@ def test_a_damaged_blob_is_told_and_nothing_is_left_behind(node, tmp_path: Path)
 def test_without_a_store_nothing_happens(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     fill(cache)
-    publish_columns(cache, KEY)
-    fetch_columns(cache, KEY)
-    assert has_columns(cache, KEY)
-    assert not has_columns(Cache(tmp_path / "other"), KEY)
+    publish(cache)
+    fetch(cache)
+    assert has_columns(cache, "responses_by_direction", KEY)
+    assert not has_columns(Cache(tmp_path / "other"), "responses_by_direction", KEY)

@@ -130,7 +130,7 @@ def test_rows_that_were_here_before_the_store_are_published(tmp_path: Path) -> N
     assert list(content(url, tmp_path / "c")) == [0, 1, 2, 3]
 
 
-def test_a_damaged_blob_costs_its_rows_alone_and_makes_way_for_new_ones(tmp_path: Path) -> None:
+def test_a_damaged_blob_costs_its_rows_alone_and_is_replaced(tmp_path: Path) -> None:
     url = fresh_url()
     writer = rows_at(url, tmp_path / "a")
     writer.put(np.arange(4), TRUTH[:4])
@@ -151,8 +151,30 @@ def test_a_damaged_blob_costs_its_rows_alone_and_makes_way_for_new_ones(tmp_path
         "shared cache: damaged rows of kind embeddings were dropped and are computed anew"
     ]
     rows.put(np.arange(6), TRUTH[:6])  # in another piece than before
-    assert not system.exists(file)
-    assert list(content(url, tmp_path / "c")) == list(range(9))
+    assert system.cat_file(file)[-1] != data[-1]
+    messages.clear()
+    again = Cache(tmp_path / "c", messages.append, open_shared_store(url))
+    rows = again.existing_rows("embeddings", "cd34")
+    assert rows is not None
+    np.testing.assert_array_equal(rows.missing(np.arange(N)), np.arange(9, N))
+    assert messages == []
+
+
+def test_a_blob_that_another_has_repaired_stays(tmp_path: Path) -> None:
+    """Two have seen it damaged; one writes its rows anew, the other then writes other rows."""
+    url = fresh_url()
+    rows_at(url, tmp_path / "a").put(np.arange(4), TRUTH[:4])
+    system, path = fsspec.core.url_to_fs(f"{url}/v1/embeddings/cd/cd34")
+    file = next(p for p in system.ls(path, detail=False) if p.endswith(".rows"))
+    good = system.cat_file(file)
+    system.pipe_file(file, good[:-1] + b"!")
+    one, other = (rows_at(url, tmp_path / name) for name in "bc")
+    for rows in (one, other):
+        np.testing.assert_array_equal(rows.missing(np.arange(4)), np.arange(4))
+    one.put(np.arange(4), TRUTH[:4])
+    other.put(np.arange(6, 8), TRUTH[6:8])
+    assert system.cat_file(file) == good
+    assert list(content(url, tmp_path / "d")) == [0, 1, 2, 3, 6, 7]
 
 
 def test_what_is_no_blob_is_damaged() -> None:

@@ -79,7 +79,7 @@ from iibench.precision import PRECISIONS
 @click.option(
     "--memory",
     metavar="SIZE",
-    help="What large arrays may take together, e.g. 4GiB; what does not fit is streamed. "
+    help="What large arrays of a process may take together, e.g. 4GiB; the rest is streamed. "
     "[default: half of the machine's]",
 )
 @click.option(
@@ -172,8 +172,9 @@ def command(
             from iibench.plan import estimate
             from iibench.rates import read_rates
 
-            rates = read_rates(cache, session.bench.inputs.resources.device)
-            plan = estimate(session.bench, session.cases, rates, began=began)
+            bench = session.bench
+            rates = read_rates(cache, bench.inputs.resources.device, bench.precision)
+            plan = estimate(bench, session.cases, rates, began=began)
             print_plan(console, session.cases, plan)
             for note in session.notes:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)

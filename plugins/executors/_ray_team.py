@@ -23,6 +23,8 @@ log = logging.getLogger("iibench.executors.ray")
 
 #: Seconds to wait for a first worker, or for a new one where none is left.
 PATIENCE = 600
+#: Seconds within which a worker that has nothing to do answers.
+ANSWER = 30.0
 #: Seconds between looks at whether there still is a worker.
 LOOK = 5.0
 #: Bytes of a started Ray's object store: values travel through the cache.
@@ -75,10 +77,9 @@ def _processors() -> int:
 class RemoteWorker:
     """The actor: a worker, made by `prepare`."""
 
-    def __init__(self, job: Job, cpus: int, gpus: float, scratch: str | None) -> None:
+    def __init__(self, job: Job, cpus: int, scratch: str | None) -> None:
         self._job = job
         self._cpus = cpus
-        self._gpus = gpus
         self._scratch = None if scratch is None else Path(scratch)
 
     def prepare(self) -> tuple[str, str]:
@@ -86,16 +87,13 @@ class RemoteWorker:
         from iibench.worker import Worker
 
         try:
-            here = ray.get_runtime_context().get_node_id()
-            self._worker = Worker(
-                self._job,
-                scratch=self._scratch,
-                threads=self._cpus,
-                share=_room(self._cpus, self._gpus, here),
-            )
+            self._worker = Worker(self._job, scratch=self._scratch, threads=self._cpus)
         except UsageError as error:
             return f"{socket.gethostname()}, process {os.getpid()}", str(error)
         return self._worker.name, ""
+
+    def ping(self) -> None:
+        """Answers, which shows that the worker is alive."""
 
     def do(self, task: Task) -> TaskResult:
         """Does a task."""
@@ -135,28 +133,26 @@ class RayTeam:
     ) -> None:
         self._leaves = leaves
         self._retries = retries
-        self._actors: Any = ray.remote(
-            num_cpus=cpus,
-            num_gpus=gpus,
-            max_restarts=0,
-            max_task_retries=0,
-            scheduling_strategy="SPREAD",
-        )(RemoteWorker)
-        self._arguments = (ray.put(job), cpus, gpus, scratch)
         self._starting: dict[Any, _Member] = {}
         self._idle: list[_Member] = []
         self._busy: dict[Any, tuple[_Member, _Work]] = {}
+        #: since the last one that did not fail
         self._failed_starts = 0
-        room = _room(cpus, gpus)
-        if room < (workers or 1):
+        try:
+            self._actors: Any = ray.remote(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )(RemoteWorker)
+            self._arguments = (ray.put(job), cpus, scratch)
+            self._workers = _checked_room(workers, cpus, gpus)
+            for _ in range(self._workers):
+                self._add()
+        except BaseException:
             self.close()
-            raise UsageError(
-                f"--executor ray: the cluster has room for {room} workers of {cpus} CPUs and {gpus:g} "
-                f"GPUs, and {workers or 1} are asked for"
-            )
-        self._workers = workers or room
-        for _ in range(self._workers):
-            self._add()
+            raise
 
     @property
     def workers(self) -> int:
@@ -169,7 +165,12 @@ class RayTeam:
         alive = time.monotonic()
         while waiting or self._busy:
             while waiting and self._idle:
-                member, work = self._idle.pop(), waiting.popleft()
+                member = self._idle.pop()
+                if not _answers(member):  # what it died of was no task
+                    log.warning("the worker on %s has died", member.name)
+                    self._replace(member)
+                    continue
+                work = waiting.popleft()
                 self._busy[member.actor.do.remote(work.task)] = (member, work)
             ended, _ = ray.wait([*self._starting, *self._busy], num_returns=1, timeout=LOOK)
             if self._busy or ended:
@@ -199,6 +200,10 @@ class RayTeam:
         member = _Member(self._actors.remote(*self._arguments))
         self._starting[member.actor.prepare.remote()] = member
 
+    def _replace(self, member: _Member) -> None:
+        ray.kill(member.actor)  # where it is only out of reach
+        self._add()
+
     def _started(self, reference: Any) -> None:
         """Puts a new worker among the idle; raises `UsageError` where it cannot work."""
         member = self._starting.pop(reference)
@@ -206,15 +211,18 @@ class RayTeam:
             member.name, problem = ray.get(reference)
         except ray.exceptions.RayError as error:
             self._failed_starts += 1
-            if self._failed_starts > self._retries:
+            log.warning("a worker died while it started (%s)", _reason(error, -1))
+            if self._failed_starts <= self._retries:
+                self._add()
+            elif not (self._starting or self._idle or self._busy):
                 raise UsageError(
-                    f"--executor ray: {self._failed_starts} workers died while they started "
-                    f"({_reason(error, -1)})"
+                    f"--executor ray: {self._failed_starts} workers died while they started, and none "
+                    f"is left ({_reason(error, -1)})"
                 ) from error
-            self._add()
             return
         if problem:
             raise UsageError(problem)
+        self._failed_starts = 0
         log.info("worker ready: %s", member.name)
         self._idle.append(member)
 
@@ -224,10 +232,10 @@ class RayTeam:
             result: TaskResult = ray.get(reference)
         except ray.exceptions.RayTaskError as error:  # the actor lives, and its answer is an error
             self._idle.append(member)
-            return TaskResult(work.task, member.name, error=TaskError("RayTaskError", str(error)))
+            raised = TaskError(_reason(error, -1), traceback=str(error))
+            return TaskResult(work.task, member.name, error=raised)
         except ray.exceptions.RayError as error:
-            ray.kill(member.actor)  # where it is only out of reach
-            self._add()
+            self._replace(member)
             work.deaths += 1
             note = f"the worker on {member.name} died while it did {work.task} ({_reason(error)})"
             again = work.deaths <= self._retries
@@ -236,17 +244,36 @@ class RayTeam:
                 work.notes = (*work.notes, f"{note}; another did it again")
                 return None
             reason = f"{work.deaths} workers died while they did this, the last on {member.name}"
-            return TaskResult(work.task, member.name, error=TaskError("WorkerDied", reason))
+            return TaskResult(work.task, member.name, error=TaskError(reason, died=True))
         self._idle.append(member)
         return result
 
 
-def _room(cpus: int, gpus: float, node_id: str | None = None) -> int:
-    """How many workers the cluster's machines hold, or one of them, whatever else runs there."""
+def _answers(member: _Member) -> bool:
+    try:
+        ray.get(member.actor.ping.remote(), timeout=ANSWER)
+    except ray.exceptions.RayError:
+        return False
+    return True
+
+
+def _checked_room(workers: int | None, cpus: int, gpus: float) -> int:
+    """How many workers there are to be; raises `UsageError` where the cluster does not hold them."""
+    room = _room(cpus, gpus)
+    if room < (workers or 1):
+        raise UsageError(
+            f"--executor ray: the cluster has room for {room} workers of {cpus} CPUs and {gpus:g} "
+            f"GPUs, and {workers or 1} are asked for"
+        )
+    return workers or room
+
+
+def _room(cpus: int, gpus: float) -> int:
+    """How many workers the cluster's machines hold, whatever else runs there."""
     room = 0
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     for node in nodes:
-        if node["Alive"] and node_id in {None, node["NodeID"]}:
+        if node["Alive"]:
             has = node["Resources"]
             fits = has.get("CPU", 0) // cpus
             room += int(min(fits, has.get("GPU", 0) // gpus) if gpus else fits)

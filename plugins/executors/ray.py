@@ -7,6 +7,8 @@ file, says how to start a cluster and what must be on each of its machines.
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +55,8 @@ def start(params: Params, job: Job) -> RayTeam:
     """Workers on a Ray cluster; raises `UsageError` where there is none or it has no room."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # quiets a notice
+    if params.address is None:
+        _ask_for_token()
     try:
         import ray  # noqa: F401 - asked for here, where its absence can be told
     except ImportError as error:
@@ -72,6 +76,17 @@ def start(params: Params, job: Job) -> RayTeam:
         retries=params.retries,
         scratch=params.scratch,
     )
+
+
+def _ask_for_token() -> None:
+    """Has a Ray that is started here ask for a token, which only this run and its workers know.
+
+    Versions that know no tokens ignore it. It is left as it is where somebody has decided, and where Ray,
+    which reads it when it is imported, has been imported already.
+    """
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @hookimpl

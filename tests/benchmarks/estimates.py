@@ -21,20 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from .machine import described, machine, moment
+from .processes import WITH_PEAK
 
 SUITES = ("quickstart", "planted", "cifar_layer1")
 #: Stages whose seconds no clock of the program tells: the whole is measured from outside.
 OUTSIDE = ("start and loading", "run folder and page", "order of images by response")
-#: Runs one command of the program and writes its peak memory where the last argument says.
-WRAPPED = """
-import json, resource, sys
-from iibench.cli.main import run_program
-code = run_program(sys.argv[1:-1])
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-open(sys.argv[-1], "w").write(json.dumps(peak))
-sys.exit(code)
-"""
 #: Prints the estimate as JSON.
 PLANNED = """
 import dataclasses, json, sys, time
@@ -48,9 +39,10 @@ from iibench.runner import RunConfig, prepare
 suite, data, cache, limit, keyword, written = sys.argv[1:]
 config = RunConfig(suite, Path(data), Path(cache), limit=int(limit) or None, keyword=keyword)
 session = prepare(config, plugins)
-rates = read_rates(Path(cache), session.bench.inputs.resources.device)
+bench = session.bench
+rates = read_rates(Path(cache), bench.inputs.resources.device, bench.precision)
 start = time.perf_counter()
-plan = estimate(session.bench, session.cases, rates, began=began)
+plan = estimate(bench, session.cases, rates, began=began)
 found = {"seconds": plan.seconds, "peak": plan.peak, "planning": time.perf_counter() - began}
 found["stages"] = [dataclasses.asdict(stage) for stage in plan.stages]
 open(written, "w").write(json.dumps(found))
@@ -100,7 +92,7 @@ def _row(
     load = os.getloadavg()[0]
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", WRAPPED, *arguments, str(peak)], capture_output=True, text=True
+        [sys.executable, "-c", WITH_PEAK, *arguments, str(peak)], capture_output=True, text=True
     )
     seconds = time.perf_counter() - start
     if done.returncode not in (0, 1):

@@ -32,6 +32,15 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 #: Variables that tell the libraries' thread pools how many threads to use.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+#: Runs one command of the program and writes its peak memory in bytes where the last argument says.
+WITH_PEAK = """
+import sys
+from iibench.cli.main import run_program
+from iibench.peak import resident
+code = run_program(sys.argv[1:-1])
+open(sys.argv[-1], "w").write(str(resident()))
+sys.exit(code)
+"""
 
 
 class ChildError(Exception):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .processes import THREADS, ChildError
+from .processes import THREADS, WITH_PEAK, ChildError
 from .row import spread
 from .sizes import Sizes
 
@@ -55,18 +55,20 @@ def measure(sizes: Sizes, cold: int, warm: int, threads: int) -> dict[str, Any]:
 def _run(sizes: Sizes, cache: Path, output: Path, threads: int) -> dict[str, Any]:
     """One run in a process of its own: seconds in all and by stage, peak memory (MiB)."""
     folders = ["--data-dir", sizes.data, "--cache-dir", cache, "-o", output]
-    command = [sys.executable, "-m", "iibench", "run", *sizes.run, "--offline", *map(str, folders)]
+    peak = output.with_suffix(".peak")
+    arguments = ["run", *sizes.run, "--offline", *map(str, folders)]
+    command = [sys.executable, "-c", WITH_PEAK, *arguments, str(peak)]
     environment = os.environ | dict.fromkeys(THREADS, str(threads))
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
+        done = subprocess.run(command, env=environment, stdout=said, stderr=said)
         seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, 1):  # 1: an expectation is not met, which is a finding
+        if done.returncode not in (0, 1):  # 1: an expectation is not met, which is a finding
             said.seek(0)
             text = said.read().decode(errors="replace")
-            raise ChildError(f"{' '.join(command)} ended with {process.returncode}\n{text}")
+            raise ChildError(
+                f"iibench {shlex.join(arguments)} ended with {done.returncode}\n{text}"
+            )
     meta = json.loads((output / "run.json").read_text(encoding="utf-8"))
     broken = [case["id"] for case in meta["cases"] if case["status"] == "error"]
     if broken:
@@ -75,11 +77,10 @@ def _run(sizes: Sizes, cache: Path, output: Path, threads: int) -> dict[str, Any
     for case in meta["cases"]:
         for stage, spent in case["seconds"].items():
             stages[stage] = stages.get(stage, 0.0) + spent
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "seconds": seconds,
         "stages": stages,
-        "mib_peak": round(usage.ru_maxrss * unit / 2**20, 1),
+        "mib_peak": round(int(peak.read_text()) / 2**20, 1),
         "dataset": ", ".join(meta["datasets"]),
     }
 

@@ -157,6 +157,93 @@ def assert_equal_numbers(a: str, b: str) -> None:
         assert (x.id, x.status, x.summary) == (y.id, y.status, y.summary)
 
 
+def test_what_the_driver_has_is_not_computed_again(run, suite, tasks, monkeypatch) -> None:
+    """The shared cache is new, the driver's is not: what it has is for everybody."""
+    path = suite()
+    run(path, "local", "-k", "toybright and ii")
+    shared = ("--shared-cache", "shared", "--executor", "two[apart=true]")
+    done = run(path, "warm", *shared, "--cache-dir", "cache-local")
+    assert done.code == 0, done.err
+    kinds = [task.split()[0] for task in tasks()[:-1]]
+    assert "activations" not in kinds
+    assert "directions" not in kinds
+    assert "scores" in kinds
+    again = run(path, "again", *shared)  # on a machine with nothing but the shared cache
+    assert again.code == 0
+    assert tasks() == []
+    assert all(case["cached"] for case in run_json(Path("again"))["cases"])
+
+
+def test_ctrl_c_reports_what_has_ended_or_was_cached(run, suite, tasks) -> None:
+    path = suite()
+    run(path, "first", "-k", "toybright and ii", "--cache-dir", "cache")
+    cached = {case["id"] for case in run_json(Path("first"))["cases"]}
+    done = run(path, "out", "--executor", "two[stop_after=18]", "--cache-dir", "cache")
+    assert done.code == 2
+    given = tasks()
+    finished = {task.split(" for ")[1] for task in given if task.startswith("scores")}
+    assert finished
+    found = run_json(Path("out"))
+    assert found["interrupted"]
+    assert {case["id"] for case in found["cases"]} == cached | finished
+    assert {case["status"] for case in found["cases"]} == {"passed"}
+
+
+def test_a_shared_cache_that_is_another_one_elsewhere_is_told(run, suite, tasks) -> None:
+    done = run(
+        *(suite(), "out", "--executor", "two[apart=true,elsewhere=true]"),
+        *("--shared-cache", "shared"),
+    )
+    assert done.code == 4
+    assert "error: worker on " in done.err
+    assert "/shared-other is not the one that the run uses" in done.err
+    assert not list(Path("shared/runs").iterdir())
+
+
+def test_scores_that_are_not_where_they_should_be_are_noted(run, suite, tasks, monkeypatch) -> None:
+    from iibench.workbench import Workbench
+
+    monkeypatch.setattr(Workbench, "is_cached", lambda self, case: False)
+    done = run(suite(), "out", "--executor", "two", "-k", "toybright and ii and neurons")
+    assert done.code == 0
+    (note,) = [note["text"] for note in run_json(Path("out"))["notes"] if "scores" in note["text"]]
+    assert "are not in the cache and were computed again" in note
+
+
+@pytest.mark.parametrize("kind", ["activations", "directions", "images", "embeddings"])
+def test_cases_that_need_a_task_of_which_workers_died_are_not_tried(
+    run, suite, tasks, kind: str
+) -> None:
+    done = run(suite(), "out", "--executor", f"two[dies={kind}]")
+    assert done.code == 1
+    given = [task.split(" for ") for task in tasks() if task != "closed"]
+    failed = {c["id"] for c in run_json(Path("out"))["cases"] if c["status"] == "error"}
+    assert failed
+    assert not failed & {case for task, case in given if task == "scores"}
+    reasons = {case["reason"] for case in run_json(Path("out"))["cases"]}
+    assert reasons <= {None, "workers died while they did this"}
+
+
+def test_a_case_that_cannot_be_planned_is_left_to_the_run(run, suite, tasks, monkeypatch) -> None:
+    from iibench import distribution
+
+    whole = distribution._tapped_splits
+
+    def raises(session, case):
+        if case.finder.name == "neurons":
+            raise RuntimeError("a plugin's")
+        return whole(session, case)
+
+    monkeypatch.setattr(distribution, "_tapped_splits", raises)
+    path = suite()
+    run(path, "local")
+    assert run(path, "workers", "--executor", "two").code == 0
+    assert_same("local", "workers")
+    scored = [task for task in tasks() if task.startswith("scores")]
+    assert scored
+    assert not [task for task in scored if "neurons" in task]
+
+
 def test_a_local_run_uses_the_shared_cache_too(run, suite, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TOY_COUNT", str(tmp_path / "passes"))
     path = suite()
@@ -201,6 +288,16 @@ def test_the_first_error_can_end_the_run(run, suite, tasks) -> None:
     assert [case["reason"] for case in cases if case["reason"]] == ["ValueError: broken"]
     scores = [task for task in tasks() if task.startswith("scores")]
     assert len(scores) == len(cases)
+
+
+def test_the_first_error_leaves_what_is_cached_in_the_report(run, suite, tasks) -> None:
+    path = suite(("  - {name: pick, k: [1, 2]}\n", "  - {name: pick, k: [9, 1]}\n"))
+    run(path, "first", "-k", "toybright and ii and not 9", "--cache-dir", "cache")
+    cached = {case["id"] for case in run_json(Path("first"))["cases"]}
+    assert cached
+    done = run(path, "out", "--executor", "two", "-x", "--cache-dir", "cache")
+    assert done.code == 1, done.err
+    assert cached <= {case["id"] for case in run_json(Path("out"))["cases"]}
 
 
 def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
@@ -322,6 +419,36 @@ def test_a_shared_cache_that_goes_away_ends_the_run(run, suite, tasks, monkeypat
     )
 
 
+def write_executor(name: str, one_machine: str) -> str:
+    """A folder with a plugin that registers an executor."""
+    Path(name).mkdir()
+    (Path(name) / f"{name}.py").write_text(
+        "from iibench import ExecutorSpec, hookimpl\n@hookimpl\n"
+        "def iibench_register_executors():\n"
+        f"    return [ExecutorSpec(name='{name}', summary='', start=lambda p, j: None,\n"
+        f"        one_machine={one_machine})]\n"
+    )
+    return name
+
+
+@pytest.mark.parametrize(
+    ("one_machine", "expected"),
+    [
+        ("True", "plugin bad: iibench_register_executors: one_machine of 'bad' must be callable"),
+        ("lambda p: p.x", "executor bad of plugin bad: one_machine raised AttributeError: 'NoPar"),
+    ],
+)
+def test_an_executor_that_cannot_tell_where_it_is(
+    run, suite, iibench, one_machine: str, expected: str
+) -> None:
+    folder = write_executor("bad", one_machine)
+    done = run(suite(), "out", "--executor", "bad", "--plugins-dir", folder)
+    assert done.code == 4
+    assert "Traceback" not in done.err
+    listed = iibench("ls", "executors", "--plugins-dir", folder)
+    assert expected in done.err + listed.err
+
+
 def test_executors_that_cannot_be_registered(iibench, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.py").write_text(
@@ -388,6 +515,62 @@ def test_a_worker_without_the_plugins_of_the_run_says_which(session) -> None:
     text = str(caught.value)
     assert "not what the run has: " in text
     assert ", not 1.0), plugin toy" in text
+
+
+def test_a_worker_has_the_memory_of_the_run(session, monkeypatch) -> None:
+    """Which decides what is a file; where the run has no limit, half of what its own machine has."""
+    session.bench.memory = 123 << 20
+    assert session.config.memory is None
+    assert Worker(_job(session, True))._bench.memory == 123 << 20
+
+
+def test_a_worker_leaves_no_folder_behind(session, tmp_path: Path, monkeypatch) -> None:
+    import linecache
+    import tempfile
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    worker = Worker(_job(session, True))
+    assert list((tmp_path / "tmp").iterdir()) == []
+    (kept,) = [name for name in linecache.cache if str(tmp_path) in name and "toy.py" in name]
+    assert linecache.getline(kept, 1) == (TOYS / "toy.py").read_text().splitlines(True)[0]
+    assert worker.do(task_of(session, "scores")).error is None
+
+
+def test_a_plugin_that_drops_cases_by_position(run, suite, tasks) -> None:
+    """It sees the selected cases in the run, and all of them in a worker."""
+    Path("hook").mkdir()
+    Path("hook/drop.py").write_text(
+        "import iibench\n@iibench.hookimpl\n"
+        "def iibench_collection_modify(cases):\n    del cases[2:]\n"
+    )
+    some = ("-k", "toylabel", "--plugins-dir", "hook")
+    assert run(suite(), "local", *some).code == 0
+    done = run(suite(), "workers", *some, "--executor", "two")
+    assert done.code == 0, done.err
+    assert len(run_json(Path("workers"))["cases"]) == 2
+    assert_same("local", "workers")
+
+
+def test_a_one_file_plugin_that_is_blocked_by_its_module(run, suite, tasks) -> None:
+    """Its module's name depends on the folder, which is another one in a worker."""
+    Path("hook").mkdir()
+    Path("hook/first.py").write_text(
+        "import iibench\n@iibench.hookimpl\ndef iibench_collection_modify(cases): cases.clear()\n"
+    )
+    records = load_plugins(folders=["hook"]).records
+    (module,) = [record.module for record in records if record.name == "first"]
+    some = ("-k", "toylabel", "--plugins-dir", "hook", "-p", f"no:{module}")
+    done = run(suite(), "out", *some, "--executor", "two")
+    assert done.code == 0, done.err
+    assert tasks()
+
+
+def test_what_keeps_a_worker_from_its_plugins_names_it(session) -> None:
+    job = _job(session, True)
+    asked = dataclasses.replace(job.plugins, names=("no:nowhere",))
+    with pytest.raises(UsageError, match="^worker on .*no:nowhere: no plugin has this name"):
+        Worker(dataclasses.replace(job, plugins=asked))
 
 
 def test_a_worker_with_other_data_says_so(session) -> None:

@@ -8,10 +8,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import iibench as package
+from iibench.errors import UsageError
+from iibench.specs import Task, TaskResult
 from tests.run.conftest import TOYS, Done, run_json
 from tests.run.test_executors import EXECUTORS, TROUBLE, assert_same
 
@@ -121,6 +124,73 @@ def test_a_worker_that_is_killed_costs_a_retry(
     local = iibench("run", tmp_path / "s.yaml", "-o", "local", "--plugins-dir", EXECUTORS)
     assert local.code == 0
     assert_same("local", "out")
+
+
+@pytest.fixture
+def team(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Makes a team of two workers that say their process; all but the first `survivors` die as they start."""
+    from iibench_plugins.executors import _ray_team
+
+    folder, made = str(tmp_path), []
+
+    def make(survivors: int, retries: int) -> Any:
+        class Stub:
+            def __init__(self, *arguments: Any) -> None:
+                pass
+
+            def prepare(self) -> tuple[str, str]:
+                for number in range(survivors):
+                    try:
+                        (Path(folder) / str(number)).touch(exist_ok=False)
+                    except FileExistsError:
+                        continue
+                    return str(os.getpid()), ""
+                os.kill(os.getpid(), signal.SIGKILL)
+                raise AssertionError
+
+            def ping(self) -> None:
+                pass
+
+            def do(self, task: Task) -> TaskResult:
+                time.sleep(0.3)
+                return TaskResult(task, str(os.getpid()))
+
+        monkeypatch.setattr(_ray_team, "RemoteWorker", Stub)
+        leaves = _ray_team.join(cluster, 2, 1)
+        settings = {"workers": 2, "cpus": 1, "gpus": 0.0, "retries": retries, "scratch": None}
+        made.append(_ray_team.RayTeam("job", leaves, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def several(n: int) -> list[Task]:
+    return [Task("scores", f"case{k}") for k in range(n)]
+
+
+def test_workers_that_died_while_idle_are_not_charged_to_a_task(team) -> None:
+    ready = team(survivors=99, retries=0)
+    workers: set[str] = set()
+    while len(workers) < 2:
+        workers |= {result.worker for result in ready.run(several(4))}
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    (result,) = ready.run(several(1))
+    assert (result.error, result.notes) == (None, ())
+    assert result.worker not in workers
+
+
+def test_workers_that_cannot_start_are_done_without(team) -> None:
+    results = list(team(survivors=1, retries=1).run(several(12)))
+    assert sorted(result.task.case for result in results) == sorted(t.case for t in several(12))
+    assert len({result.worker for result in results}) == 1
+
+
+def test_the_run_ends_where_no_worker_can_be_started(team) -> None:
+    with pytest.raises(UsageError, match="3 workers died while they started, and none is left"):
+        list(team(survivors=0, retries=1).run(several(1)))
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,16 +16,59 @@ import pytest
 
 from iibench.cli.options import load
 from iibench.machine import Machine, measured_machine
-from iibench.peak import Arrays
+from iibench.peak import Arrays, resident
 from iibench.plan import Plan, StageEstimate, estimate
-from iibench.probe import probe_finder, probe_metric
+from iibench.plan_finders import FinderCosts
+from iibench.probe import Probed, probe_finder, probe_metric, probe_network, probe_pairs
 from iibench.rates import read_rates, write_rates
 from iibench.runner import RunConfig, Session, execute, prepare
-from iibench.specs import Directions, FinderSpec, FitContext, Work
+from iibench.specs import (
+    Directions,
+    FinderSpec,
+    FitContext,
+    LoadedModel,
+    Preprocess,
+    Work,
+)
 from tests.run.conftest import TOYS
 
 #: A machine on which the seconds of an estimate can be told by hand.
 MACHINE = Machine(flop=1e-9, flop64=2e-9, value=1e-8, step=1e-5)
+
+
+#: A network that takes larger images than those of the dataset, and a finder with a bug.
+FAILS = """
+from dataclasses import dataclass
+
+import torch
+
+from iibench import FinderSpec, LoadedModel, ModelSpec, Preprocess, hookimpl
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+def fit(params, A, context):
+    raise RuntimeError("a bug in a plugin")
+
+
+@hookimpl
+def iibench_register_finders():
+    return [FinderSpec(name="breaks", summary="", params=Nothing, fit=fit, encode=fit)]
+
+
+def load(params, layer, resources):
+    net = torch.nn.Sequential()
+    net.add_module("conv", torch.nn.Conv2d(3, 4, 16))
+    return LoadedModel(net.eval(), Preprocess(), "made up")
+
+
+@hookimpl
+def iibench_register_models():
+    return [ModelSpec(name="fails", summary="", load=load)]
+"""
 
 
 class Ticks:
@@ -106,7 +151,7 @@ def test_a_rate_is_used_for_the_same_work_only(session, suite) -> None:
 
 def test_a_run_measures_and_the_next_plan_uses_it(session, suite, tmp_path: Path) -> None:
     execute(session(suite(), output=tmp_path / "out"))
-    rates = read_rates(tmp_path / "cache", "cpu")
+    rates = read_rates(tmp_path / "cache", "cpu", "float32")
     names = [name for name in rates if name.startswith("evaluation ii/toycolour ")]
     assert names == ["evaluation ii/toycolour 240x6"] or len(names) == 3
     other = suite(("seed: 5", "seed: 6"), name="other.yaml")
@@ -121,16 +166,18 @@ def test_third_party_plugins_that_declare_nothing(session, suite) -> None:
     assert stages["evaluation ii"].source == "declared"
 
 
-def test_rates_are_kept_by_device_and_version(tmp_path: Path) -> None:
-    (tmp_path / "rates.json").write_text(json.dumps({"cpu": {"directions pca": 1.0}}))
-    assert read_rates(tmp_path, "cpu") == {}  # names of an older version mean other work
-    write_rates(tmp_path, "cpu", {"a": 1.0, "b": 2.0})
-    write_rates(tmp_path, "cuda", {"a": 0.1})
-    write_rates(tmp_path, "cpu", {"b": 3.0})
-    assert read_rates(tmp_path, "cpu") == {"a": 1.0, "b": 3.0}
-    assert read_rates(tmp_path, "cuda") == {"a": 0.1}
+def test_rates_are_kept_by_device_precision_and_version(tmp_path: Path) -> None:
+    (tmp_path / "rates.json").write_text(json.dumps({"2": {"cpu": {"directions pca": 1.0}}}))
+    assert read_rates(tmp_path, "cpu", "float32") == {}  # names of an older version mean other work
+    write_rates(tmp_path, "cpu", "float32", {"a": 1.0, "b": 2.0})
+    write_rates(tmp_path, "cuda", "float32", {"a": 0.1})
+    write_rates(tmp_path, "cpu", "bfloat16", {"a": 0.5})
+    write_rates(tmp_path, "cpu", "float32", {"b": 3.0})
+    assert read_rates(tmp_path, "cpu", "float32") == {"a": 1.0, "b": 3.0}
+    assert read_rates(tmp_path, "cpu", "bfloat16") == {"a": 0.5}
+    assert read_rates(tmp_path, "cuda", "float32") == {"a": 0.1}
     (tmp_path / "rates.json").write_text("{")
-    assert read_rates(tmp_path, "cpu") == {}
+    assert read_rates(tmp_path, "cpu", "float32") == {}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +207,28 @@ def test_declared_work_scales(name: str, size: str, params: dict[str, int]) -> N
     assert base / 4.5 < seconds(n, width, 32) < base
 
 
+def test_a_question_to_parts_of_a_metric_gathers_once(session, suite) -> None:
+    def seconds(parts: str) -> float:
+        path = suite(
+            ("parts: [sum, r]", f"parts: {parts}"),
+            (", metrics: [toycolour, toylabel]", ""),
+            ("on: ii/toycolour", "on: ii/toylabel"),
+        )
+        ready = session(path, keyword="neurons and toycolour and insilico")
+        ready.bench.asked = {}  # no matrix of all pairs
+        return by_name(planned(ready))["evaluation insilico"].seconds
+
+    spec = load((), ()).registry.evaluations["insilico"].spec
+    own = MACHINE.seconds(spec.work(spec.params(trials=5, references=3), 240, 6))
+    images, pairs = 6 * 5 * (2 + 3), 6 * 5 * 2 * 3
+    asked = MACHINE.seconds(Work(values=8 * images * 3, flops=2 * pairs * 3))
+    # at two difficulties; what has been asked of the whole is there for its parts, and the other way round
+    for parts, number in (("[sum]", 1), ("[sum, r]", 2), ("[r, gb]", 2), ("[sum, r, gb]", 3)):
+        assert seconds(parts) == pytest.approx(2 * (number * own + asked), rel=1e-6)
+    asked = MACHINE.seconds(Work(values=8 * images, flops=2 * pairs))
+    assert seconds("[r]") == pytest.approx(2 * (own + asked), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", ["ii", "insilico", "mis", "synergy", "spectrum", "manifold"])
 def test_work_of_evaluations_grows_with_images_and_directions(name: str) -> None:
     spec = load((), ()).registry.evaluations[name].spec
@@ -183,6 +252,33 @@ def test_the_machine_is_measured_with_the_clock_it_is_given() -> None:
     assert found.step == pytest.approx(0.5 / 2000)
 
 
+def test_a_fit_on_the_device_is_priced_there_and_scikit_learn_is_not(session, suite) -> None:
+    path = suite(
+        ("  - neurons\n", "  - neurons\n  - {name: pca, k: 2}\n  - {name: kmeans, k: 2}\n")
+    )
+    ready = session(path, keyword="activity and (pca or kmeans)")
+    costs = {}
+    for name, device in (("slow", MACHINE), ("free", Machine(0.0, 0.0, 0.0, 0.0))):
+        finders = FinderCosts(ready.bench, {}, MACHINE, device, Ticks())
+        for case in ready.cases:
+            network = Probed(0.0, 6, np.ones((4, 6), np.float32))
+            costs[case.finder.name, name] = finders.cost(case, network)
+    assert costs["pca", "free"].fit == costs["pca", "slow"].fit > 0
+    assert costs["kmeans", "free"].fit == 0 < costs["kmeans", "slow"].fit
+    for finder in ("pca", "kmeans"):  # encoding is not told of a device
+        assert costs[finder, "free"].encode == costs[finder, "slow"].encode > 0
+
+
+def test_resident_memory_is_that_of_this_process_alone() -> None:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("the system does not tell a process's own peak")
+    held = np.ones(100 << 20, np.uint8)  # a parent's peak, which a child must not be charged with
+    code = "from iibench.peak import resident; print(resident())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert resident() > held.nbytes > int(child.stdout)
+
+
 def test_peak_memory_adds_what_is_held_at_the_same_time() -> None:
     arrays = Arrays(limit=100)
     for size in (10, 20):
@@ -200,9 +296,140 @@ def test_the_budget_caps_what_is_kept_between_cases(
     monkeypatch.setattr("iibench.plan.resident", lambda: 1000)
     ready = session(suite(), keyword="activity")
     usual = planned(ready).peak
-    ready.bench.memory = 0
     k = 6 + 1 + 2  # neurons and two choices of them: responses and orders of 240 images
-    assert usual - planned(ready).peak == 8 * 240 * k
+    kept = 8 * 240 * k
+    ready.bench.memory = 4 * 8 * 240 * 6  # those of no finder need more than a quarter of it
+    assert kept > ready.bench.memory // 4
+    assert planned(ready).peak == usual
+    monkeypatch.setattr("iibench.plan.plan_memory.are_mapped", lambda n, k, memory: False)
+    ready.bench.memory = 2 * 4 * 240 * 6  # a fit may hold activations
+    assert usual - planned(ready).peak == kept - ready.bench.memory // 2
+
+
+def test_a_peak_beyond_memory_is_not_announced(
+    session, suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iibench.plan.resident", lambda: 0)
+    path = suite(("dataset: {name: toy}", "dataset: {name: toy, n: 50_000}"))
+    roomy, tight = session(path, keyword="neurons"), session(path, keyword="neurons")
+    tight.bench.memory = 4 << 20  # responses and their order take 2.4 MB
+    usual, capped = planned(roomy), planned(tight)
+    assert usual.left_out == ()
+    assert usual.peak - capped.peak > 8 * 50_000 * 6
+    assert [line.partition(": ")[2] for line in capped.left_out] == [
+        "evaluation activity holds the responses of all images to all directions in memory, and they "
+        "need more than a quarter of --memory 0.00 GiB; give it more, or take fewer images (--limit)"
+    ]
+    stages = by_name(capped)
+    assert "evaluation activity" not in stages
+    assert stages["responses neurons"].to_do == 1  # made before the evaluation is refused
+    assert stages["evaluation ii"].to_do == 4
+
+
+def test_a_fit_that_the_run_refuses_is_left_out(session, suite, tmp_path: Path) -> None:
+    ready = session(suite(), output=tmp_path / "out")
+    ready.bench.memory = 4 * 240 * 6  # activations of either split take 5,760 bytes
+    plan = planned(ready)
+    refused = [line for line in plan.left_out if "holds activations in memory" in line]
+    assert [line.partition(": ")[2].partition(" holds")[0] for line in refused] == [
+        "finder pick[k=1]",
+        "finder pick[k=2]",
+    ]
+    stages = by_name(plan)
+    assert "directions pick[k=1]" not in stages
+    assert stages["directions neurons"].to_do == 1  # looks at nothing but their number
+    errors = {report.reason for report in execute(ready).reports if report.status == "error"}
+    for line in refused:  # in the words of the run
+        assert line.partition(": ")[2] in errors
+
+
+def test_mapped_results_in_the_cache_are_seen(session, suite, tmp_path: Path) -> None:
+    def small() -> Session:
+        ready = session(suite(), output=tmp_path / "out", keyword="neurons and toylabel")
+        ready.bench.memory = 4 * 240 * 6
+        return ready
+
+    before = by_name(planned(small()))
+    assert before["responses neurons"].to_do == before["order of images by response"].to_do == 1
+    first = small()
+    first.cases = [case for case in first.cases if case.evaluation.name == "ii"]
+    assert [report.status for report in execute(first).reports] == ["passed"]
+    after = by_name(planned(small()))
+    assert after["evaluation ii"].cached == 1
+    for stage in ("responses neurons", "order of images by response"):
+        assert (after[stage].to_do, after[stage].cached, after[stage].seconds) == (0, 1, 0.0)
+    roomy = by_name(planned(session(suite(), keyword="neurons and toylabel")))
+    assert roomy["responses neurons"].to_do == 1  # not those that a run in memory would take
+
+
+def test_each_layer_asks_for_images_of_its_own(session, suite) -> None:
+    def images(layers: str) -> int:
+        path = suite(
+            ("layers: [mixed]", f"layers: {layers}"),
+            ("dataset: {name: toy}", "dataset: {name: toy, n: 2000}"),
+        )
+        ready = session(path, keyword="neurons and ii and toycolour and not sum")
+        return by_name(planned(ready))["embeddings toycolour"].to_do
+
+    one, two = images("[tap]"), images("[raw, tap]")
+    assert 0 < one < two < 2 * one
+
+
+def test_probes_run_in_the_precision_of_the_run() -> None:
+    import torch
+
+    seen: list[torch.dtype] = []
+
+    class Product(torch.nn.Module):
+        fingerprint = ""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = x.flatten(1) @ torch.ones(12, 5)
+            if isinstance(rows, torch.Tensor):  # and no stand-in that traces the network
+                seen.append(rows.dtype)
+            return rows
+
+        def embed(self, x: torch.Tensor) -> torch.Tensor:
+            return self.forward(x)
+
+        def compare(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            assert a.dtype == torch.float32  # rows of a table
+            return a @ b.T
+
+    net = torch.nn.Sequential()
+    net.add_module("product", Product())
+    model = LoadedModel(net.eval(), Preprocess(), "made up")
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        seen.clear()
+        found = probe_network(
+            model, "product", "mean", (2, 2), "cpu", 4, Ticks(), precision=precision
+        )
+        assert found.rows.dtype == np.float32
+        probe_metric(Product(), None, (2, 2), "cpu", Ticks(), precision)
+        probe_pairs(Product(), None, (2, 2), "cpu", Ticks(), precision)
+        assert set(seen) == {dtype}
+
+
+def test_a_network_or_a_finder_that_fails_ends_no_plan(iibench, suite, tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "fails.py").write_text(FAILS)
+    model = "  - {name: toynet, layers: [mixed]}\n"
+    path = suite(
+        (model, model + "  - {name: fails, layers: [conv]}\n"),
+        ("  - neurons\n", "  - neurons\n  - breaks\n"),
+    )
+    done = iibench("run", path, "--collect-only", "--plugins-dir", plugins)
+    assert done.code == 0, done.err
+    (left,) = [line for line in done.out.splitlines() if line.startswith("left out: ")]
+    assert left.startswith("left out: toy/fails/conv/") and " more: RuntimeError: " in left
+    assert "Traceback" not in done.out + done.err
+    assert "activations toynet/tap on test" in done.out
+    assert "activations fails" not in done.out
+    (line,) = [text for text in done.out.splitlines() if "directions breaks" in text]
+    assert "guess" in line
+    done = iibench("run", path, "-o", "out", "--plugins-dir", plugins, "-k", "fails and activity")
+    assert left.partition(" more: ")[2] in done.out  # the run says the same
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """A third party's executor: two workers that take turns, in the process of the run.
 
-With `apart` they behave as machines: each has a cache of its own, and a shared store is needed. What is
-done is counted in the file that TOY_TASKS names; after `stop_after` tasks somebody presses Ctrl-C.
+With `apart` they behave as machines: each has a cache of its own, and a shared store is needed; with
+`elsewhere` that of the second is another one. What is done is counted in the file that TOY_TASKS names; after
+`stop_after` tasks somebody presses Ctrl-C. Workers die of all tasks of the kind `dies`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -13,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iibench import hookimpl
-from iibench.specs import ExecutorSpec, Job, Task, TaskResult
+from iibench.specs import ExecutorSpec, Job, Task, TaskError, TaskResult
 
 
 @dataclass(frozen=True)
 class Params:
     apart: bool = False
     stop_after: int | None = None
+    elsewhere: bool = False
+    dies: str = ""
 
 
 class TwoWorkers:
@@ -29,7 +33,15 @@ class TwoWorkers:
         from iibench.worker import Worker
 
         apart = [job.config.cache_dir / f"machine{k}" for k in range(2)]
-        self._workers = [Worker(job, scratch=apart[k] if params.apart else None) for k in range(2)]
+        jobs = [job, job]
+        if params.elsewhere:
+            config = dataclasses.replace(
+                job.config, shared_cache=f"{job.config.shared_cache}-other"
+            )
+            jobs[1] = dataclasses.replace(job, config=config)
+        self._workers = [
+            Worker(jobs[k], scratch=apart[k] if params.apart else None) for k in range(2)
+        ]
         self._params = params
         self._done = 0
 
@@ -40,7 +52,11 @@ class TwoWorkers:
             self._done += 1
             with Path(os.environ["TOY_TASKS"]).open("a") as file:
                 file.write(f"{task}\n")
-            yield worker.do(task)
+            if task.kind == self._params.dies:
+                error = TaskError("workers died while they did this", died=True)
+                yield TaskResult(task, worker.name, error=error)
+            else:
+                yield worker.do(task)
 
     def close(self) -> None:
         with Path(os.environ["TOY_TASKS"]).open("a") as file:
