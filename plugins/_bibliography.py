@@ -322,3 +322,23 @@ SIMONYAN2015 = _entry(
     year=2015,
     **_arxiv("1409.1556"),
 )
+AIZMAN2019 = _entry(
+    "inproceedings",
+    "aizman2019high",
+    author="Alex Aizman and Gavin Maltby and Thomas Breuel",
+    title="High Performance {I/O} For Large Scale Deep Learning",
+    booktitle="IEEE International Conference on Big Data",
+    year=2019,
+    **_arxiv("2001.01858"),
+)
+LHOEST2021 = _entry(
+    "inproceedings",
+    "lhoest2021datasets",
+    author="Quentin Lhoest and others",
+    title="Datasets: A Community Library for Natural Language Processing",
+    booktitle=(
+        "Conference on Empirical Methods in Natural Language Processing: System Demonstrations"
+    ),
+    year=2021,
+    **_arxiv("2109.02846"),
+)

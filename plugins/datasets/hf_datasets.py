@@ -17,6 +17,7 @@ from iibench import DatasetSpec, hookimpl
 from iibench.errors import UsageError, unknown_name
 from iibench.specs import Resources
 
+from .._bibliography import LHOEST2021  # noqa: TID252 - works under both names
 from ..models._loading import optional  # noqa: TID252 - works under both names
 from ._hf_open import EXTRA, open_tables
 from ._hf_rows import AUTO, Columns, TableRows, find_columns, index_table
@@ -182,4 +183,5 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         splits=("train", "all", "test"),
         version=VERSION,
         citation="Lhoest et al., Datasets: A Community Library for Natural Language Processing, 2021",
+        bibtex=LHOEST2021,
     )

@@ -19,6 +19,7 @@ from iibench import DatasetSpec, hookimpl
 from iibench.errors import UsageError
 from iibench.specs import Resources
 
+from .._bibliography import AIZMAN2019  # noqa: TID252 - works under both names
 from ._streamed import Images, StreamedImages, common_names, joined
 from ._webdataset_index import ShardIndex, Wanted, member_at
 from ._webdataset_shards import find_shards
@@ -189,4 +190,5 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         splits=("train", "all", "test"),
         version=VERSION,
         citation="Aizman, Maltby and Breuel, High Performance I/O For Large Scale Deep Learning, 2019",
+        bibtex=AIZMAN2019,
     )
