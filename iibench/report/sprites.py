@@ -25,6 +25,8 @@ COLUMNS = 16
 TILES = COLUMNS * COLUMNS
 #: Quality of sheets of photographs; sheets of small images are lossless.
 QUALITY = 85
+#: WebP's effort for sheets without loss: 4 times as fast as its default, for files 2 % larger.
+EFFORT = {"lossless": True, "quality": 25, "method": 1}
 #: What a smaller image in a larger tile is surrounded with.
 GREY = 128
 
@@ -139,7 +141,8 @@ def _encode(pixels: ImageArray, exact: bool) -> tuple[bytes, str]:
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     if features.check("webp"):
-        image.save(buffer, "WEBP", lossless=exact, quality=75 if exact else QUALITY, method=4)
+        options = EFFORT if exact else {"quality": QUALITY, "method": 4}
+        image.save(buffer, "WEBP", **options)
         return buffer.getvalue(), "webp"
     image.save(buffer, "PNG" if exact else "JPEG", quality=QUALITY)
     return buffer.getvalue(), "png" if exact else "jpg"
