@@ -35,7 +35,7 @@ import numpy as np
 from filelock import FileLock
 
 from iibench.errors import UsageError
-from iibench.memory import release
+from iibench.memory import RELEASE_BYTES, release
 from iibench.shared_rows import ENTRY, SharedRows
 from iibench.shared_store import Damaged, SharedStore
 
@@ -50,8 +50,6 @@ FRESH = ".fresh-"
 NODE = ".node-"
 #: Bytes of new rows after which they are written to the shared store, at the latest.
 PUSH_BYTES = 64 << 20
-#: Bytes of rows whose checksums are looked at before their pages are let go of.
-VERIFY_BYTES = 256 << 20
 
 
 def key_of(description: Mapping[str, Any]) -> str:
@@ -324,6 +322,8 @@ class RowStore:
         self._shared = shared
         self._exclusive = exclusive
         self._filling = False
+        #: bytes written since pages were let go of
+        self._unreleased = 0
         #: indices of rows that are still to be written to the shared store
         self._new: list[npt.NDArray[np.int64]] = []
         for name, size in (("rows.bin", n * width * 4), ("sums.bin", n * 4)):
@@ -387,7 +387,7 @@ class RowStore:
     def _absent(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         present = self._sums[indices] != 0
         bad = False
-        step = max(1, VERIFY_BYTES // (4 * self.width))
+        step = max(1, RELEASE_BYTES // (4 * self.width))
         for number, i in enumerate(indices[present & ~self._verified[indices]], 1):
             if _checksum(self._rows[i]) != self._sums[i]:
                 self._sums[i] = 0
@@ -417,6 +417,10 @@ class RowStore:
         self._rows[indices] = rows
         self._sums[indices] = [_checksum(row) for row in np.ascontiguousarray(rows)]
         self._verified[indices] = True
+        self._unreleased += rows.nbytes
+        if self._unreleased > RELEASE_BYTES:
+            release(self._rows)
+            self._unreleased = 0
 
     def _push(self) -> None:
         """Writes new rows to the shared store."""

@@ -22,6 +22,8 @@ from iibench.memory import release
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+#: Kinds of cache entry that are such files: responses, and images by descending response.
+RESPONSES, ORDERS = "responses_by_direction", "orders_by_direction"
 VALUES, ABOUT = "values.bin", "entry.json"
 #: Bytes of directions whose checksums are made before their pages are let go of.
 BLOCK_BYTES = 64 << 20

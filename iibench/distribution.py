@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from iibench.cache import Cache
+from iibench.columns import ORDERS, RESPONSES
 from iibench.errors import PluginError, UsageError
-from iibench.keys import metric_of
-from iibench.shared_columns import ORDERS, RESPONSES, fetch_columns, has_columns, publish_columns
+from iibench.shared_columns import fetch_columns, has_columns, publish_columns
 from iibench.shared_store import SharedStore, StoreError, open_shared_store
 from iibench.specs import EvaluationSpec, Executor, ExecutorSpec, Job, Task, TaskResult
 from iibench.suite.cases import AnyCase, Case, TrialCase
@@ -496,10 +496,7 @@ def _ends_with(session: Session, case: AnyCase, task: Task, died: bool) -> bool:
 
 
 def _embeds_images(session: Session, case: Case) -> bool:
-    if case.metric is None:
-        return False
-    spec = session.bench.inputs.registry.metrics[metric_of(case).name].spec
-    return spec.distance is not None and spec.input == "images"
+    return case.metric is not None and session.bench.embeds_images(case.metric)
 
 
 def _shards(

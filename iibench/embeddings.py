@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Pixels (n * h * w) embedded at once: large enough to keep two cores busy, small enough for caches.
 BATCH_PIXELS = 64 * 64 * 64
-#: Bytes of embeddings that are written to a mapped file before its pages are let go of.
-RELEASE_BYTES = 256 << 20
 
 
 class EmbeddingTable:
@@ -67,7 +65,7 @@ class EmbeddingTable:
         if self._spec.input != "images":
             return given_rows(self._metric, self._spec, self._dataset)
         indices = np.unique(np.asarray(indices, np.int64))
-        store = self._begun(indices)
+        store = self._opened(indices)
         if store.missing(indices).size:
             with store.filling():
                 self._fill(store, store.missing(indices))
@@ -77,14 +75,14 @@ class EmbeddingTable:
         """d, the numbers of an embedding; where it is not known, some of `indices` are embedded."""
         if self._spec.input != "images":
             return int(given_rows(self._metric, self._spec, self._dataset).shape[1])
-        return self._begun(indices).width
+        return self._opened(indices).width
 
     def batches(self, indices: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
         """(positions in `indices`, their embeddings), a batch at a time; none is kept.
 
         Those that are kept already are not computed again.
         """
-        store = self._begun(indices)
+        store = self._opened(indices)
         absent = np.isin(indices, store.missing(np.unique(indices)))
         here, absent_at = np.flatnonzero(~absent), np.flatnonzero(absent)
         for start in range(0, len(here), self._batch):
@@ -100,7 +98,7 @@ class EmbeddingTable:
         if self._store is not None:
             release(self._store.array())
 
-    def _begun(self, indices: IntArray) -> RowStore:
+    def _opened(self, indices: IntArray) -> RowStore:
         """The store; a new one holds the first of `indices`, which tell how wide it is."""
         if self._store is None:
             first = self._embed(indices[: self._batch])
@@ -114,17 +112,12 @@ class EmbeddingTable:
         """Embeds batch by batch; each is fetched and written while the next one is computed."""
         with ThreadPoolExecutor(1, "iibench-embeddings") as writer:
             written: Future[None] | None = None
-            unreleased = 0
             for start in range(0, len(missing), self._batch):
                 chosen = missing[start : start + self._batch]
-                rows = self._begin(chosen)
+                rows = self._started(chosen)
                 if written is not None:
                     written.result()
                 written = writer.submit(self._keep, store, chosen, rows)
-                unreleased += 4 * store.width * len(chosen)
-                if unreleased > RELEASE_BYTES:
-                    release(store.array())
-                    unreleased = 0
                 self._progress(min(start + self._batch, len(missing)), len(missing))
             if written is not None:
                 written.result()
@@ -133,9 +126,9 @@ class EmbeddingTable:
         store.put(indices, checked_rows(rows, len(indices), self._spec.name))
 
     def _embed(self, indices: IntArray) -> FloatArray:
-        return checked_rows(self._begin(indices), len(indices), self._spec.name)
+        return checked_rows(self._started(indices), len(indices), self._spec.name)
 
-    def _begin(self, indices: IntArray) -> torch.Tensor:
+    def _started(self, indices: IntArray) -> torch.Tensor:
         """Embeddings that a GPU may still be computing."""
         import torch
 

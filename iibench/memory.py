@@ -29,6 +29,8 @@ UNITS = {
 }
 #: Less than this leaves no room for a batch of images and one direction's responses.
 LEAST = 64 * 2**20
+#: Bytes of a mapped file that are read or written one after the other before its pages are let go of.
+RELEASE_BYTES = 256 << 20
 #: What a container may take at most, by version of control groups.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

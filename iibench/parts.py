@@ -8,35 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iibench.similarity import EmbeddingSimilarity, cross_together
-from iibench.suite.params import to_json
 
 if TYPE_CHECKING:
     from iibench.specs import DoubleArray, IntArray
-    from iibench.suite.cases import AnyCase, Choice
-
-
-def metric_without_part(case: AnyCase) -> str:
-    """Names a case's dataset and metric, whichever part of it the case asks for."""
-    if case.metric is None:
-        return case.dataset.label
-    return f"{case.dataset.label}/{case.metric.name}/{to_json(case.metric.params)}"
-
-
-def parts_asked(cases: Iterable[AnyCase]) -> dict[str, dict[str, Choice]]:
-    """By `metric_without_part`: the parts ("" for the whole) that these cases ask for."""
-    found: dict[str, dict[str, Choice]] = {}
-    for case in cases:
-        if case.metric is not None:
-            of_metric = found.setdefault(metric_without_part(case), {})
-            of_metric[case.metric.part or ""] = case.metric
-    return {name: dict(sorted(parts.items())) for name, parts in found.items()}
 
 
 @dataclass

@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from iibench import plan_memory
-from iibench.columns import ABOUT
-from iibench.errors import CaseError
+from iibench.case_groups import metric_without_part
+from iibench.columns import ABOUT, ORDERS, RESPONSES
 from iibench.machine import IMPORT_SECONDS, Machine, measured_machine
 from iibench.memo import Memo
-from iibench.memory import in_gib
-from iibench.parts import metric_without_part
 from iibench.peak import Arrays, resident
 from iibench.plan_finders import FinderCost, FinderCosts
 from iibench.plan_inputs import Reading, reading, starting_seconds
 from iibench.plan_probes import Probes
 from iibench.probe import Clock
 from iibench.rates import activations_rate, evaluation_rate
+from iibench.response_bench import are_mapped
 from iibench.similarity import dense_pays
 from iibench.specs import EvaluationSpec, Work
 from iibench.suite.cases import Case, TrialCase
@@ -36,7 +35,6 @@ from iibench.tasks import task_error
 from iibench.trials import TrialEvaluationSpec
 
 if TYPE_CHECKING:
-    from iibench.registry import Registry
     from iibench.specs import MetricSpec
     from iibench.suite.cases import AnyCase
     from iibench.workbench import Workbench
@@ -45,8 +43,6 @@ Source = Literal["measured", "probed", "declared", "guess"]
 #: From the best to the worst.
 SOURCES: Final[tuple[Source, ...]] = ("measured", "probed", "declared", "guess")
 
-#: Directions per finder assumed in `asked_images`, which must not depend on what is fitted.
-TYPICAL_K = 256
 #: Seconds of a case of an analysis that declares no work.
 ANALYSIS_GUESS = 10.0
 #: Writing a run folder and its page: small operations in all, and for each case.
@@ -95,31 +91,6 @@ class Plan:
             if stages:
                 found[source] = sum(stage.seconds for stage in stages)
         return found
-
-
-def asked_images(cases: Sequence[AnyCase], registry: Registry) -> dict[tuple[str, str], float]:
-    """(dataset, metric) labels -> images that all cases ask of that metric, for `Workbench.asked`."""
-    asked: dict[tuple[str, str], float] = {}
-    for case in cases:
-        spec = registry.evaluations[case.evaluation.name].spec
-        if case.metric is None or not isinstance(spec, EvaluationSpec):
-            continue
-        images = spec.images(case.evaluation.params, 0)
-        key = (case.dataset.label, case.metric.label)
-        asked[key] = asked.get(key, 0.0) + float(images) * TYPICAL_K
-    return asked
-
-
-def execution_order(cases: Sequence[AnyCase]) -> list[AnyCase]:
-    """The cases grouped so that each metric's similarities are made once and then let go."""
-    groups: dict[tuple[str, ...], list[AnyCase]] = {}
-    for case in cases:
-        metric = case.metric.label if case.metric else ""
-        key: tuple[str, ...] = (case.dataset.label, metric)
-        if isinstance(case, Case):
-            key = (case.dataset.label, case.model.label, case.layer.label, metric)
-        groups.setdefault(key, []).append(case)
-    return [case for group in groups.values() for case in group]
 
 
 def estimate(
@@ -266,7 +237,7 @@ class _Planner:
             self._hold_to_fit(case, fit_split, network.width)
         cost = self.finders.cost(case, network)
         k = cost.directions
-        mapped = plan_memory.are_mapped(n, k, bench.memory)
+        mapped = are_mapped(n, k, bench.memory)
         responded = self._has_responses(case, mapped)
         analysis, fits_own = spec.is_analysis, bool(spec.finders(case.evaluation.params))
         needed = [evaluated] if not responded or analysis else []
@@ -275,12 +246,8 @@ class _Planner:
             self._add_activations(case, split)
         self._add_directions(case, cost, fitted)
         self._add_responses(case, cost, responded, n, network.width)
-        if mapped and not spec.blockwise:
-            raise CaseError(
-                f"evaluation {case.evaluation.label} holds the responses of all images to all directions "
-                f"in memory, and they need more than a quarter of --memory {in_gib(bench.memory)}; give it "
-                "more, or take fewer images (--limit)"
-            )
+        if mapped:
+            bench.check_blockwise(case)
         self._add_order(case, n, k)
         if analysis:
             self._hold(case, evaluated, n, network.width)
@@ -290,11 +257,11 @@ class _Planner:
     def _has_responses(self, case: Case, mapped: bool) -> bool:
         key = self.bench.keys.responses(case).hash
         if mapped:
-            return self._has_columns("responses", key)
+            return self._has_columns(RESPONSES, key)
         return self.bench.cache.has("responses", key)
 
     def _has_columns(self, kind: str, key: str) -> bool:
-        return (self.bench.cache.place(f"{kind}_by_direction", key) / ABOUT).is_file()
+        return (self.bench.cache.place(kind, key) / ABOUT).is_file()
 
     def _hold_to_fit(self, case: Case, split: str, width: int) -> None:
         """Counts what a fit looks at; raises `CaseError` where the run will refuse it."""
@@ -355,7 +322,7 @@ class _Planner:
         if not self.new(self.bench.keys.responses(case).hash):
             return
         k, memory = cost.directions, self.bench.memory
-        if not plan_memory.are_mapped(n, k, memory):
+        if not are_mapped(n, k, memory):
             self.arrays.keep_between(4 * n * k)
         if not responded:
             self.arrays.need(plan_memory.encoding(n, width, k, memory))
@@ -368,8 +335,8 @@ class _Planner:
         key = self.bench.keys.order(case).hash
         if not self.new(key):
             return
-        mapped = plan_memory.are_mapped(n, k, self.bench.memory)
-        done = mapped and self._has_columns("orders", key)
+        mapped = are_mapped(n, k, self.bench.memory)
+        done = mapped and self._has_columns(ORDERS, key)
         seconds = 0.0 if done else self.gpu.seconds(Work(values=SORT_PASSES * n * k))
         if mapped:
             self.arrays.need(plan_memory.ranking(n, k))

@@ -5,15 +5,10 @@ n images, N neurons, K directions. A mapped file counts only for as long as its 
 
 from __future__ import annotations
 
-from iibench.embeddings import RELEASE_BYTES as EMBEDDING_BYTES
 from iibench.encoding import ROWS
 from iibench.exemplars import BLOCK_BYTES
-from iibench.workbench import RELEASE_BYTES
-
-
-def are_mapped(n: int, k: int, memory: int) -> bool:
-    """Whether responses (n, K) and their order are mapped files (see response_bench.py)."""
-    return 8 * n * k > memory // 4
+from iibench.memory import RELEASE_BYTES
+from iibench.response_bench import are_mapped
 
 
 def written_activations(n: int, width: int) -> int:
@@ -41,4 +36,4 @@ def embedded(n: int, asked: float, width: int, memory: int) -> tuple[int, int]:
     size = round(4 * asked * width)
     if 4 * n * width <= memory // 2:
         return size, 0
-    return 0, min(size, max(memory // 2, EMBEDDING_BYTES))
+    return 0, min(size, max(memory // 2, RELEASE_BYTES))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.case_groups import metric_without_part
 from iibench.keys import metric_of
 from iibench.memo import Memo
-from iibench.parts import metric_without_part
 from iibench.probe import Clock, Probed, probe_metric, probe_network, probe_pairs
 
 if TYPE_CHECKING:

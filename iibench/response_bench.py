@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.cache import Cache
-from iibench.columns import load_columns, make_columns
+from iibench.columns import ORDERS, RESPONSES, load_columns, make_columns
 from iibench.encoding import iter_responses
 from iibench.exemplars import order_by_response, unit_blocks
 from iibench.extremes import Extremes
@@ -25,6 +25,11 @@ from iibench.suite.cases import Case, Tap
 if TYPE_CHECKING:
     from iibench.exemplars import Order
     from iibench.specs import Directions, FloatArray
+
+
+def are_mapped(n: int, k: int, memory: int) -> bool:
+    """Whether responses (n, K) and their order are mapped files: in memory they may take a quarter of it."""
+    return 8 * n * k > memory // 4
 
 
 @dataclass
@@ -65,15 +70,15 @@ class ResponseBench:
         )
 
     def in_memory(self, case: Case) -> bool:
-        """Whether the responses are held in memory; with their order they may take a quarter of it."""
+        """Whether the responses are held in memory (see `are_mapped`)."""
         return not isinstance(self.responses(case), np.memmap)
 
     def _responses(self, case: Case) -> FloatArray:
         key = self.keys.responses(case)
         n, k = self._shape(case)
-        if 8 * n * k > self.memory // 4:
+        if are_mapped(n, k, self.memory):
             mapped: FloatArray = self._columns(
-                case, "responses", key.hash, np.float32, self._encode_into
+                case, RESPONSES, key.hash, np.float32, self._encode_into
             )
             return mapped
         blob = self.cache.load("responses", key.hash)
@@ -92,9 +97,7 @@ class ResponseBench:
         def sort_into(case: Case, order: Order) -> None:
             order_by_response(self.responses(case), order, device)
 
-        mapped: Order = self._columns(
-            case, "orders", self.keys.order(case).hash, np.int32, sort_into
-        )
+        mapped: Order = self._columns(case, ORDERS, self.keys.order(case).hash, np.int32, sort_into)
         return mapped
 
     def _shape(self, case: Case) -> tuple[int, int]:
@@ -104,11 +107,11 @@ class ResponseBench:
         self, case: Case, kind: str, key: str, dtype: Any, fill: Callable[[Case, Any], None]
     ) -> Any:
         """The mapped array of this kind, made where it is not in the cache."""
-        place = self.cache.place(f"{kind}_by_direction", key)
+        place, what = self.cache.place(kind, key), kind.partition("_")[0]
         found = load_columns(
             place,
             dtype,
-            lambda: self.cache.warn(f"cache: damaged {kind} were dropped and are computed anew"),
+            lambda: self.cache.warn(f"cache: damaged {what} were dropped and are computed anew"),
         )
         if found is None:
             found = make_columns(place, dtype, *self._shape(case), lambda new: fill(case, new))

@@ -17,6 +17,7 @@ import numpy as np
 from iibench.activations import layer_names
 from iibench.assets import LocalResources
 from iibench.cache import Cache
+from iibench.case_groups import asked_images, execution_order, parts_asked
 from iibench.distribution import Elsewhere, distribute, is_cached, shared_store_of
 from iibench.errors import (
     AssetError,
@@ -28,8 +29,6 @@ from iibench.errors import (
 from iibench.inputs import Inputs
 from iibench.keys import evaluation_seed, finder_seed, trial_seed
 from iibench.memory import default_budget
-from iibench.parts import parts_asked
-from iibench.plan import asked_images, execution_order
 from iibench.precision import check_precision
 from iibench.provenance import describe_run
 from iibench.rates import measured_rates, write_rates

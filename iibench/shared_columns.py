@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.cache import Cache, shared_name
-from iibench.columns import load_columns, make_columns
+from iibench.columns import ABOUT, ORDERS, RESPONSES, load_columns, make_columns
 from iibench.memory import release
 from iibench.shared_rows import ENTRY, SharedRows
 from iibench.shared_store import Damaged, SharedStore
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-#: Kinds of cache entry: responses, and images by descending response.
-RESPONSES, ORDERS = "responses_by_direction", "orders_by_direction"
 #: Kind -> type of its values.
 TYPES: dict[str, npt.DTypeLike] = {RESPONSES: np.float32, ORDERS: np.int32}
 
@@ -43,7 +41,7 @@ def publish_columns(cache: Cache, kind: str, key: str) -> None:
 def fetch_columns(cache: Cache, kind: str, key: str) -> None:
     """Makes the array of this key here from what the shared store has, where all of it is there."""
     place = cache.place(kind, key)
-    found = None if (place / ENTRY).exists() else _complete(cache, kind, key)
+    found = None if (place / ABOUT).exists() else _complete(cache, kind, key)
     if found is None:
         return
     rows, k, n = found
@@ -66,7 +64,7 @@ def _fill(rows: SharedRows, values: Array) -> None:
 
 def has_columns(cache: Cache, kind: str, key: str) -> bool:
     """Whether the array of this key is here or in the shared store."""
-    return (cache.place(kind, key) / ENTRY).exists() or _complete(cache, kind, key) is not None
+    return (cache.place(kind, key) / ABOUT).exists() or _complete(cache, kind, key) is not None
 
 
 def _complete(cache: Cache, kind: str, key: str) -> tuple[SharedRows, int, int] | None:

@@ -17,6 +17,7 @@ import numpy as np
 from iibench.activations import images_per_pass, iter_activations
 from iibench.asked import AskedImages
 from iibench.cache import Cache
+from iibench.case_groups import metric_without_part
 from iibench.comparing import ComparedSimilarity, comparing
 from iibench.details_io import checked, packed, unpacked
 from iibench.embeddings import EmbeddingTable
@@ -26,8 +27,8 @@ from iibench.images import names_of, to_unit_range
 from iibench.inputs import Inputs
 from iibench.keys import Keys, evaluation_seed, finder_seed, metric_of
 from iibench.lab import CaseLab
-from iibench.memory import default_budget, in_gib, release
-from iibench.parts import PartSimilarities, metric_without_part
+from iibench.memory import default_budget, in_gib
+from iibench.parts import PartSimilarities
 from iibench.response_bench import ResponseBench
 from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
 from iibench.specs import (
@@ -48,10 +49,6 @@ from iibench.trial_bench import TrialBench
 if TYPE_CHECKING:
     from iibench.cache import RowStore
     from iibench.specs import DoubleArray, FloatArray, ImageDataset, IntArray
-
-
-#: Bytes of activations that are written to a mapped file before its pages are let go of.
-RELEASE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class Workbench:
     progress: Callable[[Progress], None] = lambda progress: None
     #: the keys of the stages
     keys: Keys = field(init=False)
-    #: the parts of metrics that the cases of the run ask for (see `parts.parts_asked`)
+    #: the parts of metrics that the cases of the run ask for (see `case_groups.parts_asked`)
     asked_parts: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
     _similarity: tuple[str, SimilarityLookup] | None = None
     _parts: tuple[str, PartSimilarities] | None = None
@@ -158,15 +155,11 @@ class Workbench:
             for chosen, rows in begun:
                 store.put(chosen, rows)
             missing = store.missing(indices)
-            done, unreleased = len(indices) - len(missing), 0
+            done = len(indices) - len(missing)
             with self.inputs.clock.stage(stage, len(missing)):
                 for chosen, rows in self._activations_of(tap, dataset, missing):
                     store.put(chosen, rows)
                     done += len(chosen)
-                    unreleased += rows.nbytes
-                    if unreleased > RELEASE_BYTES:
-                        release(store.array())
-                        unreleased = 0
                     self.progress(Progress(stage, done, len(indices), "images"))
         return store
 
@@ -368,7 +361,7 @@ class Workbench:
         was asked: an evaluation that asks on in the light of an answer may need others besides. Empty
         where the metric embeds no images.
         """
-        if case.metric is None or not self._embeds_images(metric_of(case)):
+        if case.metric is None or not self.embeds_images(metric_of(case)):
             return np.zeros(0, np.int64)
         spec = self.inputs.registry.evaluations[case.evaluation.name].spec
         if not isinstance(spec, EvaluationSpec):
@@ -380,11 +373,12 @@ class Workbench:
     def fill_embeddings(self, case: Case, indices: IntArray) -> None:
         """Computes and keeps the embeddings of these evaluated images that are not there yet."""
         choice = metric_of(case)
-        if self._embeds_images(choice) and len(indices):
+        if self.embeds_images(choice) and len(indices):
             with self.inputs.clock.stage(f"embeddings {choice.name}"):
                 self._table(case, choice).rows(np.asarray(indices, np.int64))
 
-    def _embeds_images(self, choice: Choice) -> bool:
+    def embeds_images(self, choice: Choice) -> bool:
+        """Whether the metric's similarities come from embeddings of images."""
         spec = self.inputs.registry.metrics[choice.name].spec
         return spec.distance is not None and spec.input == "images"
 
@@ -489,13 +483,8 @@ class Workbench:
         return scores
 
     def _evaluation_inputs(self, case: Case, similarity: SimilarityLookup) -> EvaluationInputs:
-        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
-        if not getattr(spec, "blockwise", False) and not self.ranked.in_memory(case):
-            raise CaseError(
-                f"evaluation {case.evaluation.label} holds the responses of all images to all directions in "
-                f"memory, and they need more than a quarter of --memory {in_gib(self.memory)}; give it more, "
-                "or take fewer images (--limit)"
-            )
+        if not self.ranked.in_memory(case):
+            self.check_blockwise(case)
         return EvaluationInputs(
             self.responses(case),
             self.ranked.order(case),
@@ -504,6 +493,16 @@ class Workbench:
             evaluation_seed(case),
             CaseLab(self, case),
         )
+
+    def check_blockwise(self, case: Case) -> None:
+        """Raises `CaseError` where the case's evaluation cannot take responses that are mapped files."""
+        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        if not getattr(spec, "blockwise", False):
+            raise CaseError(
+                f"evaluation {case.evaluation.label} holds the responses of all images to all directions in "
+                f"memory, and they need more than a quarter of --memory {in_gib(self.memory)}; give it more, "
+                "or take fewer images (--limit)"
+            )
 
 
 class _NoSimilarity:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from iibench.assets import default_data_dir
 from iibench.cache import Cache
+from iibench.columns import ORDERS, RESPONSES
 from iibench.errors import IibenchError, UsageError
 from iibench.plugins import load_plugins
 from iibench.runner import open_session, resume_session
-from iibench.shared_columns import ORDERS, RESPONSES, fetch_columns, publish_columns
+from iibench.shared_columns import fetch_columns, publish_columns
 from iibench.shared_store import open_shared_store
 from iibench.specs import Job, Task, TaskError, TaskResult
 from iibench.suite.cases import AnyCase, Case

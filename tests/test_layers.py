@@ -62,6 +62,7 @@ LAYERS = {
     "responses": 2,
     "paired": 2,
     "parts": 2,
+    "case_groups": 2,
     "pair_sums": 2,
     "pair_statistics": 2,
     "memo": 1,
