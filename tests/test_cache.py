@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.cache import Cache, key_of
-from iibench.errors import UsageError
+from iibench.cache.entries import Cache, key_of
+from iibench.contract.errors import UsageError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from iibench.calibration import (
+from iibench.statistics.calibration import (
     CHANCE,
     STEEPEST,
     fit_scale,

@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from iibench.agreement import auc
-from iibench.ceilings import Family, fitted_ceiling, fraction, ideal_auc, leave_one_out_auc
-from iibench.resampling import resample_units
+from iibench.statistics.agreement import auc
+from iibench.statistics.ceilings import (
+    Family,
+    fitted_ceiling,
+    fraction,
+    ideal_auc,
+    leave_one_out_auc,
+)
+from iibench.statistics.resampling import resample_units
 from tests.benchmarks.agreement_coverage import SCENARIOS, estimates, population, simulate
 
 
@@ -44,7 +50,7 @@ def test_no_score_beats_the_true_probabilities() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-2, 2.5), st.floats(-2, 2.5))
 def test_ideal_area_of_a_beta_distribution_is_the_integral(log_a: float, log_b: float) -> None:
-    from iibench.ceilings import _beta_area
+    from iibench.statistics.ceilings import _beta_area
 
     a, b = np.exp(log_a), np.exp(log_b)
     mean, r = a / (a + b), 1 / (1 + a + b)
@@ -55,7 +61,7 @@ def test_ideal_area_of_a_beta_distribution_is_the_integral(log_a: float, log_b: 
 
 
 def test_ideal_area_of_little_variation_is_that_of_a_normal_one() -> None:
-    from iibench.ceilings import _beta_area, _normal_area
+    from iibench.statistics.ceilings import _beta_area, _normal_area
 
     for r in (1e-4, 1e-6, 1e-8):
         # E|p - p'| = 2 sd / sqrt(pi)
@@ -69,7 +75,7 @@ def test_ideal_area_of_little_variation_is_that_of_a_normal_one() -> None:
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 0.5), (2.0, 1.3), (-1.0, 4.0)])
 def test_ideal_area_of_a_logit_normal_distribution_is_the_integral(mean: float, sd: float) -> None:
-    from iibench.ceilings import _normal_area
+    from iibench.statistics.ceilings import _normal_area
 
     z = np.linspace(-8, 8, 20_001)
     p, density = expit(mean + sd * z), scipy.stats.norm.pdf(z)
@@ -114,7 +120,7 @@ def test_leave_one_out_scores_each_answer_by_the_others() -> None:
 
 
 def test_fit_is_the_maximum_of_the_beta_binomial_likelihood() -> None:
-    from iibench.ceilings import _fit_ideal
+    from iibench.statistics.ceilings import _fit_ideal
 
     first, second, _ = beta_binomial(np.random.default_rng(2), 4, 1, 800)
     pairs, weights = np.unique(np.stack([first, second], 1), axis=0, return_counts=True)
@@ -132,7 +138,7 @@ def test_fit_is_the_maximum_of_the_beta_binomial_likelihood() -> None:
 
 
 def test_fit_is_the_maximum_of_the_logit_normal_likelihood() -> None:
-    from iibench.ceilings import _fit_ideal
+    from iibench.statistics.ceilings import _fit_ideal
 
     rng = np.random.default_rng(3)
     n = rng.integers(2, 5, 800)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.columns import load_columns, make_columns
-from iibench.memory import release
+from iibench.cache.by_direction import load_columns, make_columns
+from iibench.cache.mapped import release
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 

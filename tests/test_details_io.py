@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iibench.details import (
+from iibench.contract.details import (
     Axis,
     Details,
     HeatMap,
@@ -23,9 +23,9 @@ from iibench.details import (
     Series,
     XYPlot,
 )
-from iibench.details_io import checked, packed, read_details, unpacked, write_details
-from iibench.errors import PluginError, UsageError
-from iibench.records import Measure
+from iibench.contract.errors import PluginError, UsageError
+from iibench.contract.measures import Measure
+from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 
 X = np.array([0.5, np.nan, 2.0])
 HOSTILE = '<script>alert("x")</script> & 😀 \\ \x00\x07'

@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench import exemplars as exemplars_module
-from iibench.errors import CaseError
-from iibench.exemplars import (
-    ShuffledOrder,
-    constant_directions,
-    difficulty_range,
-    exemplars,
-    make_trials,
-    order_by_response,
-    order_with_random_ties,
-)
+from iibench.compute import exemplars as exemplars_module
+from iibench.compute.exemplars import constant_directions, difficulty_range, exemplars, make_trials
+from iibench.compute.ranking import ShuffledOrder, order_by_response, order_with_random_ties
+from iibench.contract.errors import CaseError
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.exemplars import exemplars, order_by_response
-from iibench.extremes import Extremes
+from iibench.compute.exemplars import exemplars
+from iibench.compute.extremes import Extremes
+from iibench.compute.ranking import order_by_response
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.activations import iter_activations
-from iibench.exemplars import order_by_response
-from iibench.precision import mixed
-from iibench.similarity import EmbeddingSimilarity, cross_together
-from iibench.specs import FitContext, LoadedModel, Preprocess
+from iibench.compute.activations import iter_activations
+from iibench.compute.precision import mixed
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, cross_together
+from iibench.contract.specs import FitContext, LoadedModel, Preprocess
 from iibench_plugins.finders import kmeans, sae
 
 #: The device that is compared with the CPU.
@@ -105,7 +105,7 @@ def test_sae_trains() -> None:
 
 
 def test_lpips_embeddings(backbone: dict[str, torch.Tensor]) -> None:
-    from iibench.images import to_unit_range
+    from iibench.compute.images import to_unit_range
     from iibench_plugins.metrics._lpips_embedding import build
 
     rows = {

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from iibench.activations import iter_activations, pooled_output
-from iibench.errors import CaseError, PluginError, UsageError
-from iibench.folding import prepared
-from iibench.gradients import input_gradient_norms
-from iibench.specs import LoadedModel, Preprocess
+from iibench.compute.activations import iter_activations, pooled_output
+from iibench.compute.folding import prepared
+from iibench.compute.gradients import input_gradient_norms
+from iibench.contract.errors import CaseError, PluginError, UsageError
+from iibench.contract.specs import LoadedModel, Preprocess
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 8, 8, 3), dtype=np.uint8)
 EVERY = np.arange(11)

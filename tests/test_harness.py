@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.assets import LocalResources
-from iibench.cache import Cache
-from iibench.errors import UsageError
-from iibench.inputs import Inputs
-from iibench.plugins import load_plugins
-from iibench.specs import Harness
-from iibench.workbench import Workbench
+from iibench.assets.local import LocalResources
+from iibench.cache.entries import Cache
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import Harness
+from iibench.hooks.loading import load_plugins
+from iibench.stages.case_stages import Workbench
+from iibench.stages.inputs import Inputs
 
 TOYS = Path(__file__).parent / "toys"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.errors import CaseError, PluginError
-from iibench.images import to_unit_range
-from iibench.lab import CaseLab
-from iibench.plugins import load_plugins
-from iibench.runner import RunConfig, prepare
+from iibench.compute.images import to_unit_range
+from iibench.contract.config import RunConfig
+from iibench.contract.errors import CaseError, PluginError
+from iibench.hooks.loading import load_plugins
+from iibench.runner.session import prepare
+from iibench.stages.analysis_context import CaseLab
 from iibench.testing.toys import small_network
 
 SUITE = """

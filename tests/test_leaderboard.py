@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from iibench.leaderboard import COLUMNS, leaderboard
-from iibench.records import CaseReport, Named, Summary
-from iibench.statistics import holm, summarise
+from iibench.contract.reports import CaseReport, Named, Summary
+from iibench.results.leaderboard import COLUMNS, leaderboard
+from iibench.statistics.scores import holm, summarise
 
 RNG = np.random.default_rng(0)
 

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iibench.metric_leaderboard import COLUMNS, metric_leaderboard
-from iibench.records import CaseReport, Named
-from iibench.sign_flips import sign_flip_p
-from iibench.statistics import holm, paired_intervals
-
-from .test_leaderboard import case
+from iibench.contract.reports import CaseReport, Named
+from iibench.results.metric_leaderboard import COLUMNS, metric_leaderboard
+from iibench.statistics.scores import holm, paired_intervals
+from iibench.statistics.sign_flips import sign_flip_p
+from tests.test_leaderboard import case
 
 LABEL = "insilico[difficulty=0]"
 

@@ -13,10 +13,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from iibench.errors import UsageError
-from iibench.figures import PALETTE, figure
-from iibench.notebook import run_html, unit_exemplars
-from iibench.results import Run, load_run
+from iibench.contract.errors import UsageError
+from iibench.report.figures import PALETTE, figure
+from iibench.report.notebook import run_html, unit_exemplars
+from iibench.results.run import Run, load_run
 from tests.report import trial_runs
 from tests.report.conftest import EVIL_LABEL, full_cases, make_case, make_run
 

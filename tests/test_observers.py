@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.observers import correct, evidence_two_sided, margin_eq2, margin_two_sided
+from iibench.statistics.observers import correct, evidence_two_sided, margin_eq2, margin_two_sided
 
 
 def draw(seed: int, t: int = 20, f: int = 9, g: int = 9) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.paired import paired
+from iibench.statistics.paired import paired
 
 NAN = float("nan")
 scores = st.one_of(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.parts import PartSimilarities
-from iibench.similarity import EmbeddingSimilarity, cross_together
-from iibench.streamed_similarity import StreamedSimilarity
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, cross_together
+from iibench.compute.similarity.parts import PartSimilarities
+from iibench.compute.similarity.streamed import StreamedSimilarity
 
 PARTS = {"": None, "0": slice(0, 3), "1": slice(3, 8), "2": slice(8, 12)}
 seeds = st.integers(0, 2**32 - 1)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from iibench.errors import PluginError, UsageError
-from iibench.plugins import PluginRecord, Plugins, load_plugins
+from iibench.contract.errors import PluginError, UsageError
+from iibench.hooks.loaded import PluginRecord, Plugins
+from iibench.hooks.loading import load_plugins
 
 METRIC = """
 from iibench import MetricSpec, hookimpl

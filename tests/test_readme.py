@@ -78,8 +78,8 @@ def test_the_plugin_of_20_lines_works(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_the_suites_in_the_readme_are_valid(tmp_path: Path, name: str, case_id: str) -> None:
-    from iibench.plugins import load_plugins
-    from iibench.suite.cases import collect
+    from iibench.hooks.loading import load_plugins
+    from iibench.suite.collect import collect
     from iibench.suite.load import load_suite
 
     path = tmp_path / "mine.yaml"
@@ -102,7 +102,7 @@ def test_the_readme_names_everything_that_comes_with_it() -> None:
     """Every metric, model and finder stands in a table, and every extra that a plugin needs exists."""
     import tomllib
 
-    from iibench.plugins import load_plugins
+    from iibench.hooks.loading import load_plugins
 
     tables = README[README.index("## What comes with it") : README.index("## Write, check")]
     named = {name.partition(":")[0] for name in re.findall(r"`([a-zA-Z0-9_:]+)`", tables)}

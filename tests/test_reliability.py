@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iibench.reliability import split_half
-from iibench.resampling import resample_units
-from iibench.trials import Answers
+from iibench.contract.trials import Answers
+from iibench.statistics.reliability import split_half
+from iibench.statistics.resampling import resample_units
 from tests.benchmarks.agreement_coverage import by_answer, clustered, simulate
 
 

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.resampling import (
+from iibench.statistics.resampling import (
     correlations,
     interval,
     paired_difference,

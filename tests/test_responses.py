@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iibench import responses
-from iibench.responses import BINS, histograms, response_facts, sparseness
+from iibench.compute import response_facts as responses
+from iibench.compute.response_facts import BINS, histograms, response_facts, sparseness
 
 
 def test_histograms_are_numpys() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.cache import Cache
-from iibench.shared_store import open_shared_store
+from iibench.cache.entries import Cache
+from iibench.cache.shared_store import open_shared_store
 
 
 @pytest.fixture

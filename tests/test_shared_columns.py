@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench import shared_rows
-from iibench.cache import Cache
-from iibench.columns import load_columns, make_columns
-from iibench.shared_columns import fetch_columns, has_columns, publish_columns
-from iibench.shared_store import open_shared_store
+from iibench.cache import shared_rows
+from iibench.cache.by_direction import load_columns, make_columns
+from iibench.cache.entries import Cache
+from iibench.cache.shared_by_direction import fetch_columns, has_columns, publish_columns
+from iibench.cache.shared_store import open_shared_store
 
 KEY = "ab12"
 N, K = 30, 7

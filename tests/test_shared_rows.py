@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench import shared_rows
-from iibench.cache import Cache
-from iibench.shared_rows import RowBlob, read_blob
-from iibench.shared_store import Damaged, open_shared_store
+from iibench.cache import shared_rows
+from iibench.cache.entries import Cache
+from iibench.cache.shared_rows import RowBlob, read_blob
+from iibench.cache.shared_store import Damaged, open_shared_store
 
 N, WIDTH = 12, 3
 #: The row that belongs to each image.
@@ -95,7 +95,7 @@ def test_rows_put_outside_of_filling_are_there_at_once(tmp_path: Path) -> None:
 def test_a_node_that_dies_while_filling_has_pushed_full_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iibench import cache
+    from iibench.cache import entries as cache
 
     monkeypatch.setattr(cache, "PUSH_BYTES", 2 * 4 * WIDTH)
     url = fresh_url()

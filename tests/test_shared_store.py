@@ -9,9 +9,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from iibench import shared_store
-from iibench.errors import CaseError, UsageError
-from iibench.shared_store import Damaged, SharedStore, default_shared_cache, open_shared_store
+from iibench.cache import shared_store
+from iibench.cache.shared_store import Damaged, SharedStore, default_shared_cache, open_shared_store
+from iibench.contract.errors import CaseError, UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.bootstrap import RESAMPLES
-from iibench.sign_flips import EXACT, sign_flip_p
+from iibench.statistics.bootstrap import RESAMPLES
+from iibench.statistics.sign_flips import EXACT, sign_flip_p
 
 
 def p_of(column: list[float] | np.ndarray) -> float:

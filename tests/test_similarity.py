@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import CaseError, PluginError
-from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
-from iibench.specs import Distance
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
+from iibench.contract.errors import CaseError, PluginError
+from iibench.contract.specs import Distance
 
 
 def naive(distance: Distance, a: np.ndarray, b: np.ndarray) -> float:

@@ -11,9 +11,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench import bootstrap
-from iibench.bootstrap import RESAMPLES, SEED, resampled_means
-from iibench.statistics import (
+from iibench.statistics import bootstrap
+from iibench.statistics.bootstrap import RESAMPLES, SEED, resampled_means
+from iibench.statistics.scores import (
     compare,
     compare_pairs,
     holm,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.streaming import Block, plan_blocks
+from iibench.compute.similarity.blocks import Block, plan_blocks
 
 
 def simulate(stimuli: list[np.ndarray], blocks: list[Block], capacity: int) -> int:

@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from iibench import MetricSpec
-from iibench.errors import CaseError, PluginError, Skip
-from iibench.trial_similarity import TrialMetric, iter_rows, split_rows, trial_similarities
+from iibench.compute.similarity.within_trials import (
+    TrialMetric,
+    iter_rows,
+    split_rows,
+    trial_similarities,
+)
+from iibench.contract.errors import CaseError, PluginError, Skip
 from tests.toys.toy_trials import Params, ToyTrials, make
 
 

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from iibench.errors import UsageError
-from iibench.unpickle import load_numpy_pickle
+from iibench.assets.unpickle import load_numpy_pickle
+from iibench.contract.errors import UsageError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 CONTENT: dict[str, Any] = {

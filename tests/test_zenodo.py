@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from iibench.assets import LocalResources, by_hand, find_local, status
+from iibench.assets.archives import unpack
+from iibench.assets.download import FetchError
+from iibench.assets.local import LocalResources, by_hand, find_local, status
 from iibench.cli.main import run_program
-from iibench.errors import AssetError
-from iibench.fetch import FetchError
-from iibench.specs import AssetFile, AssetSpec
-from iibench.unpack import unpack
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.errors import AssetError
 
 CONTENTS = ("answers/main.csv", "images/map.json")
 

@@ -13,12 +13,12 @@ import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_OK
 from iibench.cli.options import folder_options, load, plugin_options, resources
-from iibench.errors import AssetError, UsageError, unknown_name
+from iibench.contract.errors import AssetError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from iibench.assets import LocalResources
-    from iibench.plugins import Plugins
-    from iibench.specs import AssetSpec
+    from iibench.assets.local import LocalResources
+    from iibench.contract.base import AssetSpec
+    from iibench.hooks.loaded import Plugins
 
 STANDARD_OUTPUT = "-"
 
@@ -161,7 +161,7 @@ def verify(
     plugins_dirs: tuple[str, ...],
 ) -> int:
     """Check the files of the assets NAMES (all of them without NAMES) against their SHA-256."""
-    from iibench.assets import status
+    from iibench.assets.local import status
 
     where = resources(data_dir, cache_dir, offline)
     code = EXIT_OK
@@ -182,7 +182,7 @@ def _chosen(plugins: Plugins, names: tuple[str, ...]) -> list[AssetSpec]:
 
 
 def _describe(asset: AssetSpec, users: list[str], where: LocalResources) -> None:
-    from iibench.assets import by_hand, status
+    from iibench.assets.local import by_hand, status
 
     state = status(asset, where)
     click.echo(f"{asset.name}  {state.state}  {_size(state.size)}  for {', '.join(users)}")

@@ -26,7 +26,7 @@ def _cache_dir_option() -> click.Option:
 @command.command("size", params=[_cache_dir_option()])
 def size(cache_dir: Path | None) -> None:
     """Entries and bytes of each kind."""
-    from iibench.cache import Cache
+    from iibench.cache.entries import Cache
 
     root = folders(None, cache_dir)[1]
     click.echo(f"cache folder: {root}")
@@ -41,8 +41,8 @@ def size(cache_dir: Path | None) -> None:
 @click.argument("kind", required=False)
 def clear(kind: str | None, cache_dir: Path | None) -> None:
     """Remove all computed values, or those of one KIND. Downloaded files are kept."""
-    from iibench.cache import Cache
-    from iibench.errors import UsageError, unknown_name
+    from iibench.cache.entries import Cache
+    from iibench.contract.errors import UsageError, unknown_name
 
     cache = Cache(folders(None, cache_dir)[1])
     kinds = cache.sizes()

@@ -40,18 +40,18 @@ def command(a: Path, b: Path, output: Path | None, conditions: tuple[str, ...], 
 
     A and B are run folders. Exit code 1 where a --fail-if holds, else 0.
     """
-    from iibench.comparison import compare_runs
-    from iibench.fail_if import judge_conditions, read_condition
-    from iibench.results import load_run
-    from iibench.terminal import make_console
-    from iibench.terminal_compare import print_comparison
+    from iibench.cli.terminal.comparison import print_comparison
+    from iibench.cli.terminal.progress import make_console
+    from iibench.results.comparison.conditions import judge_conditions, read_condition
+    from iibench.results.comparison.runs import compare_runs
+    from iibench.results.run import load_run
 
     read = [read_condition(text) for text in conditions]
     found = compare_runs(load_run(a), load_run(b))
     outcomes = judge_conditions(read, found)
     page = None
     if output is not None:
-        from iibench.report.compare_page import write_comparison
+        from iibench.report.comparison.page import write_comparison
 
         page = write_comparison(found, output, outcomes)
     console = make_console()

@@ -11,11 +11,13 @@ import click
 
 from iibench.cli.options import folder_options, load, plugin_options, resources
 from iibench.cli.plugin_list import plugin_lines
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from iibench.assets import LocalResources
-    from iibench.specs import AssetSpec, EvaluationBase, MetricSpec
+    from iibench.assets.local import LocalResources
+    from iibench.contract.base import AssetSpec
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.specs import MetricSpec
 
 #: With more layers than this a model's are counted by group.
 MANY = 50
@@ -101,7 +103,7 @@ def command(
 
 def gives(spec: EvaluationBase) -> str:
     """What an evaluation gives, and of what, in words."""
-    from iibench.specs import EvaluationSpec
+    from iibench.contract.evaluations import EvaluationSpec
 
     needs = "needs a metric" if spec.needs_metric else "needs no metric"
     if not isinstance(spec, EvaluationSpec):
@@ -130,8 +132,8 @@ def input_of(spec: MetricSpec) -> str:
 
 def asset_states(assets: Sequence[AssetSpec], where: LocalResources) -> Iterator[str]:
     """Of each asset: ready and where, to be fetched and how big, or not reachable from here."""
-    from iibench.assets import status
-    from iibench.fetch import unreachable
+    from iibench.assets.download import unreachable
+    from iibench.assets.local import status
 
     states = [status(asset, where) for asset in assets]
     wanted = [a for a, s in zip(assets, states, strict=True) if s.state == "missing"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import click
 
-from iibench.errors import UsageError, unknown_name
+from iibench.contract.errors import UsageError, unknown_name
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG, EXIT_USAGE, EXIT_NOTHING = range(6)
 
@@ -72,7 +72,7 @@ class Verbs(click.Group):
         if self._plugins_asked:
             return
         self._plugins_asked = True
-        from iibench.plugins import load_plugins
+        from iibench.hooks.loading import load_plugins
 
         names, folders = plugin_arguments(self._arguments)
         plugins = load_plugins(names, folders)

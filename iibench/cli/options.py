@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from iibench.assets import LocalResources
-    from iibench.plugins import Plugins
+    from iibench.assets.local import LocalResources
+    from iibench.hooks.loaded import Plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,7 +108,7 @@ def executor_label(executor: str, address: str | None) -> str:
     """The executor's label with the address that was given beside it."""
     if address is None:
         return executor
-    from iibench.errors import UsageError
+    from iibench.contract.errors import UsageError
     from iibench.suite.labels import format_value, join_label, read_label
 
     written = read_label(executor)
@@ -120,7 +120,7 @@ def executor_label(executor: str, address: str | None) -> str:
 
 def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugins:
     """The plugins, with a warning on standard error for each that cannot be used."""
-    from iibench.plugins import load_plugins
+    from iibench.hooks.loading import load_plugins
 
     plugins = load_plugins(plugin_names, plugins_dirs)
     for record in plugins.broken():
@@ -130,14 +130,14 @@ def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugin
 
 def folders(data_dir: Path | None, cache_dir: Path | None) -> tuple[Path, Path]:
     """(data folder, cache folder): as given, else from the environment, else the user's defaults."""
-    from iibench.assets import default_cache_dir, default_data_dir
+    from iibench.assets.local import default_cache_dir, default_data_dir
 
     return data_dir or default_data_dir(), cache_dir or default_cache_dir()
 
 
 def resources(data_dir: Path | None, cache_dir: Path | None, offline: bool) -> LocalResources:
     """Resources for verbs that handle files and compute nothing."""
-    from iibench.assets import LocalResources
+    from iibench.assets.local import LocalResources
 
     data, cache = folders(data_dir, cache_dir)
     return LocalResources(

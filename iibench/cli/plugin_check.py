@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import UsageError, unknown_name
-from iibench.plugins import kind_of
-from iibench.runner import resolve_device
+from iibench.contract.errors import UsageError, unknown_name
+from iibench.hooks.loading import kind_of
+from iibench.runner.session import resolve_device
 from iibench.suite.labels import read_label
 from iibench.suite.params import ParamError, label_values, parse_params, split_variant
 from iibench.testing import CheckReport, check_spec, local_harness
 
 if TYPE_CHECKING:
-    from iibench.assets import LocalResources
-    from iibench.plugins import Plugins
-    from iibench.specs import Spec
+    from iibench.assets.local import LocalResources
+    from iibench.contract.base import Spec
+    from iibench.hooks.loaded import Plugins
 
 
 def check_named(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iibench.plugins import PluginRecord
+    from iibench.hooks.loaded import PluginRecord
 
 
 def plugin_lines(record: PluginRecord, verbose: bool = False) -> Iterator[str]:

@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from iibench.errors import UsageError
-from iibench.plugins import NAME, load_plugins
-from iibench.specs import API_VERSION
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import API_VERSION
+from iibench.hooks.loading import NAME, load_plugins
 
 
 def write_plugin(name: str, kind: str, output: Path | None = None) -> Path:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from iibench.cli.options import load, plugin_options
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from iibench.plugins import Plugins
-    from iibench.records import Section
-    from iibench.results import Run
+    from iibench.contract.measures import Section
+    from iibench.hooks.loaded import Plugins
+    from iibench.results.run import Run
 
 
 @click.command(
@@ -54,7 +54,7 @@ def command(
     RUNS are run folders, or folders that hold run folders. Only the results in them are read: no model,
     no dataset, no cache.
     """
-    from iibench.results import load_runs
+    from iibench.results.run import load_runs
 
     if single_file and format_name is not None:
         raise UsageError("--single-file and --format exclude each other")
@@ -77,8 +77,8 @@ def command(
 
 
 def _pages(runs: list[Run], plugins: Plugins) -> None:
+    from iibench.cli.terminal.progress import make_console, print_summary
     from iibench.report.page import write_page
-    from iibench.terminal import make_console, print_summary
 
     console = make_console()
     for run in runs:
@@ -87,7 +87,7 @@ def _pages(runs: list[Run], plugins: Plugins) -> None:
 
 
 def _site(runs: list[Run], plugins: Plugins, output: Path) -> None:
-    from iibench.report.site import write_site
+    from iibench.report.site.page import write_site
 
     page = write_site(runs, output, lambda run: _sections(plugins, run))
     click.echo(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {page}")
@@ -104,8 +104,8 @@ def _single_file(run: Run, plugins: Plugins, output: Path | None) -> None:
 
 
 def _export(run: Run, name: str, output: Path | None) -> None:
-    from iibench.export import export
-    from iibench.report.output import write_file
+    from iibench.report.export import export
+    from iibench.report.shared.output import write_file
 
     content = export(run, name)
     if output is not None:

@@ -12,10 +12,10 @@ import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from iibench.cli.options import folder_options, folders, load, plugin_options
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from iibench.results import Run
+    from iibench.results.run import Run
 
 
 @click.command(
@@ -73,15 +73,21 @@ def command(
     Everything is computed anew; downloaded files stay in use. Exit code 1 where the largest deviation is
     above the tolerance or a case ended otherwise, else 0.
     """
-    from iibench.results import load_run
+    from iibench.results.run import load_run
 
     before = load_run(run)
     plugins = load(plugin_names, plugins_dirs)
-    from iibench.comparison import compare_runs
-    from iibench.rerun import breaks, deviations, missing_plugins, prepare_rerun, rerun_folder
-    from iibench.runner import execute
-    from iibench.terminal import TerminalReporter, make_console
-    from iibench.terminal_compare import print_deviations
+    from iibench.cli.terminal.comparison import print_deviations
+    from iibench.cli.terminal.progress import TerminalReporter, make_console
+    from iibench.results.comparison.runs import compare_runs
+    from iibench.runner.execute import execute
+    from iibench.runner.rerun import (
+        breaks,
+        deviations,
+        missing_plugins,
+        prepare_rerun,
+        rerun_folder,
+    )
 
     folder = output or rerun_folder(before)
     if folder.resolve() == before.folder.resolve():
@@ -128,7 +134,7 @@ def command(
 
 def _device(asked: str | None, before: Run) -> str:
     """The device asked for, else the run's own, else the best that is here, which is said."""
-    from iibench.runner import resolve_device
+    from iibench.runner.session import resolve_device
 
     if asked is not None:
         return asked

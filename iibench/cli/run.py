@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from iibench.cache.budget import parse_size
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import (
     executor_label,
@@ -19,8 +20,7 @@ from iibench.cli.options import (
     metric_option,
     plugin_options,
 )
-from iibench.memory import parse_size
-from iibench.precision import PRECISIONS
+from iibench.compute.precision import PRECISIONS
 
 
 @click.command(
@@ -131,10 +131,17 @@ def command(
     Finished cases are kept: after Ctrl-C or a crash, the same command continues.
     """
     began = time.perf_counter()
-    from iibench.terminal import TerminalReporter, make_console, print_plan, print_summary
+    from iibench.cli.terminal.progress import (
+        TerminalReporter,
+        make_console,
+        print_plan,
+        print_summary,
+    )
 
     plugins = load(plugin_names, plugins_dirs)
-    from iibench.runner import RunConfig, execute, prepare
+    from iibench.contract.config import RunConfig
+    from iibench.runner.execute import execute
+    from iibench.runner.session import prepare
 
     data, cache = folders(data_dir, cache_dir)
     config = RunConfig(
@@ -169,8 +176,8 @@ def command(
             console.print(f"no case selected ({session.deselected} deselected)")
             return EXIT_NOTHING
         if collect_only:
-            from iibench.plan import estimate
-            from iibench.rates import read_rates
+            from iibench.runner.estimate.estimate import estimate
+            from iibench.runner.rates import read_rates
 
             bench = session.bench
             rates = read_rates(cache, bench.inputs.resources.device, bench.precision)

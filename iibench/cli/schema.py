@@ -17,7 +17,7 @@ from iibench.cli.options import load, plugin_options
 def command(results: bool, plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> None:
     """Print the JSON Schema of a suite, with the parameters of every plugin that is installed."""
     if results:
-        from iibench.export import results_schema
+        from iibench.report.export import results_schema
 
         click.echo(json.dumps(results_schema(), indent=2))
         return

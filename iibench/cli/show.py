@@ -21,11 +21,11 @@ def command(
 ) -> None:
     """Show what SUITE would run: datasets, layers, finders, metrics, evaluations, expectations."""
     plugins = load(plugin_names, plugins_dirs)
-    from iibench.suite.cases import collect
-    from iibench.suite.expect import sentence
+    from iibench.results.trial_verdicts import sentence as trial_sentence
+    from iibench.results.verdicts import sentence
+    from iibench.suite.collect import collect
     from iibench.suite.load import load_suite
     from iibench.suite.schema import TrialExpectation
-    from iibench.suite.trial_expect import sentence as trial_sentence
 
     loaded = load_suite(suite, plugins.registry, overrides, metrics)
     cases = collect(loaded, plugins.registry)

@@ -6,7 +6,7 @@ import click
 
 from iibench.cli.main import EXIT_OK, EXIT_USAGE
 from iibench.cli.options import load, plugin_options
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 
 @click.command("validate")
@@ -17,7 +17,7 @@ def command(
 ) -> int:
     """Check each of SUITES: syntax, keys, names, parameters, and that its cases can be collected."""
     plugins = load(plugin_names, plugins_dirs)
-    from iibench.suite.cases import collect
+    from iibench.suite.collect import collect
     from iibench.suite.load import load_suite
 
     code = EXIT_OK

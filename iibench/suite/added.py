@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iibench.registry import Registry
 from iibench.suite.cases import Choice
-from iibench.suite.sections import entry_choices, read_entry
+from iibench.suite.reading import entry_choices, read_entry
+from iibench.suite.registry import Registry
 from iibench.suite.yaml_lines import Document
 
 #: Where the added metrics stand in the document, for messages.

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from iibench.errors import UsageError, unknown_name
-from iibench.registry import Registry
+from iibench.contract.errors import UsageError, unknown_name
 from iibench.suite.cases import DatasetChoice
 from iibench.suite.labels import resolve, split_outside
 from iibench.suite.param_types import shown
+from iibench.suite.reading import read_list, read_mapping, read_number, read_text
+from iibench.suite.registry import Registry
 from iibench.suite.schema import EXPECT_KEYS, UNTESTED_KEYS, Expectation, Suite
-from iibench.suite.sections import read_list, read_mapping, read_number, read_text
 from iibench.suite.yaml_lines import Document, Path
 
 

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iibench.registry import Registry, Table
-from iibench.specs import Spec
+from iibench.contract.base import Spec
+from iibench.contract.trials import TrialDatasetSpec
 from iibench.suite.params import describe, has_variants, json_types
+from iibench.suite.registry import Registry, Table
 from iibench.suite.schema import DIRECTION_KEYS, FORMAT, POOLS, REQUIRED_KEYS, RESERVED
-from iibench.trials import TrialDatasetSpec
 
 Schema = dict[str, Any]
 

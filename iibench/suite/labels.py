@@ -11,11 +11,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iibench.errors import SuiteError, UsageError, nearest
+from iibench.contract.errors import SuiteError, UsageError, nearest
 from iibench.suite.cases import Choice
 from iibench.suite.yaml_lines import parse_scalar
+
+if TYPE_CHECKING:
+    from iibench.contract.reports import Named
+
 
 #: The parameter that a model's name carries after a colon, instead of its label's brackets.
 VARIANT = "variant"
@@ -160,3 +164,8 @@ def _others_default(choice: Choice, given: dict[str, str]) -> bool:
         for f in dataclasses.fields(choice.params)
         if f.name not in given and f.name != VARIANT
     )
+
+
+def base_of(metric: Named) -> str:
+    """A metric's name and parameters without its part, as text to compare."""
+    return json.dumps([metric.name, metric.params], sort_keys=True)

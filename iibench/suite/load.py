@@ -10,15 +10,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from iibench.errors import SuiteError, nearest
-from iibench.registry import Registry
-from iibench.specs import EvaluationSpec
+from iibench.contract.errors import SuiteError, nearest
+from iibench.contract.evaluations import EvaluationSpec
+from iibench.contract.trials import TrialDatasetSpec, TrialEvaluationSpec
 from iibench.suite.added import read_added
 from iibench.suite.cases import Choice
+from iibench.suite.entries import read_dataset, read_evaluations, read_models
 from iibench.suite.expectations import read_expectations
-from iibench.suite.kinds import read_dataset, read_evaluations, read_models
 from iibench.suite.overrides import override
 from iibench.suite.param_types import shown
+from iibench.suite.reading import read_choices, read_mapping, read_number, read_text
+from iibench.suite.registry import Registry
 from iibench.suite.schema import (
     DIRECTION_KEYS,
     FORMAT,
@@ -28,10 +30,8 @@ from iibench.suite.schema import (
     Suite,
     TrialExpectation,
 )
-from iibench.suite.sections import read_choices, read_mapping, read_number, read_text
 from iibench.suite.trial_expectations import read_references, read_trial_expectations
 from iibench.suite.yaml_lines import Document, parse
-from iibench.trials import TrialDatasetSpec, TrialEvaluationSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from iibench.errors import SuiteError, nearest
+from iibench.contract.errors import SuiteError, nearest
 from iibench.suite.yaml_lines import Document, Path, parse_scalar
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from iibench.errors import PluginError, UsageError, nearest, unknown_name
-from iibench.specs import ModelSpec, Spec
+from iibench.contract.base import Spec
+from iibench.contract.errors import PluginError, UsageError, nearest, unknown_name
+from iibench.contract.specs import ModelSpec
 from iibench.suite.labels import (
     VARIANT,
     default_of,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 from iibench.suite.cases import AnyCase
 
 Matcher = Callable[[str], bool]

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from iibench.errors import UsageError, unknown_name
-from iibench.registry import Registry
+from iibench.contract.errors import UsageError, unknown_name
 from iibench.suite.expectations import Fields, read_on
 from iibench.suite.labels import format_value, read_label, resolve
 from iibench.suite.param_types import shown
+from iibench.suite.reading import read_list, read_mapping, read_number, read_text
+from iibench.suite.registry import Registry
 from iibench.suite.schema import (
     REFERENCE_KEYS,
     TRIAL_EXPECT_KEYS,
@@ -19,7 +20,6 @@ from iibench.suite.schema import (
     Suite,
     TrialExpectation,
 )
-from iibench.suite.sections import read_list, read_mapping, read_number, read_text
 from iibench.suite.yaml_lines import Document, Path
 
 _RATIO = re.compile(r"(\d+)\s*/\s*(\d+)")

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from iibench.errors import SuiteError
+from iibench.contract.errors import SuiteError
 
 Path = tuple[str | int, ...]
 

@@ -10,11 +10,11 @@ expected, and the likely cause of what failed. `run_reference_suite` runs it for
 from __future__ import annotations
 
 from iibench.testing.checks import Check, CheckReport
-from iibench.testing.dataset_checks import check_dataset
-from iibench.testing.evaluation_checks import check_evaluation
-from iibench.testing.finder_checks import check_finder
-from iibench.testing.metric_checks import check_metric
-from iibench.testing.model_checks import check_model
+from iibench.testing.datasets.checks import check_dataset
+from iibench.testing.evaluations.checks import check_evaluation
+from iibench.testing.finders.checks import check_finder
+from iibench.testing.metrics.checks import check_metric
+from iibench.testing.models.checks import check_model
 from iibench.testing.reference import (
     local_harness,
     reference_suite,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from iibench.errors import AssetError, IibenchError, Skip
+from iibench.contract.errors import AssetError, IibenchError, Skip
 
 Status = Literal["passed", "failed", "skipped"]
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FloatArray, ImageArray, IntArray
+    from iibench.contract.base import FloatArray, ImageArray, IntArray
 
 #: Classes of pictures: each has colours and an orientation of stripes of its own.
 CLASSES = ("reds", "greens", "blues", "yellows")
@@ -48,7 +48,7 @@ def _picture(label: int, size: int, rng: np.random.Generator) -> ImageArray:
 
 def photos(n: int, size: int, seed: int = 0, device: str = "cpu") -> torch.Tensor:
     """n pictures as a metric gets them: float32 (n, 3, size, size), RGB in [0, 1], on `device`."""
-    from iibench.images import to_unit_range
+    from iibench.compute.images import to_unit_range
 
     return to_unit_range(pictures(n, size, seed)[0], device)
 

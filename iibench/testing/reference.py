@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir
-from iibench.cache import Cache
-from iibench.errors import UsageError
-from iibench.harness import LocalHarness
-from iibench.inputs import Inputs
-from iibench.plugins import Plugins, load_plugins
-from iibench.registry import Registry
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+from iibench.cache.entries import Cache
+from iibench.contract.errors import UsageError
+from iibench.contract.trials import TrialDatasetSpec, TrialEvaluationSpec
+from iibench.hooks.loaded import Plugins
+from iibench.hooks.loading import load_plugins
+from iibench.stages.case_stages import Workbench
+from iibench.stages.harness import LocalHarness
+from iibench.stages.inputs import Inputs
 from iibench.suite.labels import read_label
+from iibench.suite.registry import Registry
 from iibench.testing import toys
-from iibench.trials import TrialDatasetSpec, TrialEvaluationSpec
-from iibench.workbench import Workbench
 
 if TYPE_CHECKING:
-    from iibench.results import Run
+    from iibench.results.run import Run
 
 #: What `-p` calls the toys.
 TOYS = "iibench.testing.toys"
@@ -183,7 +184,9 @@ def run_reference_suite(
 
 def _run(text: str, plugins: Plugins, folder: Path, device: str) -> Run:
     """Runs the suite; its file, values and results go into the folder."""
-    from iibench.runner import RunConfig, execute, prepare
+    from iibench.contract.config import RunConfig
+    from iibench.runner.execute import execute
+    from iibench.runner.session import prepare
 
     folder.mkdir(parents=True, exist_ok=True)
     suite = folder / "reference.yaml"

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from iibench.registry import Entry
-from iibench.specs import (
-    DatasetSpec,
-    EvaluationBase,
-    FinderSpec,
-    Harness,
-    MetricSpec,
-    ModelSpec,
-    Spec,
-)
+from iibench.contract.base import Spec
+from iibench.contract.evaluations import EvaluationBase
+from iibench.contract.specs import DatasetSpec, FinderSpec, Harness, MetricSpec, ModelSpec
+from iibench.suite.registry import Entry
 from iibench.testing.checks import CheckReport
-from iibench.testing.dataset_checks import check_dataset
-from iibench.testing.evaluation_checks import check_evaluation
-from iibench.testing.finder_checks import check_finder
-from iibench.testing.metric_checks import check_metric
-from iibench.testing.model_checks import check_model
+from iibench.testing.datasets.checks import check_dataset
+from iibench.testing.evaluations.checks import check_evaluation
+from iibench.testing.finders.checks import check_finder
+from iibench.testing.metrics.checks import check_metric
+from iibench.testing.models.checks import check_model
 
 CHECKS: tuple[tuple[type[Spec], Callable[..., CheckReport]], ...] = (
     (MetricSpec, check_metric),

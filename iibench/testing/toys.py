@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge
 
-from iibench.hookspecs import hookimpl
-from iibench.specs import (
+from iibench.contract.base import Resources
+from iibench.contract.specs import (
     DatasetSpec,
     GivenNames,
     Harness,
@@ -25,16 +25,16 @@ from iibench.specs import (
     LoadedModel,
     ModelSpec,
     Preprocess,
-    Resources,
 )
+from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
+from iibench.hooks.hookspecs import hookimpl
 from iibench.testing.pictures import CLASSES, name_counts, pictures
-from iibench.trials import Answers, TrialDatasetSpec, Trials
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.records import Section
-    from iibench.specs import ImageArray, IntArray
+    from iibench.contract.base import ImageArray, IntArray
+    from iibench.contract.measures import Section
 
 SPLITS = ("fit", "evaluate")
 

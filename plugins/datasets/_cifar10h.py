@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError, Skip
-from iibench.specs import AssetFile, AssetSpec, GivenNames, Resources
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError, Skip
+from iibench.contract.specs import GivenNames
 
 from ._stored import Made, StoredImages
 
 if TYPE_CHECKING:
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 COMMIT = "597cbc5f07266c9405b830ee4a53463539124c4f"
 COUNTS = AssetSpec(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iibench.errors import AssetError, UsageError, nearest
-from iibench.specs import Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import AssetError, UsageError, nearest
 
 
 def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError, UsageError, nearest
+from iibench.contract.errors import AssetError, UsageError, nearest
 
-from ..models._loading import optional  # noqa: TID252 - works under both names
+from ..models._loading import optional
 
 if TYPE_CHECKING:
-    from iibench.specs import Resources
+    from iibench.contract.base import Resources
 
 EXTRA = "datasets"
 #: Seconds that the hub has to answer the first question. Its library alone would try for minutes.

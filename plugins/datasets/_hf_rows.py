@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import UsageError, unknown_name
+from iibench.contract.errors import UsageError, unknown_name
 
-from ..models._loading import optional  # noqa: TID252 - works under both names
+from ..models._loading import optional
 from ._hf_open import EXTRA
 from ._npz import read_arrays, write_arrays
 from ._streamed import sampled
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 AUTO = "auto"
 #: Changes when what is kept of a table would be something else.

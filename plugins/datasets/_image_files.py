@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench.errors import UsageError, nearest
+from iibench.contract.errors import UsageError, nearest
 
 from ._decode import DecodeError, displayed_size
 

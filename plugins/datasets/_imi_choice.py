@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench.errors import UsageError, unknown_name
+from iibench.contract.errors import UsageError, unknown_name
 
 from ._imi_names import CONDITIONS, DIFFICULTIES
 from ._imi_pixels import SIDE

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._decode import DecodeError
 from ._imi_pixels import mode_of

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iibench.records import Section
-from iibench.trials import Trials
+from iibench.contract.measures import Section
+from iibench.contract.trials import Trials
 
 from ._imi_choice import Selection
 from ._imi_images import Images, Stimulus

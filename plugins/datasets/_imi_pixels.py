@@ -9,7 +9,7 @@ from ._decode import opened
 if TYPE_CHECKING:
     from PIL import Image
 
-    from iibench.specs import ImageArray
+    from iibench.contract.base import ImageArray
 
 #: Pixels of a side in the study.
 SIDE = 224

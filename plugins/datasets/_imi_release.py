@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.errors import AssetError, UsageError
-from iibench.trials import Answers, Trials
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.trials import Answers, Trials
 
 from ._imi_choice import Choice, Selection, select
 from ._imi_hashes import facts_of
@@ -29,7 +29,7 @@ from ._trial_files import FileTrials
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 __all__ = ["Choice", "needed_photographs", "read_release"]
 

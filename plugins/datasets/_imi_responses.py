@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench.errors import AssetError, UsageError, nearest
+from iibench.contract.errors import AssetError, UsageError, nearest
 
 from ._imi_names import Experiment, experiment_of, is_layer
 

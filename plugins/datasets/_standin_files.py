@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, UsageError
 
 from ._imi_map import OPPOSITE, PATH, QUERIES, REFERENCES
 from ._imi_responses import COLUMNS, responses_path
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from iibench.specs import DoubleArray, ImageArray, ImageDataset
+    from iibench.contract.base import DoubleArray, ImageArray
+    from iibench.contract.specs import ImageDataset
 
 TRAIN = "train"
 TRUTH = "truth.csv"

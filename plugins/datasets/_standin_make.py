@@ -28,9 +28,10 @@ from ._trial_files import FileTrials
 if TYPE_CHECKING:
     import numpy as np
 
-    from iibench.specs import DoubleArray, ImageDataset
-    from iibench.trial_similarity import TrialMetric
-    from iibench.trials import BoolArray, Trials
+    from iibench.compute.similarity.within_trials import TrialMetric
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.specs import ImageDataset
+    from iibench.contract.trials import BoolArray, Trials
 
 Rule = Literal["eq2", "two_sided"]
 Pool = Literal["mean", "max"]
@@ -119,7 +120,7 @@ def _trials(stimuli: Sequence[Stimulus], shown: np.ndarray) -> Trials:
     """The stimuli without answers."""
     import numpy as np
 
-    from iibench.trials import Answers, Trials
+    from iibench.contract.trials import Answers, Trials
 
     none = np.zeros(0, np.int64)
     return Trials(
@@ -134,8 +135,8 @@ def _trials(stimuli: Sequence[Stimulus], shown: np.ndarray) -> Trials:
 
 
 def _margins(people: People, pictures: FileTrials, device: str) -> DoubleArray:
-    from iibench.observers import margin_eq2, margin_two_sided
-    from iibench.trial_similarity import trial_similarities
+    from iibench.compute.similarity.within_trials import trial_similarities
+    from iibench.statistics.observers import margin_eq2, margin_two_sided
 
     (found,) = trial_similarities(people.metric, pictures, device)
     if people.rule == "eq2":

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.records import Section
+from iibench.contract.measures import Section
 
 from ._standin_files import truth
 from ._standin_make import SINGLE_CLASS, single_class_group
 
 if TYPE_CHECKING:
-    from iibench.trials import BoolArray, Trials
+    from iibench.contract.trials import BoolArray, Trials
 
     from ._trial_files import FileTrials
     from .imi_standin import Params
@@ -70,7 +70,7 @@ def ceiling(dataset: FileTrials, params: Params, folder: Path) -> Section:
     """What was put in: mean probability, and the area that no score of stimuli can be expected to exceed."""
     import numpy as np
 
-    from iibench.ceilings import ideal_auc
+    from iibench.statistics.ceilings import ideal_auc
 
     trials = dataset.trials
     known = truth(folder)

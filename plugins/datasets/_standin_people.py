@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from iibench.specs import DoubleArray, IntArray
-    from iibench.trials import BoolArray
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.trials import BoolArray
 
 #: Main trials of a task, where there are units enough: nobody judges a unit twice.
 TASK = 40

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._decode import DecodeError, displayed_size, rgb
 from ._stored import fingerprint_of
@@ -17,7 +17,7 @@ from ._stored import fingerprint_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.specs import ImageArray, IntArray
+    from iibench.contract.base import ImageArray, IntArray
 
 T = TypeVar("T")
 

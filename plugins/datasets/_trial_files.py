@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._decode import DecodeError, rgb
 
 if TYPE_CHECKING:
-    from iibench.records import Section
-    from iibench.specs import ImageArray, IntArray
-    from iibench.trials import Trials
+    from iibench.contract.base import ImageArray, IntArray
+    from iibench.contract.measures import Section
+    from iibench.contract.trials import Trials
 
 
 @dataclass(frozen=True)

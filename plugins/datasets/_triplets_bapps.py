@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._triplets_record import Judgement, Judgements
 

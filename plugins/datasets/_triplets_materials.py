@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from iibench.errors import AssetError, UsageError, nearest
+from iibench.contract.errors import AssetError, UsageError, nearest
 
 from ._csv_rows import LARGEST
 from ._triplets_record import Judgement, Judgements

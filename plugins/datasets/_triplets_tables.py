@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._csv_rows import Row, read_rows
 from ._data_paths import file_below

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from iibench.errors import UsageError, nearest
+from iibench.contract.errors import UsageError, nearest
 
 from ._streamed import sampled
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
 
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 
 from ._npz import read_arrays, write_arrays
 from ._webdataset_index import ShardIndex, Wanted, index_shard

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Literal
 
 from iibench import hookimpl
-from iibench.errors import AssetError, UsageError, unknown_name
-from iibench.records import Section
-from iibench.specs import DatasetSpec, Harness
-from iibench.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench.contract.errors import AssetError, UsageError, unknown_name
+from iibench.contract.measures import Section
+from iibench.contract.specs import DatasetSpec, Harness
+from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
 
-from .._bibliography import BOROWSKI2021  # noqa: TID252 - works under both names
+from .._bibliography import BOROWSKI2021
 from ._borowski_rows import TRIAL_TYPES, Answer, read_answers
 from ._csv_rows import Row, read_rows
 from ._data_paths import find_folder

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from iibench import DatasetSpec, hookimpl
-from iibench.assets import find_local, sha256_of
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec, Resources
-from iibench.unpickle import load_numpy_pickle
+from iibench.assets.local import find_local, sha256_of
+from iibench.assets.unpickle import load_numpy_pickle
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError
 
-from .._bibliography import KRIZHEVSKY2009  # noqa: TID252 - works under both names
+from .._bibliography import KRIZHEVSKY2009
 from ._cifar10h import COUNTS, NOT_TEST, OTHER_ORDER, Cifar10Images
 from ._stored import Made, fingerprint_of
 

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from iibench import DatasetSpec, hookimpl
-from iibench.errors import UsageError, unknown_name
-from iibench.specs import Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import UsageError, unknown_name
 
-from .._bibliography import LHOEST2021  # noqa: TID252 - works under both names
-from ..models._loading import optional  # noqa: TID252 - works under both names
+from .._bibliography import LHOEST2021
+from ..models._loading import optional
 from ._hf_open import EXTRA, open_tables
 from ._hf_rows import AUTO, Columns, TableRows, find_columns, index_table
 from ._streamed import Images, StreamedImages, common_names, joined

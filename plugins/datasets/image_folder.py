@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, MinLen
 
 from iibench import DatasetSpec, hookimpl
-from iibench.errors import UsageError
-from iibench.specs import Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import UsageError
 
 from ._decode import DecodeError, rgb
 from ._image_files import Facts, Source, facts, open_source
 from ._stored import fingerprint_of
 
 if TYPE_CHECKING:
-    from iibench.specs import ImageArray, IntArray
+    from iibench.contract.base import ImageArray, IntArray
 
 VERSION = "1"
 

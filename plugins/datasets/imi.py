@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
-from iibench.assets import by_hand, find_local
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec, DatasetSpec, Resources
-from iibench.trials import TrialDatasetSpec
+from iibench.assets.local import by_hand, find_local
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError
+from iibench.contract.specs import DatasetSpec
+from iibench.contract.trials import TrialDatasetSpec
 
-from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
+from .._bibliography import ZIMMERMANN2023
 from ._imi_choice import Choice
 
 if TYPE_CHECKING:
-    from iibench.specs import Harness
+    from iibench.contract.specs import Harness
 
     from ._trial_files import FileTrials
 

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from iibench import hookimpl
-from iibench.errors import UsageError
-from iibench.specs import DatasetSpec
-from iibench.trials import TrialDatasetSpec
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import DatasetSpec
+from iibench.contract.trials import TrialDatasetSpec
 
-from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
+from .._bibliography import ZIMMERMANN2023
 from ._imi_choice import Choice
 
 if TYPE_CHECKING:
-    from iibench.specs import FloatArray, Harness, ImageDataset
-    from iibench.trial_similarity import TrialMetric
+    from iibench.compute.similarity.within_trials import TrialMetric
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import Harness, ImageDataset
 
     from ._standin_design import Design
     from ._trial_files import FileTrials
@@ -198,7 +199,7 @@ def _make(
 
 def _metric(label: str, harness: Harness) -> TrialMetric:
     """The metric that the simulated people look with."""
-    from iibench.trial_similarity import TrialMetric
+    from iibench.compute.similarity.within_trials import TrialMetric
 
     try:
         chosen = harness.metric(label)

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import DatasetSpec, hookimpl
-from iibench.assets import packaged_path, sha256_of
-from iibench.errors import AssetError, UsageError
-from iibench.specs import Resources
+from iibench.assets.local import packaged_path, sha256_of
+from iibench.contract.base import Resources
+from iibench.contract.errors import AssetError, UsageError
 
-from .._bibliography import SCIKIT_IMAGE, SCIKIT_LEARN, entries  # noqa: TID252 - works under both names
+from .._bibliography import SCIKIT_IMAGE, SCIKIT_LEARN, entries
 from ._stored import Made, StoredImages, fingerprint_of
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from iibench.specs import ImageArray, IntArray
+    from iibench.contract.base import ImageArray, IntArray
 
 VERSION = "1"
 SIDE = 32

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 
 from iibench import DatasetSpec, hookimpl
-from iibench.specs import Harness
+from iibench.contract.specs import Harness
 
-from .._planted import ELHAGE2022, FEATURES, SIZE  # noqa: TID252 - works under both names
+from .._planted import ELHAGE2022, FEATURES, SIZE
 from ._planted_images import FULL, feature_names, glyphs, render, too_small
 from ._stored import fingerprint_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.specs import ImageArray, IntArray
+    from iibench.contract.base import ImageArray, IntArray
 
     Levels = npt.NDArray[np.uint8]
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le
 
 from iibench import hookimpl
-from iibench.errors import UsageError
-from iibench.records import Section
-from iibench.specs import DatasetSpec, Harness
-from iibench.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench.contract.errors import UsageError
+from iibench.contract.measures import Section
+from iibench.contract.specs import DatasetSpec, Harness
+from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
 
 from ._data_paths import find_folder
 from ._trial_files import FileTrials
@@ -33,7 +33,7 @@ from ._trial_folders import LAYOUTS, FolderTrial, find_trials
 from ._trial_pixels import Pixels, read_pixels
 
 if TYPE_CHECKING:
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 VERSION = "1"
 _ORIGIN = (

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import UsageError
-from iibench.records import Section
-from iibench.specs import DatasetSpec, Harness
-from iibench.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench.contract.errors import UsageError
+from iibench.contract.measures import Section
+from iibench.contract.specs import DatasetSpec, Harness
+from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
 
-from .._bibliography import FU2023, LAGUNAS2019, ZHANG2018, entries  # noqa: TID252 - works under both names
+from .._bibliography import FU2023, LAGUNAS2019, ZHANG2018, entries
 from . import _triplets_bapps, _triplets_materials, _triplets_tables
 from ._data_paths import file_below, find_data, find_folder
 from ._decode import rgb
@@ -38,7 +38,7 @@ from ._trial_files import FileTrials
 from ._triplets_record import Judgements
 
 if TYPE_CHECKING:
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 VERSION = "1"
 #: Parameter -> the only format that it is for.

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, MinLen
 
 from iibench import DatasetSpec, hookimpl
-from iibench.errors import UsageError
-from iibench.specs import Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import UsageError
 
-from .._bibliography import AIZMAN2019  # noqa: TID252 - works under both names
+from .._bibliography import AIZMAN2019
 from ._streamed import Images, StreamedImages, common_names, joined
 from ._webdataset_index import ShardIndex, Wanted, member_at
 from ._webdataset_shards import find_shards
 from ._webdataset_stored import shard_indexes
 
 if TYPE_CHECKING:
-    from iibench.specs import IntArray
+    from iibench.contract.base import IntArray
 
 VERSION = "1"
 

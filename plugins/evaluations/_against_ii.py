@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from iibench.details import Axis, Series, XYPlot
-from iibench.records import Measure
+from iibench.contract.details import Axis, Series, XYPlot
+from iibench.contract.measures import Measure
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray
+    from iibench.contract.base import DoubleArray
 
 TOO_FEW = "fewer than three directions have both numbers, or one of the two never differs"
 
@@ -24,7 +24,7 @@ def correlations_with_ii(
     """
     import numpy as np
 
-    from iibench.resampling import (
+    from iibench.statistics.resampling import (
         correlations,
         interval,
         pearson_resampled,

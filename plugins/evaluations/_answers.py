@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt, Interval
 
-from iibench.errors import CaseError, unknown_name
+from iibench.contract.errors import CaseError, unknown_name
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, IntArray
-    from iibench.trials import BoolArray, TextArray, Trials, TrialSimilarities
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.trials import BoolArray, TextArray, Trials, TrialSimilarities
 
 CONFIDENCE = "confidence"
 
@@ -50,7 +50,7 @@ class ObserverParams:
 
 def margins_of(params: ObserverParams, found: TrialSimilarities) -> DoubleArray:
     """(S,) the observer's margins; raises `CaseError` where it needs opposite references."""
-    from iibench.observers import margin_eq2, margin_two_sided
+    from iibench.statistics.observers import margin_eq2, margin_two_sided
 
     if params.observer == "eq2":
         return margin_eq2(found.references)
@@ -68,7 +68,7 @@ def margins_of(params: ObserverParams, found: TrialSimilarities) -> DoubleArray:
 
 def mis_margins(found: TrialSimilarities) -> DoubleArray:
     """(S,) Delta+ - Delta- of the Machine Interpretability Score."""
-    from iibench.observers import margin_two_sided
+    from iibench.statistics.observers import margin_two_sided
 
     return margin_two_sided(found.references, found.opposite, "mean")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.details import Axis, ImageMap, XYPlot
-from iibench.records import Measure
+from iibench.contract.details import Axis, ImageMap, XYPlot
+from iibench.contract.measures import Measure
 
 from ._against_ii import correlations_with_ii, in_words, scatter
 from ._manifold_activation import mean_distance, most_active, spread
@@ -14,7 +14,8 @@ from ._manifold_activation import mean_distance, most_active, spread
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.specs import DoubleArray, IntArray, Lab
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import Lab
 
 #: Directions whose activation colours the map, at equal steps of the rank of their II.
 COLOURED = 12
@@ -84,7 +85,7 @@ def measures_of(
     """Correlations with II, spreads on average, and what the map is like."""
     import numpy as np
 
-    from iibench.statistics import summarise
+    from iibench.statistics.scores import summarise
 
     measures = [*correlations_with_ii(spreads.active, found.ii, resamples, seed)]
     if spreads.others is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from iibench.errors import CaseError, Skip
+from iibench.contract.errors import CaseError, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.specs import DoubleArray, FloatArray, IntArray, SimilarityLookup
+    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.evaluations import SimilarityLookup
 
 #: Images on each side of one question to the metric.
 BLOCK = 128

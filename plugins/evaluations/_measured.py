@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from iibench.records import Curve, Measure
+from iibench.contract.measures import Curve, Measure
 
 from ._answers import Cell, cells, everything
 
 if TYPE_CHECKING:
-    from iibench.ceilings import Ceiling
-    from iibench.resampling import CountArray
-    from iibench.specs import DoubleArray, IntArray
-    from iibench.trials import BoolArray, Trials
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.trials import BoolArray, Trials
+    from iibench.statistics.ceilings import Ceiling
+    from iibench.statistics.resampling import CountArray
 
 #: Resamples for the numbers of a group; those of all answers take the evaluation's `resamples`.
 GROUP_RESAMPLES = 500
@@ -43,7 +43,7 @@ class Drawn:
 
     def measure(self, name: str, value: float, resampled: DoubleArray | None, why: str) -> Measure:
         """A measure of this cell; undefined, for the reason `why`, where the value is NaN."""
-        from iibench.resampling import interval
+        from iibench.statistics.resampling import interval
 
         low = high = None
         if not math.isnan(value) and resampled is not None:
@@ -83,7 +83,7 @@ def groups_of(
 
 def drawn(trials: Trials, cell: Cell, resamples: int, seed: int) -> Drawn:
     """The cell with resamples of its units."""
-    from iibench.resampling import resample_units
+    from iibench.statistics.resampling import resample_units
 
     counts = resample_units(trials.unit[cell.stimuli], resamples, seed)
     return Drawn(cell, trials.unit, counts)
@@ -96,7 +96,7 @@ def roc_curve(
     group: Mapping[str, str],
 ) -> tuple[Curve, ...]:
     """The ROC curve of the margins, thinned for drawing; nothing where there is none."""
-    from iibench.agreement import roc, thinned
+    from iibench.statistics.agreement import roc, thinned
 
     x, y = thinned(*roc(margins, first, second))
     if not len(x):
@@ -110,7 +110,7 @@ def _rounded(values: DoubleArray) -> tuple[float, ...]:
 
 def human_accuracy(group: Drawn) -> Measure:
     """Share of the answers that chose query 0."""
-    from iibench.resampling import share_resampled
+    from iibench.statistics.resampling import share_resampled
 
     cell = group.cell
     total = cell.first + cell.second
@@ -152,7 +152,7 @@ def auc_ceilings(trials: Trials, group: Drawn) -> tuple[Measure, ...]:
 
 
 def _auc_ceilings(group: Drawn) -> Iterator[Measure]:
-    from iibench.ceilings import REFITS, fitted_ceiling, leave_one_out_auc
+    from iibench.statistics.ceilings import REFITS, fitted_ceiling, leave_one_out_auc
 
     cell = group.cell
     shared = (cell.first, cell.second, group.unit, group.counts)
@@ -173,7 +173,7 @@ def of_ceiling(name: str, value: Measure, ceiling: Measure, chance: float) -> Me
     """The value as a share of what is possible above chance; with the ends of the value's interval."""
     from dataclasses import replace
 
-    from iibench.ceilings import fraction
+    from iibench.statistics.ceilings import fraction
 
     top = ceiling.value
     share, low, high = (fraction(x, top, chance) for x in (value.value, value.low, value.high))

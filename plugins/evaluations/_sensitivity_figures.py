@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iibench.details import Axis, Details, HeatMap, ImageRows, Series, XYPlot
+from iibench.contract.details import Axis, Details, HeatMap, ImageRows, Series, XYPlot
 
 from ._sensitivity_found import Found, measures
 from ._sensitivity_paths import curve
 from ._sensitivity_tables import DISTANCES, notes, tables
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import DoubleArray
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.measures import Measure
 
     from .sensitivity import Params
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ._sensitivity_paths import mean_over
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import DoubleArray, IntArray
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.measures import Measure
 
     from ._sensitivity_pairs import Relation
 
@@ -78,7 +78,7 @@ def measures(found: Found) -> tuple[Measure, ...]:
     """The numbers of the analysis; intervals are 95 % bootstrap intervals over the units that each names."""
     import numpy as np
 
-    from iibench.records import Measure
+    from iibench.contract.measures import Measure
 
     relation = found.relation
     ends, middle, beyond = found.ends, found.middle, found.beyond
@@ -118,8 +118,13 @@ def _correlation(name: str, x: DoubleArray, y: DoubleArray) -> Measure:
     """Spearman's correlation over directions, which are resampled."""
     import numpy as np
 
-    from iibench.records import Measure
-    from iibench.resampling import correlations, interval, resample_units, spearman_resampled
+    from iibench.contract.measures import Measure
+    from iibench.statistics.resampling import (
+        correlations,
+        interval,
+        resample_units,
+        spearman_resampled,
+    )
 
     kept = ~(np.isnan(x) | np.isnan(y))
     n = int(kept.sum())
@@ -136,8 +141,8 @@ def _p(name: str, x: DoubleArray, y: DoubleArray) -> Measure:
     import numpy as np
     from scipy.stats import spearmanr
 
-    from iibench.records import Measure
-    from iibench.resampling import correlations
+    from iibench.contract.measures import Measure
+    from iibench.statistics.resampling import correlations
 
     kept = ~(np.isnan(x) | np.isnan(y))
     n = int(kept.sum())
@@ -158,7 +163,7 @@ def _mean(name: str, values: DoubleArray) -> Measure:
     """Mean over pairs, which are resampled; no direction is in two of them."""
     import numpy as np
 
-    from iibench.records import Measure
+    from iibench.contract.measures import Measure
 
     mean, low, high = mean_over(values)
     n = int((~np.isnan(values)).sum())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.specs import DoubleArray, IntArray, SimilarityLookup
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import SimilarityLookup
 
 #: Distinct images whose similarities to each other are asked for at once.
 BLOCK = 128
@@ -110,8 +111,8 @@ def relation(distance: DoubleArray, cross: DoubleArray) -> Relation:
     """
     import numpy as np
 
-    from iibench.pair_statistics import pair_mean_resampled, pair_spearman_resampled
-    from iibench.resampling import correlations, interval, resample_units
+    from iibench.statistics.pairs import pair_mean_resampled, pair_spearman_resampled
+    from iibench.statistics.resampling import correlations, interval, resample_units
 
     units = len(distance)
     first, second = (side.astype(np.int64) for side in np.triu_indices(units, 1))

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from iibench.specs import DoubleArray, FloatArray, IntArray, Lab
+    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.evaluations import Lab
 
 #: Bytes of float64 scores, and of activations, that are held at once.
 BLOCK_BYTES = 32 << 20
@@ -120,7 +121,7 @@ def mean_over(
     by default each value; None where there is none."""
     import numpy as np
 
-    from iibench.resampling import interval, resample_units, share, share_resampled
+    from iibench.statistics.resampling import interval, resample_units, share, share_resampled
 
     kept = ~np.isnan(values)
     if not kept.any():

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.specs import DoubleArray, FloatArray, IntArray
+    from iibench.contract.base import DoubleArray, FloatArray, IntArray
 
 #: float64 values of the rows that are multiplied at once.
 BLOCK = 2**22
@@ -36,7 +36,7 @@ def spectra(
     """
     import numpy as np
 
-    from iibench.resampling import resample_units
+    from iibench.statistics.resampling import resample_units
 
     n, width = A.shape
     if min(n, width) > LIMIT:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from iibench.details import Axis, Series, XYPlot
-from iibench.records import Measure
+from iibench.contract.details import Axis, Series, XYPlot
+from iibench.contract.measures import Measure
 
 from ._spectrum import Weights, exponents, line_through, slopes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.specs import DoubleArray, IntArray
+    from iibench.contract.base import DoubleArray, IntArray
 
 #: Last ranks for which the exponent is shown, and the fewest eigenvalues that a line is fitted to.
 STEPS, FEWEST = 40, 10
@@ -61,7 +61,7 @@ class Spectrum:
         """Exponents of the fits over ranks low..highs."""
         import numpy as np
 
-        from iibench.resampling import interval
+        from iibench.statistics.resampling import interval
 
         coefficients = slopes(self.low, highs, len(self.eigenvalues), self.weights)
         fitted = exponents(self.eigenvalues, coefficients)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.details import Axis, Series, XYPlot
-from iibench.records import Measure
+from iibench.contract.details import Axis, Series, XYPlot
+from iibench.contract.measures import Measure
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.specs import DoubleArray, IntArray
+    from iibench.contract.base import DoubleArray, IntArray
 
 NAMES = ("lower", "upper")
 NONE = "no unit has an II"
@@ -53,7 +53,7 @@ class Halves:
 
 def measures_of(found: Halves) -> tuple[Measure, ...]:
     """Means of the four groups, the three differences and their p values."""
-    from iibench.statistics import compare, holm, summarise
+    from iibench.statistics.scores import compare, holm, summarise
 
     measures = []
     keys = [f"ii_{kind}_{name}" for kind in ("neurons", "directions") for name in NAMES]
@@ -94,7 +94,7 @@ def figure_of(found: Halves) -> XYPlot:
     """Fig. 3 right: a point per unit in four columns, and each column's mean with its interval."""
     import numpy as np
 
-    from iibench.statistics import summarise
+    from iibench.statistics.scores import summarise
 
     series, means = [], []
     ticks = tuple((float(i), name) for i, (name, _, _) in enumerate(found.groups, 1))

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from iibench.records import Measure
+from iibench.contract.measures import Measure
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.pair_sums import Images
-    from iibench.resampling import CountArray
-    from iibench.specs import DoubleArray, IntArray
+    from iibench.compute.pair_sums import Images
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.statistics.resampling import CountArray
 
 #: Up to this many directions the table `all_pairs` is kept.
 ALL_PAIRS = 512
@@ -95,8 +95,8 @@ def measures_of(found: Synergies, resamples: int, seed: int) -> tuple[Measure, .
     """All measures; intervals resample directions."""
     import numpy as np
 
-    from iibench.pair_statistics import pair_mean_resampled, pair_spearman_resampled
-    from iibench.resampling import correlations, resample_units, spearman_resampled
+    from iibench.statistics.pairs import pair_mean_resampled, pair_spearman_resampled
+    from iibench.statistics.resampling import correlations, resample_units, spearman_resampled
 
     k, pairs, synergy = len(found.units), len(found.synergy), found.synergy
     counts = resample_units(np.arange(k), resamples, seed)
@@ -147,7 +147,7 @@ def _unless(value: float, resample: Any, x: DoubleArray, y: DoubleArray, counts:
 
 
 def _measure(name: str, value: float, resampled: DoubleArray | None, n: int, units: int) -> Measure:
-    from iibench.resampling import interval
+    from iibench.statistics.resampling import interval
 
     if math.isnan(value):
         reason = "fewer than three directions differ in it"
@@ -164,7 +164,7 @@ def _if_unrelated(found: Synergies, seed: int) -> tuple[float, DoubleArray]:
     """
     import numpy as np
 
-    from iibench.resampling import correlations
+    from iibench.statistics.resampling import correlations
 
     pair_ii = found.square(found.pair_ii)
     np.fill_diagonal(pair_ii, -np.inf)

@@ -15,7 +15,8 @@ from .ii import average
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.specs import DoubleArray, IntArray, SimilarityLookup
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import SimilarityLookup
 
 #: Most images of which a table of all pairs is kept (4 bytes a pair: 1 GiB).
 TABLE_LIMIT = 16_384

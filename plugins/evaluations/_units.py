@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iibench.records import Measure
+from iibench.contract.measures import Measure
 
 from ._measured import (
     GROUP_RESAMPLES,
@@ -22,8 +22,8 @@ from ._measured import (
 )
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray
-    from iibench.trials import BoolArray, Trials
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.trials import BoolArray, Trials
 
 TOO_FEW = "fewer than three units differ in it and in human accuracy"
 #: Attribute -> the value on which units are scored, where a group has stimuli of it and others.
@@ -66,7 +66,7 @@ def unit_measures(
 
     `values`: name -> (S,) numbers of the stimuli, whose mean over a unit's stimuli is correlated.
     """
-    from iibench.resampling import correlations, pearson_resampled, spearman_resampled
+    from iibench.statistics.resampling import correlations, pearson_resampled, spearman_resampled
 
     rows, _ = judged(trials, group.cell.stimuli)
     counts = group.counts[:GROUP_RESAMPLES]
@@ -97,7 +97,7 @@ def reliability(trials: Trials, group: Drawn, seed: int) -> tuple[Measure, ...]:
 
 
 def _reliability(trials: Trials, group: Drawn, seed: int) -> Iterator[Measure]:
-    from iibench.reliability import split_half
+    from iibench.statistics.reliability import split_half
 
     rows, _ = judged(trials, group.cell.stimuli)
     given = trials.answers.chosen(group.cell.rows)

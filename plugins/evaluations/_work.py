@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from iibench.specs import Work
+from iibench.contract.base import Work
 
 if TYPE_CHECKING:
-    from iibench.trials import Trials
+    from iibench.contract.trials import Trials
 
 #: Small operations that a t-SNE map takes for each of its points.
 TSNE_STEPS = 1000.0

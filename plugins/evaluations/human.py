@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.trials import TrialEvaluationSpec, TrialScores
+from iibench.contract.errors import CaseError
+from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries
 from . import _work
-from ._answers import (
-    ObserverParams,
-    margins_of,
-    mis,
-    mis_margins,
-)
+from ._answers import ObserverParams, margins_of, mis, mis_margins
 from ._measured import (
     NO_ANSWERS,
     ONE_CLASS,
@@ -41,9 +36,10 @@ from ._measured import (
 from ._units import accuracy_of_units, judged, unit_measures
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import DoubleArray, EvaluationBase
-    from iibench.trials import TrialInputs, Trials, TrialSimilarities
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.measures import Measure
+    from iibench.contract.trials import TrialInputs, Trials, TrialSimilarities
 
 BY = (
     "model",
@@ -122,7 +118,7 @@ def _of_stimuli(
     params: Params, found: TrialSimilarities, margins: DoubleArray
 ) -> dict[str, DoubleArray]:
     """What the metric says of each stimulus (S,): II, whether the observer is right, MIS."""
-    from iibench.observers import correct
+    from iibench.statistics.observers import correct
 
     values = {"ii": found.among, "insilico_accuracy": correct(margins)}
     if found.opposite.shape[2]:
@@ -131,7 +127,7 @@ def _of_stimuli(
 
 
 def _resampled_auc(margins: DoubleArray, group: Drawn) -> DoubleArray:
-    from iibench.agreement import auc_resampled
+    from iibench.statistics.agreement import auc_resampled
 
     cell = group.cell
     return auc_resampled(margins, cell.first, cell.second, group.unit, group.counts)
@@ -141,9 +137,9 @@ def _measures(trials: Trials, margins: DoubleArray, group: Drawn) -> Iterator[Me
     """The numbers of one group of answers."""
     import numpy as np
 
-    from iibench.agreement import agreeing, always_first, auc
-    from iibench.observers import correct
-    from iibench.resampling import share, share_resampled
+    from iibench.statistics.agreement import agreeing, always_first, auc
+    from iibench.statistics.observers import correct
+    from iibench.statistics.resampling import share, share_resampled
 
     cell = group.cell
     total = cell.first + cell.second
@@ -181,8 +177,8 @@ def _calibration(
     """Held-out log-likelihood per answer in nats, and that of a constant rate."""
     import numpy as np
 
-    from iibench.calibration import held_out_log_likelihood
-    from iibench.resampling import share_resampled
+    from iibench.statistics.calibration import held_out_log_likelihood
+    from iibench.statistics.resampling import share_resampled
 
     cell = whole.cell
     held = held_out_log_likelihood(margins, cell.first, cell.second, trials.unit, seed=seed)

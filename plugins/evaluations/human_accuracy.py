@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.trials import TrialEvaluationSpec, TrialScores
+from iibench.contract.errors import CaseError
+from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
 from . import _work
-from ._measured import (
-    Drawn,
-    auc_ceilings,
-    groups_of,
-    human_accuracy,
-)
+from ._measured import Drawn, auc_ceilings, groups_of, human_accuracy
 from ._units import accuracy_of_units, judged, reliability
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import EvaluationBase
-    from iibench.trials import TrialInputs
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.measures import Measure
+    from iibench.contract.trials import TrialInputs
 
 BY = ("experiment", "model", "condition", "difficulty", "confidence", "model+layers")
 
@@ -50,7 +45,7 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     """Share of right answers, of all and of every group, with the ceilings of what could predict them."""
     import numpy as np
 
-    from iibench.resampling import share_resampled
+    from iibench.statistics.resampling import share_resampled
 
     trials = inputs.trials
     if not trials.has_truth:

@@ -10,11 +10,12 @@ from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.evaluations import EvaluationInputs
 
 #: Why a direction has no score.
 DEAD = "dead: every image has the same response"
@@ -50,7 +51,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """II of every direction; a direction to which all images respond alike is not scored."""
     import numpy as np
 
-    from iibench.exemplars import constant_directions, exemplars
+    from iibench.compute.exemplars import constant_directions, exemplars
 
     top = exemplars(inputs.order, params.m)
     dead = constant_directions(inputs.responses, inputs.order)

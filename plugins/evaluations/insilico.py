@@ -10,11 +10,11 @@ from annotated_types import Ge, Interval
 
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 
 if TYPE_CHECKING:
-    from iibench.specs import EvaluationInputs
+    from iibench.contract.evaluations import EvaluationInputs
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import ShuffledOrder, make_trials, responses_to
-    from iibench.observers import correct, evidence_eq2, evidence_two_sided
+    from iibench.compute.exemplars import make_trials
+    from iibench.compute.ranking import ShuffledOrder, responses_to
+    from iibench.statistics.observers import correct, evidence_eq2, evidence_two_sided
 
     order = ShuffledOrder(inputs.responses, inputs.order, inputs.seed)
     trials = make_trials(order, params.difficulty, params.trials, params.references, inputs.seed)

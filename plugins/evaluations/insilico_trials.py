@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.trials import TrialEvaluationSpec, TrialScores
+from iibench.contract.errors import CaseError
+from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from ._answers import ObserverParams, margins_of
 from ._measured import Drawn, groups_of, per_unit_share
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import DoubleArray, EvaluationBase
-    from iibench.trials import TrialInputs
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.measures import Measure
+    from iibench.contract.trials import TrialInputs
 
 BY = ("model", "condition", "difficulty", "layers", "layout")
 
@@ -45,8 +46,8 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     """Share of the trials in which the observer chooses the right query, a tie one half."""
     import numpy as np
 
-    from iibench.observers import correct
-    from iibench.resampling import share_resampled
+    from iibench.statistics.observers import correct
+    from iibench.statistics.resampling import share_resampled
 
     trials = inputs.trials
     if inputs.similarities is None or not trials.has_truth:
@@ -71,7 +72,7 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
 def _measures(chosen: DoubleArray, margins: DoubleArray, group: Drawn) -> list[Measure]:
     import numpy as np
 
-    from iibench.resampling import share, share_resampled
+    from iibench.statistics.resampling import share, share_resampled
 
     one = np.ones(len(chosen))
     found = []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 
 if TYPE_CHECKING:
-    from iibench.specs import EvaluationInputs
+    from iibench.contract.evaluations import EvaluationInputs
 
 FLAT = "all images are equally far from the direction"
 
@@ -64,8 +64,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.details import Details
-    from iibench.exemplars import exemplars
+    from iibench.compute.exemplars import exemplars
+    from iibench.contract.details import Details
 
     from . import _manifold_found as parts
     from . import ii

@@ -28,12 +28,13 @@ from annotated_types import Ge, Gt, Interval
 
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
-from .._bibliography import ZIMMERMANN2024  # noqa: TID252 - works under both names
+from .._bibliography import ZIMMERMANN2024
 from . import _work
 from ._mis_tasks import draw_tasks
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs
+    from iibench.contract.base import DoubleArray
+    from iibench.contract.evaluations import EvaluationInputs
 
 #: Responses whose range is below this count as constant, as in the published analysis.
 CONSTANT = 1e-8
@@ -81,7 +82,7 @@ def score(params: Params, delta: DoubleArray) -> DoubleArray:
     """(..., T) Delta of each task -> (...) MIS."""
     from scipy.special import expit
 
-    from iibench.observers import correct
+    from iibench.statistics.observers import correct
 
     if params.temperature is not None:
         chosen = expit(delta / params.temperature)
@@ -100,8 +101,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import ShuffledOrder, images_at, responses_to
-    from iibench.observers import evidence_two_sided
+    from iibench.compute.ranking import ShuffledOrder, images_at, responses_to
+    from iibench.statistics.observers import evidence_two_sided
 
     response = inputs.responses
     order = ShuffledOrder(response, inputs.order, inputs.seed)

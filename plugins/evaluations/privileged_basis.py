@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs, FloatArray, IntArray
+    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.evaluations import EvaluationInputs
 
 #: float64 values of one block of columns.
 BLOCK = 2**22
@@ -83,9 +84,9 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.details import Axis, Details
-    from iibench.records import Measure
-    from iibench.statistics import summarise
+    from iibench.contract.details import Axis, Details
+    from iibench.contract.measures import Measure
+    from iibench.statistics.scores import summarise
 
     from . import ii
     from ._against_ii import correlations_with_ii, in_words, scatter

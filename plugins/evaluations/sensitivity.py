@@ -16,24 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 from ._sensitivity_figures import details
 from ._sensitivity_found import Found
-from ._sensitivity_pairs import (
-    cross_index,
-    distances,
-    relation,
-    separated_pairs,
-    unit_norm,
-)
+from ._sensitivity_pairs import cross_index, distances, relation, separated_pairs, unit_norm
 from ._sensitivity_paths import TIP, between, gradient_norms, nearest
 from .ii import DEAD, average
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs, IntArray, Lab
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import EvaluationInputs, Lab
 
 #: alpha of the paths: as far beyond either end as the ends are apart.
 ALPHAS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
@@ -91,7 +86,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.exemplars import constant_directions, exemplars
+    from iibench.compute.exemplars import constant_directions, exemplars
 
     if inputs.lab is None:
         raise CaseError("sensitivity needs the network of a case, and there is none")

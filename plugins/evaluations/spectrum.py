@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023, entries  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023, entries
 from . import _work
 
 if TYPE_CHECKING:
-    from iibench.specs import EvaluationInputs
+    from iibench.contract.evaluations import EvaluationInputs
 
     from ._spectrum_found import Spectrum
 
@@ -68,7 +68,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.details import Details
+    from iibench.contract.details import Details
 
     from ._spectrum import spectra, usable
     from ._spectrum_found import FEWEST, Spectrum, figures_of, measures_of, tables_of

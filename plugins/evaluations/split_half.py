@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs, FloatArray, IntArray
+    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.evaluations import EvaluationInputs
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.details import Details
+    from iibench.contract.details import Details
 
     from ._split_half_found import Halves, figure_of, measures_of, notes_of, tables_of
 
@@ -87,7 +88,7 @@ def _neurons(vectors: FloatArray) -> IntArray:
 
 def _of_half(params: Params, inputs: EvaluationInputs, neurons: IntArray) -> DoubleArray:
     """(K',) II of the directions found in these neurons, NaN for dead ones."""
-    from iibench.exemplars import order_by_response
+    from iibench.compute.ranking import order_by_response
 
     assert inputs.lab is not None
     responses = inputs.lab.responses_of(params.finder, neurons)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Interval
 
 from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, EvaluationInputs, IntArray
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import EvaluationInputs
 
     from ._synergy_found import Synergies
 
@@ -46,8 +47,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.details import Details
-    from iibench.exemplars import constant_directions
+    from iibench.compute.exemplars import constant_directions
+    from iibench.contract.details import Details
 
     from ._synergy_figures import figures_of
     from ._synergy_found import measures_of, tables_of
@@ -75,8 +76,8 @@ def synergies(params: Params, inputs: EvaluationInputs, units: IntArray) -> Syne
     """Sums, their MEIs and the index of each, for the directions `units`, none of them dead."""
     import numpy as np
 
-    from iibench.exemplars import exemplars
-    from iibench.pair_sums import standardised, top_of_pair_sums
+    from iibench.compute.exemplars import exemplars
+    from iibench.compute.pair_sums import standardised, top_of_pair_sums
 
     from ._synergy_found import Synergies
     from ._synergy_pairs import indices_of

@@ -15,24 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.trials import TrialEvaluationSpec, TrialScores
+from iibench.contract.errors import CaseError
+from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
 from . import _work
 from ._answers import Cell
-from ._measured import (
-    NO_ANSWERS,
-    Drawn,
-    groups_of,
-    of_ceiling,
-    per_unit_share,
-    roc_curve,
-)
+from ._measured import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
 
 if TYPE_CHECKING:
-    from iibench.records import Measure
-    from iibench.specs import DoubleArray, EvaluationBase, IntArray
-    from iibench.trials import TrialInputs
+    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.measures import Measure
+    from iibench.contract.trials import TrialInputs
 
 BY = ("majority", "subset", "split")
 
@@ -54,9 +48,9 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
     """Agreement with votes and majorities, AUC and ceilings, of all triplets and of every group."""
     import numpy as np
 
-    from iibench.agreement import agreeing
-    from iibench.observers import margin_eq2
-    from iibench.resampling import share_resampled
+    from iibench.statistics.agreement import agreeing
+    from iibench.statistics.observers import margin_eq2
+    from iibench.statistics.resampling import share_resampled
 
     if inputs.similarities is None:
         raise CaseError("triplets looks at images, and was given no metric")
@@ -78,13 +72,13 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
 def _measures(margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
     import numpy as np
 
-    from iibench.agreement import (
+    from iibench.statistics.agreement import (
         agreeing,
         majority_agreeing,
         majority_agreement,
         vote_ceiling,
     )
-    from iibench.resampling import share, share_resampled
+    from iibench.statistics.resampling import share, share_resampled
 
     cell = group.cell
     first, second = cell.first, cell.second
@@ -135,7 +129,7 @@ def _symmetric_auc(margins: DoubleArray, group: Drawn) -> Measure:
     """
     import numpy as np
 
-    from iibench.agreement import auc, auc_resampled
+    from iibench.statistics.agreement import auc, auc_resampled
 
     both, chose, others = _mirrored(margins, group.cell)
     unit = np.concatenate([group.unit, group.unit])

@@ -16,8 +16,8 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from iibench.errors import UsageError
-from iibench.specs import Job, Task, TaskError, TaskResult
+from iibench.contract.errors import UsageError
+from iibench.contract.executors import Job, Task, TaskError, TaskResult
 
 log = logging.getLogger("iibench.executors.ray")
 
@@ -84,7 +84,7 @@ class RemoteWorker:
 
     def prepare(self) -> tuple[str, str]:
         """(who this is, what keeps it from working or "")."""
-        from iibench.worker import Worker
+        from iibench.runner.workers.worker import Worker
 
         try:
             self._worker = Worker(self._job, scratch=self._scratch, threads=self._cpus)

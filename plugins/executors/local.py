@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from iibench import hookimpl
-from iibench.specs import ExecutorSpec
+from iibench.contract.executors import ExecutorSpec
 
 
 @hookimpl

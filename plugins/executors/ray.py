@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import UsageError
-from iibench.specs import ExecutorSpec, Job
+from iibench.contract.errors import UsageError
+from iibench.contract.executors import ExecutorSpec, Job
 
 if TYPE_CHECKING:
     from ._ray_team import RayTeam

@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
 
-    from iibench.specs import DoubleArray, FitContext, FloatArray
+    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Rows that are described or encoded at once.
 ROWS = 8192

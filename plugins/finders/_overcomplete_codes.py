@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iibench import Directions
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 from ._autoencoder import ROWS, describe, standard, stored
 from ._overcomplete import Params, submodule
@@ -23,7 +23,8 @@ from ._randomness import undisturbed
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 def learn(params: Params, A: FloatArray, context: FitContext) -> Directions:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iibench import Directions
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 from ._autoencoder import standard
 from ._nonnegative import check_nonnegative, nonnegative_weights
@@ -28,7 +28,8 @@ from ._overcomplete import Params, submodule
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 METHODS = ("nmf", "semi_nmf", "convex_nmf")
 

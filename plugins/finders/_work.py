@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from iibench.specs import FinderWork, Work
+from iibench.contract.base import Work
+from iibench.contract.specs import FinderWork
 
 #: Iterations of Lloyd's algorithm for K well below n, and of ADMM per batch of NMF's weights.
 LLOYD, ADMM = 40, 300

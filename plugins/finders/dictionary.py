@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import MAIRAL2009  # noqa: TID252 - works under both names
+from .._bibliography import MAIRAL2009
 from ._autoencoder import ROWS, standard, stored
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, FitContext, FloatArray
+    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Passes of coordinate descent over a code at most.
 CODE_PASSES = 10_000

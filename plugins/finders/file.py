@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 from ._vectors import file_sha256, read_vectors
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, FitContext, FloatArray
+    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Rows that are encoded at once.
 ROWS = 8192

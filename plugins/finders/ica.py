@@ -18,16 +18,13 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
-from .._bibliography import HYVARINEN2000  # noqa: TID252 - works under both names
+from .._bibliography import HYVARINEN2000
 from . import _work
-from ._orientation import (
-    positive_skew_signs,
-    principal_components,
-    sklearn_seed,
-)
+from ._orientation import positive_skew_signs, principal_components, sklearn_seed
 
 if TYPE_CHECKING:
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

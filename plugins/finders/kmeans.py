@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Entries of a (rows, K) matrix of distances that is held at once: 4 MiB of float32.
 BLOCK = 2**20

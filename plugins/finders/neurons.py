@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 
 if TYPE_CHECKING:
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

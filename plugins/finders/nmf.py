@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import CICHOCKI2009, LEE1999, entries  # noqa: TID252 - works under both names
+from .._bibliography import CICHOCKI2009, LEE1999, entries
 from . import _work
 from ._nonnegative import check_nonnegative, nonnegative_weights
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Coordinates that are updated between two large matrix products.
 BLOCK = 32

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from iibench import FinderSpec, hookimpl
 
-from .._bibliography import FEL2025  # noqa: TID252 - works under both names
+from .._bibliography import FEL2025
 from . import _overcomplete_codes, _overcomplete_factors
 from ._overcomplete import Params, package_version
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iibench import Directions
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:

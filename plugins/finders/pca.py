@@ -15,12 +15,13 @@ from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from . import _work
 from ._orientation import positive_skew_signs, principal_components
 
 if TYPE_CHECKING:
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

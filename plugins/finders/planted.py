@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Interval
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._planted import (  # noqa: TID252 - works under both names
-    ELHAGE2022,
-    FEATURES,
-    NEURONS,
-)
+from .._planted import ELHAGE2022, FEATURES, NEURONS
 from ._planted_check import MUST, mismatch, share_along
 from ._planted_frame import frame, not_superposed
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, FitContext, FloatArray
+    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.specs import FitContext
 
 UNCONFIRMED = (
     "too few images show one feature alone to confirm that these are the network's true directions"

@@ -17,7 +17,8 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 
 if TYPE_CHECKING:
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

@@ -23,22 +23,15 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
-from .._bibliography import SHARKEY2022  # noqa: TID252 - works under both names
+from .._bibliography import SHARKEY2022
 from . import _work
-from ._autoencoder import (
-    Weights,
-    backward,
-    describe,
-    initial_weights,
-    standard,
-    stored,
-    train,
-)
+from ._autoencoder import Weights, backward, describe, initial_weights, standard, stored, train
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,15 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
-from .._bibliography import MAIRAL2009, ZOU2006, entries  # noqa: TID252 - works under both names
+from .._bibliography import MAIRAL2009, ZOU2006, entries
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
-    from iibench.specs import DoubleArray, FitContext, FloatArray
+    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.specs import FitContext
 
 #: Neurons in a step of the fit: scikit-learn learns the images' side of the factorisation from them.
 NEURONS = 64

@@ -26,7 +26,7 @@ from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
 
-from .._bibliography import GAO2024  # noqa: TID252 - works under both names
+from .._bibliography import GAO2024
 from . import _work
 from ._autoencoder import (
     ROWS,
@@ -42,7 +42,8 @@ from ._autoencoder import (
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import FitContext, FloatArray
+    from iibench.contract.base import FloatArray
+    from iibench.contract.specs import FitContext
 
 
 @dataclass(frozen=True)

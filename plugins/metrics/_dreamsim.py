@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError, CaseError
-from iibench.rgb import check_rgb
+from iibench.contract.checks import check_rgb
+from iibench.contract.errors import AssetError, CaseError
 
 from ._dreamsim_lora import Adapter, merged
 from ._weights import exact, fingerprint_of, strict

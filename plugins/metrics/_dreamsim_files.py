@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iibench.assets import sha256_of
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec
+from iibench.assets.local import sha256_of
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.errors import AssetError
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import Resources
+    from iibench.contract.base import Resources
 
 CHUNK = 1 << 20
 RELEASES = "https://github.com/ssundaram21/dreamsim/releases/download"

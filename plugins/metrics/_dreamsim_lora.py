@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError
+from iibench.contract.errors import AssetError
 
 from ._dreamsim_files import read_tensors
 from ._weights import strict

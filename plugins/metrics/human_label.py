@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.specs import MetricSpec, NoParams, Resources
+from iibench.contract.base import NoParams, Resources
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import BHATTACHARYYA1946  # noqa: TID252 - works under both names
+from .._bibliography import BHATTACHARYYA1946
 
 if TYPE_CHECKING:
     import torch

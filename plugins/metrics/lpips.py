@@ -15,9 +15,10 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.specs import EmbeddingMetric, MetricSpec, Resources
+from iibench.contract.base import Resources
+from iibench.contract.specs import EmbeddingMetric, MetricSpec
 
-from .._bibliography import ZHANG2018  # noqa: TID252 - works under both names
+from .._bibliography import ZHANG2018
 from ._golden_images import different, moved
 from ._lpips_backbones import BACKBONES, backbone
 from ._lpips_embedding import TAPS, build

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.rgb import check_rgb
-from iibench.specs import MetricSpec, Resources
+from iibench.contract.base import Resources
+from iibench.contract.checks import check_rgb
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import KLINDT2023  # noqa: TID252 - works under both names
+from .._bibliography import KLINDT2023
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:

@@ -25,18 +25,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import CaseError
-from iibench.rgb import check_rgb
-from iibench.specs import MetricSpec, Resources
+from iibench.contract.base import Resources
+from iibench.contract.checks import check_rgb
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import WANG2004  # noqa: TID252 - works under both names
+from .._bibliography import WANG2004
 from ._golden_images import different, moved
 from ._rows import HEAD, image_size, rows_of
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import DoubleArray
+    from iibench.contract.base import DoubleArray
 
 C1, C2 = 0.01**2, 0.03**2
 #: Pixels a side of a window.

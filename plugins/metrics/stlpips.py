@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import AssetError
-from iibench.specs import AssetFile, AssetSpec, MetricSpec, Resources
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError
+from iibench.contract.specs import MetricSpec
 
-from .._bibliography import GHILDYAL2022  # noqa: TID252 - works under both names
+from .._bibliography import GHILDYAL2022
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:

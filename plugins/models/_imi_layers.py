@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from iibench.errors import UsageError, unknown_name
-from iibench.specs import LayerSpec
+from iibench.contract.errors import UsageError, unknown_name
+from iibench.contract.specs import LayerSpec
 
 RESNET_BLOCKS = (3, 4, 6, 3)
 RESNET_MODULES = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "shortcut")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from iibench.errors import AssetError
-from iibench.specs import Preprocess
+from iibench.contract.errors import AssetError
+from iibench.contract.specs import Preprocess
 
 from .torchvision_models import IMAGENET_MEAN, IMAGENET_STD, build_network
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.assets import sha256_of, torch_hub_dir
-from iibench.errors import AssetError
+from iibench.assets.local import sha256_of, torch_hub_dir
+from iibench.contract.errors import AssetError
 
 from ._imi_networks import NETWORKS, Published
 from ._state import read_state
@@ -21,7 +21,7 @@ from .torchvision_models import pretrained_network
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import Resources
+    from iibench.contract.base import Resources
 
 
 def pretrained(variant: str, path: str, resources: Resources) -> tuple[torch.nn.Module, str]:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Gt
 
 from iibench import hookimpl
-from iibench.errors import AssetError, UsageError
-from iibench.specs import LoadedModel, ModelSpec, Preprocess, Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
 from ._factory import find_factory, made_by, source_fingerprint
 from ._loading import few, frozen, load_strictly, not_finite

@@ -17,17 +17,10 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.specs import (
-    AssetFile,
-    AssetSpec,
-    LayerSpec,
-    LoadedModel,
-    ModelSpec,
-    Preprocess,
-    Resources,
-)
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import TAN2019  # noqa: TID252 - works under both names
+from .._bibliography import TAN2019
 from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
 

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import UsageError, unknown_name
-from iibench.specs import LayerSpec, LoadedModel, ModelSpec, Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import UsageError, unknown_name
+from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec
 
-from .._bibliography import ZIMMERMANN2023  # noqa: TID252 - works under both names
+from .._bibliography import ZIMMERMANN2023
 from ._imi_layers import all_layers, study_layers
 from ._imi_networks import NETWORKS
 

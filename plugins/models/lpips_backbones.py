@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import UsageError
-from iibench.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import (  # noqa: TID252 - works under both names
-    KRIZHEVSKY2014,
-    SIMONYAN2015,
-)
-from ..metrics._lpips_backbones import BACKBONES, backbone  # noqa: TID252 - works under both names
+from .._bibliography import KRIZHEVSKY2014, SIMONYAN2015
+from ..metrics._lpips_backbones import BACKBONES, backbone
 from ._loading import frozen, load_strictly, seeded, versions_sha256
 
 if TYPE_CHECKING:

@@ -15,27 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources
+from iibench.contract.base import Resources
+from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._planted import (  # noqa: TID252 - works under both names
-    ELHAGE2022,
-    FEATURES,
-    NEURONS,
-    SIZE,
-)
-from ..datasets._planted_images import (  # noqa: TID252
-    BACKGROUND,
-    FULL,
-    filters,
-    too_small,
-)
-from ..finders._planted_frame import frame, not_superposed  # noqa: TID252
+from .._planted import ELHAGE2022, FEATURES, NEURONS, SIZE
+from ..datasets._planted_images import BACKGROUND, FULL, filters, too_small
+from ..finders._planted_frame import frame, not_superposed
 from ._loading import frozen
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.specs import DoubleArray
+    from iibench.contract.base import DoubleArray
 
 
 @dataclass(frozen=True)

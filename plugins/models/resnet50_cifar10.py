@@ -16,19 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from iibench import hookimpl
-from iibench.errors import AssetError, UsageError, unknown_name
-from iibench.specs import (
-    AssetFile,
-    AssetSpec,
-    LayerSpec,
-    LoadedModel,
-    ModelSpec,
-    NoParams,
-    Preprocess,
-    Resources,
-)
+from iibench.contract.base import AssetFile, AssetSpec, NoParams, Resources
+from iibench.contract.errors import AssetError, UsageError, unknown_name
+from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import HE2016, KLINDT2023, entries  # noqa: TID252 - works under both names
+from .._bibliography import HE2016, KLINDT2023, entries
 from ._state import read_state
 
 if TYPE_CHECKING:

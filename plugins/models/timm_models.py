@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import AssetError, UsageError, unknown_name
-from iibench.specs import AssetFile, AssetSpec, LoadedModel, ModelSpec, Preprocess, Resources
+from iibench.contract.base import AssetFile, AssetSpec, Resources
+from iibench.contract.errors import AssetError, UsageError, unknown_name
+from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import WIGHTMAN2019  # noqa: TID252 - works under both names
+from .._bibliography import WIGHTMAN2019
 from ._hub import HubWeights, hub_file
 from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state

@@ -21,10 +21,11 @@ from urllib.error import URLError
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.errors import AssetError, UsageError, unknown_name
-from iibench.specs import LoadedModel, ModelSpec, Preprocess, Resources
+from iibench.contract.base import Resources
+from iibench.contract.errors import AssetError, UsageError, unknown_name
+from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import TORCHVISION  # noqa: TID252 - works under both names
+from .._bibliography import TORCHVISION
 from ._state import read_state
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from iibench.assets import default_cache_dir, default_data_dir
-from iibench.errors import unknown_name
-
-from . import row, tables, whole_run
-from .machine import machine, moment
-from .processes import ChildError
-from .rows import ROWS
-from .sizes import Sizes
+from iibench.assets.local import default_cache_dir, default_data_dir
+from iibench.contract.errors import unknown_name
+from tests.benchmarks import row, tables, whole_run
+from tests.benchmarks.machine import machine, moment
+from tests.benchmarks.processes import ChildError
+from tests.benchmarks.rows import ROWS
+from tests.benchmarks.sizes import Sizes
 
 NAMES = [*ROWS, whole_run.NAME]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import peers
-from .processes import Arrays, Clock, Prepared
-from .row import Row
-from .setting import Setting
-from .sizes import Sizes
+from tests.benchmarks import peers
+from tests.benchmarks.processes import Arrays, Clock, Prepared
+from tests.benchmarks.row import Row
+from tests.benchmarks.setting import Setting
+from tests.benchmarks.sizes import Sizes
 
 if TYPE_CHECKING:
     import torch

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from iibench.agreement import auc, auc_resampled
-from iibench.ceilings import fitted_ceiling, ideal_auc, leave_one_out_auc
-from iibench.reliability import split_half
-from iibench.resampling import interval, resample_units
-from iibench.trials import Answers
+from iibench.contract.trials import Answers
+from iibench.statistics.agreement import auc, auc_resampled
+from iibench.statistics.ceilings import fitted_ceiling, ideal_auc, leave_one_out_auc
+from iibench.statistics.reliability import split_half
+from iibench.statistics.resampling import interval, resample_units
 
 UNITS, STIMULI, PEOPLE, EACH = 80, 11, 63, 40
 #: units of the one large data set that stands for infinitely many

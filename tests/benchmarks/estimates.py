@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .machine import described, machine, moment
-from .processes import WITH_PEAK
+from tests.benchmarks.machine import described, machine, moment
+from tests.benchmarks.processes import WITH_PEAK
 
 SUITES = ("quickstart", "planted", "cifar_layer1")
 #: Stages whose seconds no clock of the program tells: the whole is measured from outside.

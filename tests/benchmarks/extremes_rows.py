@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import peers
-from .processes import Arrays, Clock, Prepared
-from .row import Row
-from .sizes import Sizes
+from tests.benchmarks import peers
+from tests.benchmarks.processes import Arrays, Clock, Prepared
+from tests.benchmarks.row import Row
+from tests.benchmarks.sizes import Sizes
 
 M = 9
 #: Images of one block, as a network's batches would bring them.
@@ -25,7 +25,7 @@ def blocks(n: int, k: int) -> Iterator[tuple[int, np.ndarray]]:
 
 def ours(sizes: Sizes) -> Prepared:
     """Block by block; making the blocks does not count."""
-    from iibench.extremes import Extremes
+    from iibench.compute.extremes import Extremes
 
     n, k = sizes.many_images, sizes.many_units
 

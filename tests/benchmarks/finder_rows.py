@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .processes import Arrays, Clock, Prepared
-from .row import Row
-from .setting import Setting
-from .sizes import Sizes
+from tests.benchmarks.processes import Arrays, Clock, Prepared
+from tests.benchmarks.row import Row
+from tests.benchmarks.setting import Setting
+from tests.benchmarks.sizes import Sizes
 
 MAX_ITER, TOL = 300, 1e-4
 
@@ -63,7 +63,7 @@ def their_lloyd(sizes: Sizes) -> Prepared:
 
 def our_fit(sizes: Sizes) -> Prepared:
     """The finder's whole fit, from activations."""
-    from iibench.specs import FitContext
+    from iibench.contract.specs import FitContext
     from iibench_plugins.finders.kmeans import Params, fit
 
     setting = Setting(sizes)

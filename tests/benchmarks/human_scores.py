@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from iibench.trials import Answers, TrialInputs, Trials, TrialSimilarities
+from iibench.contract.trials import Answers, TrialInputs, Trials, TrialSimilarities
 from iibench_plugins.evaluations import human
 
 EXPERIMENTS, UNITS, BATCHES, MODELS, ANSWERS = 21, 84, 11, 9, 52_920

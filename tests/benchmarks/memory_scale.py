@@ -23,9 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from iibench.memory import parse_size
-
-from .machine import described, machine, moment
+from iibench.cache.budget import parse_size
+from tests.benchmarks.machine import described, machine, moment
 
 SUITE = """
 iibench: "1"

@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 import iibench
-from iibench.assets import default_cache_dir, default_data_dir
-from iibench.results import Run
-
-from .machine import described, machine, moment
+from iibench.assets.local import default_cache_dir, default_data_dir
+from iibench.results.run import Run
+from tests.benchmarks.machine import described, machine, moment
 
 KEYWORD = "(neurons or kmeans[k=256]) and (lpips or color) and not paper2310 and not two_sided"
 

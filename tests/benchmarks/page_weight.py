@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from iibench.report.directions.tables import places
 from iibench.report.page import write_page, write_single
-from iibench.report.tables import places
 from tests.report.unit_runs import UnitRun, unit_run
 
 METRICS = 10

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .machine import described, machine, moment
+from tests.benchmarks.machine import described, machine, moment
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "avgpool")
 PRECISIONS = ("float32", "bfloat16")
@@ -42,10 +42,10 @@ def rates(device: str, seconds: float) -> dict[str, float]:
     import torchvision
     from PIL import Image
 
-    from iibench.activations import images_per_pass, tapped
-    from iibench.exemplars import order_by_response
-    from iibench.precision import mixed
-    from iibench.specs import LoadedModel, Preprocess
+    from iibench.compute.activations import images_per_pass, tapped
+    from iibench.compute.precision import mixed
+    from iibench.compute.ranking import order_by_response
+    from iibench.contract.specs import LoadedModel, Preprocess
     from iibench_plugins.datasets._decode import rgb
     from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build
 

@@ -24,9 +24,8 @@ from typing import Any
 import numpy as np
 
 import iibench
-from iibench.assets import default_cache_dir
-
-from .machine import described, machine, moment
+from iibench.assets.local import default_cache_dir
+from tests.benchmarks.machine import described, machine, moment
 
 SUITE = """
 iibench: "1"

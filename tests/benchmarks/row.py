@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .processes import Arrays, Child, Prepared, Ready, Repetition
-from .sizes import Sizes
+from tests.benchmarks.processes import Arrays, Child, Prepared, Ready, Repetition
+from tests.benchmarks.sizes import Sizes
 
 
 @dataclass(frozen=True)

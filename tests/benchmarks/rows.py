@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from . import activations_rows, extremes_rows, finder_rows, similarity_rows
-from .processes import Prepared
-from .row import Row
-from .sizes import Sizes
+from tests.benchmarks import activations_rows, extremes_rows, finder_rows, similarity_rows
+from tests.benchmarks.processes import Prepared
+from tests.benchmarks.row import Row
+from tests.benchmarks.sizes import Sizes
 
 ROWS: dict[str, Row] = {
     row.name: row

@@ -22,12 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from iibench.errors import unknown_name
-
-from .machine import described, machine, moment
-from .processes import Child, ChildError
-from .scaling_plots import draw
-from .scaling_stages import STAGES, Point
+from iibench.contract.errors import unknown_name
+from tests.benchmarks.machine import described, machine, moment
+from tests.benchmarks.processes import Child, ChildError
+from tests.benchmarks.scaling_plots import draw
+from tests.benchmarks.scaling_stages import STAGES, Point
 
 BASE = Point(n=10_000, N=256, K=256)
 VALUES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .processes import Arrays, Clock, Prepared
+from tests.benchmarks.processes import Arrays, Clock, Prepared
 
 #: Numbers of an embedding: independent normal values stand for a small backbone's.
 WIDTH = 256
@@ -38,8 +38,8 @@ class Stage:
 
 def activations(point: Point) -> Prepared:
     """`layer1` of the CIFAR-10 ResNet50 (256 neurons) on noise of 32 x 32 pixels."""
-    from .setting import Setting
-    from .sizes import Sizes
+    from tests.benchmarks.setting import Setting
+    from tests.benchmarks.sizes import Sizes
 
     setting = Setting(Sizes(Path(), Path(), Path()))
     images = np.random.default_rng(SEED).integers(0, 256, (point.n, 32, 32, 3), np.uint8)
@@ -48,7 +48,7 @@ def activations(point: Point) -> Prepared:
 
 def kmeans_fit(point: Point) -> Prepared:
     """Norms, k-means++ start, `ITERATIONS` iterations."""
-    from iibench.specs import FitContext
+    from iibench.contract.specs import FitContext
     from iibench_plugins.finders.kmeans import Params, fit
 
     params, A = Params(k=point.K, max_iter=ITERATIONS), _activations(point)
@@ -57,8 +57,8 @@ def kmeans_fit(point: Point) -> Prepared:
 
 def responses_and_order(point: Point) -> Prepared:
     """Cosine to K directions, and the images sorted by it."""
-    from iibench.exemplars import order_by_response
-    from iibench.specs import Directions
+    from iibench.compute.ranking import order_by_response
+    from iibench.contract.specs import Directions
     from iibench_plugins.finders.kmeans import Params, encode
 
     A = _activations(point)
@@ -88,10 +88,10 @@ def _activations(point: Point) -> np.ndarray:
 
 
 def _evaluation(point: Point, name: str, params: dict[str, object]) -> Prepared:
-    from iibench.exemplars import order_by_response
-    from iibench.plugins import load_plugins
-    from iibench.similarity import EmbeddingSimilarity, dense_pays
-    from iibench.specs import EvaluationInputs
+    from iibench.compute.ranking import order_by_response
+    from iibench.compute.similarity.lookups import EmbeddingSimilarity, dense_pays
+    from iibench.contract.evaluations import EvaluationInputs
+    from iibench.hooks.loading import load_plugins
     from iibench.suite.params import parse_params
 
     spec = load_plugins(environ="").registry.evaluations[name].spec

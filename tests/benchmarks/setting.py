@@ -13,27 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.activations import iter_activations
-from iibench.assets import LocalResources
-from iibench.cache import Cache
-from iibench.embeddings import EmbeddingTable
-from iibench.errors import AssetError
-from iibench.exemplars import order_by_response
-from iibench.parts import OnePart, PartSimilarities
-from iibench.plugins import load_plugins
-from iibench.similarity import EmbeddingSimilarity, dense_pays
-from iibench.specs import EvaluationInputs
+from iibench.assets.local import LocalResources
+from iibench.cache.entries import Cache
+from iibench.compute.activations import iter_activations
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.embeddings import EmbeddingTable
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, dense_pays
+from iibench.compute.similarity.parts import OnePart, PartSimilarities
+from iibench.contract.errors import AssetError
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.hooks.loading import load_plugins
 from iibench.suite.params import parse_params
+from tests.benchmarks import peers
+from tests.benchmarks.sizes import Sizes
 from tests.toys.toy import ToyImages
-
-from . import peers
-from .sizes import Sizes
 
 if TYPE_CHECKING:
     import lpips
     import torch
 
-    from iibench.specs import FloatArray, ImageArray, LoadedModel, UnitScores
+    from iibench.contract.base import FloatArray, ImageArray
+    from iibench.contract.evaluations import UnitScores
+    from iibench.contract.specs import LoadedModel
 
 MODEL = "resnet50_cifar10"
 #: dataset -> its splits (to fit, to evaluate); the first one that is there is used.

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import peers
-from .processes import Arrays, Clock, Prepared
-from .row import Row, close, nearly
-from .setting import SEED, Evaluated, Setting
-from .sizes import Sizes
+from tests.benchmarks import peers
+from tests.benchmarks.processes import Arrays, Clock, Prepared
+from tests.benchmarks.row import Row, close, nearly
+from tests.benchmarks.setting import SEED, Evaluated, Setting
+from tests.benchmarks.sizes import Sizes
 
 #: Difficulties of the short and of the long in-silico row.
 SHORT = (0.0, 0.25)

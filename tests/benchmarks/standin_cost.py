@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir
-from iibench.plugins import load_plugins
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+from iibench.compute.similarity.within_trials import TrialMetric, iter_rows
+from iibench.hooks.loading import load_plugins
 from iibench.suite.params import parse_params
-from iibench.trial_similarity import TrialMetric, iter_rows
 from iibench_plugins.datasets._imi_choice import Choice
 from iibench_plugins.datasets._imi_images import Stimulus
 from iibench_plugins.datasets._imi_map import OPPOSITE, PATH, QUERIES, REFERENCES

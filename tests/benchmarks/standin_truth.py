@@ -16,14 +16,16 @@ import time
 import numpy as np
 
 import iibench
-from iibench.agreement import auc, auc_resampled
-from iibench.assets import default_cache_dir, default_data_dir
-from iibench.ceilings import Family, fitted_ceiling, ideal_auc
-from iibench.plugins import load_plugins
-from iibench.records import Measure, TrialReport
-from iibench.resampling import interval, resample_units
-from iibench.results import Run
-from iibench.runner import RunConfig, prepare
+from iibench.assets.local import default_cache_dir, default_data_dir
+from iibench.contract.config import RunConfig
+from iibench.contract.measures import Measure
+from iibench.contract.reports import TrialReport
+from iibench.hooks.loading import load_plugins
+from iibench.results.run import Run
+from iibench.runner.session import prepare
+from iibench.statistics.agreement import auc, auc_resampled
+from iibench.statistics.ceilings import Family, fitted_ceiling, ideal_auc
+from iibench.statistics.resampling import interval, resample_units
 from iibench_plugins.datasets._standin_files import truth
 from iibench_plugins.datasets.imi_standin import release_folder
 

@@ -50,9 +50,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     """Makes the data and runs the analysis in this process."""
     import torch
 
-    from iibench.exemplars import order_by_response
-    from iibench.similarity import EmbeddingSimilarity
-    from iibench.specs import EvaluationInputs
+    from iibench.compute.ranking import order_by_response
+    from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    from iibench.contract.evaluations import EvaluationInputs
     from iibench_plugins.evaluations import synergy
 
     torch.set_num_threads(options.threads)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .machine import described
+from tests.benchmarks.machine import described
 
 JSON, MARKDOWN = "benchmarks.json", "benchmarks.md"
 

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .processes import THREADS, WITH_PEAK, ChildError
-from .row import spread
-from .sizes import Sizes
+from tests.benchmarks.processes import THREADS, WITH_PEAK, ChildError
+from tests.benchmarks.row import spread
+from tests.benchmarks.sizes import Sizes
 
 NAME = "run"
 #: Most seconds, cold and warm.

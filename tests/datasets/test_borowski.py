@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
-from iibench.trials import TrialDatasetSpec
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.trials import TrialDatasetSpec
 from iibench_plugins.datasets import borowski
 
 SPEC: Any = next(iter(borowski.iibench_register_datasets()))

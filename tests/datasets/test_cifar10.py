@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
-from iibench.specs import DatasetSpec
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import cifar10
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
-from iibench.specs import DatasetSpec
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import DatasetSpec
 from iibench.testing import check_dataset, toy_harness
 from iibench_plugins.datasets import _hf_rows, hf_datasets
 

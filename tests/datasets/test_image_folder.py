@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.errors import UsageError
-from iibench.specs import DatasetSpec
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import image_folder
 from iibench_plugins.datasets._decode import DecodeError, displayed_size, rgb
 

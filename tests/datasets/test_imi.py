@@ -20,19 +20,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
-from iibench.assets import LocalResources
+from iibench.assets.local import LocalResources
 from iibench.cli.main import run_program
-from iibench.errors import AssetError, UsageError
-from iibench.plugins import load_plugins
-from iibench.trials import TrialDatasetSpec
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.trials import TrialDatasetSpec
+from iibench.hooks.loading import load_plugins
 from iibench_plugins.datasets import _imi_hashes
 from iibench_plugins.datasets._imi_names import LATER_EXPERIMENTS, experiment_of, layer_group
 from iibench_plugins.datasets._imi_pixels import as_shown
 from iibench_plugins.datasets._imi_release import Choice, needed_photographs, read_release
 from iibench_plugins.datasets._trial_files import FileTrials
 from iibench_plugins.datasets.imi import Params, load
-
-from .imi_release import CMYK, EXPERIMENTS, GREY, MISSING, Release, make_release
+from tests.datasets.imi_release import CMYK, EXPERIMENTS, GREY, MISSING, Release, make_release
 
 COUNT = Choice(missing="count")
 

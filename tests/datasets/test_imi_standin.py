@@ -19,22 +19,21 @@ from sklearn.metrics import roc_auc_score
 from torchvision import transforms
 
 import iibench
-from iibench.assets import LocalResources
-from iibench.cache import Cache
-from iibench.errors import AssetError, UsageError
-from iibench.inputs import Inputs
-from iibench.observers import margin_eq2, margin_two_sided
-from iibench.plugins import load_plugins
-from iibench.specs import Harness
-from iibench.trial_similarity import TrialMetric, trial_similarities
-from iibench.trials import TrialDatasetSpec, TrialSimilarities
-from iibench.workbench import Workbench
+from iibench.assets.local import LocalResources
+from iibench.cache.entries import Cache
+from iibench.compute.similarity.within_trials import TrialMetric, trial_similarities
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import Harness
+from iibench.contract.trials import TrialDatasetSpec, TrialSimilarities
+from iibench.hooks.loading import load_plugins
+from iibench.stages.case_stages import Workbench
+from iibench.stages.inputs import Inputs
+from iibench.statistics.observers import margin_eq2, margin_two_sided
 from iibench_plugins.datasets._imi_pixels import as_shown
 from iibench_plugins.datasets._standin_files import truth
 from iibench_plugins.datasets._trial_files import FileTrials
 from iibench_plugins.datasets.imi_standin import Params, load, release_folder
-
-from .imi_release import COLUMNS, SIDES, make_release
+from tests.datasets.imi_release import COLUMNS, SIDES, make_release
 
 SMALL = Params(
     images="photo_patches[n=300]",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iibench.assets import LocalResources, packaged_path
-from iibench.errors import AssetError, UsageError
-from iibench.specs import DatasetSpec
+from iibench.assets.local import LocalResources, packaged_path
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import photo_patches
 from iibench_plugins.datasets.photo_patches import LEAST_CONTRAST, PHOTOS, blocks
 

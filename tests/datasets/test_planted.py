@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.assets import LocalResources
-from iibench.specs import DatasetSpec
+from iibench.assets.local import LocalResources
+from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import planted
 from iibench_plugins.datasets._planted_images import (
     BACKGROUND,

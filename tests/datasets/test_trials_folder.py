@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, UsageError
 from iibench_plugins.datasets import trials_folder
 
 SPEC: Any = next(iter(trials_folder.iibench_register_datasets()))

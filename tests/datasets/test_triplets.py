@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, UsageError
 from iibench_plugins.datasets import triplets
 
 SPEC: Any = next(iter(triplets.iibench_register_datasets()))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from iibench.exemplars import order_by_response
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import Directions, EvaluationInputs
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.contract.specs import Directions
 
 
 @dataclass

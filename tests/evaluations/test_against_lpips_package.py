@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.cache import Cache
-from iibench.embeddings import EmbeddingTable
-from iibench.exemplars import order_by_response
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import EvaluationInputs
+from iibench.cache.entries import Cache
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.embeddings import EmbeddingTable
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.evaluations import EvaluationInputs
 from iibench_plugins.evaluations import ii, insilico, mis, synergy
 from iibench_plugins.metrics import lpips as lpips_plugin
 from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build

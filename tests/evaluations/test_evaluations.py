@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iibench.errors import CaseError
-from iibench.exemplars import make_trials, order_by_response, order_with_random_ties
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import EvaluationInputs
+from iibench.compute.exemplars import make_trials
+from iibench.compute.ranking import order_by_response, order_with_random_ties
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.errors import CaseError
+from iibench.contract.evaluations import EvaluationInputs
 from iibench_plugins.evaluations import ii, insilico
 
 

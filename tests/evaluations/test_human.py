@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from iibench.errors import CaseError
-from iibench.observers import margin_two_sided
-from iibench.records import Measure
-from iibench.trials import TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.contract.errors import CaseError
+from iibench.contract.measures import Measure
+from iibench.contract.trials import TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.statistics.observers import margin_two_sided
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
 from tests.toys.toy_trials import Params, make
 
@@ -345,7 +345,7 @@ def test_trap_5_the_two_rules_are_two_numbers(trials: Trials) -> None:
 
 def test_trap_7_a_pair_that_is_more_alike_has_the_larger_similarity() -> None:
     """For every first-party metric that needs no file: a changed copy against another image."""
-    from iibench.trial_similarity import TrialMetric, trial_similarities
+    from iibench.compute.similarity.within_trials import TrialMetric, trial_similarities
     from iibench_plugins.metrics import color
 
     dataset = make(Params(units=2, batches=2))

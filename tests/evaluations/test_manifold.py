@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.manifold import TSNE
 
-from iibench.details import ImageMap, XYPlot
-from iibench.details_io import checked, packed, read_details, unpacked, write_details
-from iibench.errors import CaseError, Skip
-from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity
-from iibench.specs import EvaluationInputs
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, PairwiseSimilarity
+from iibench.contract.details import ImageMap, XYPlot
+from iibench.contract.errors import CaseError, Skip
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 from iibench_plugins.evaluations import (
     _manifold_activation,
     _manifold_found,

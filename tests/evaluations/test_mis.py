@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import CaseError
-from iibench.exemplars import order_by_response, order_with_random_ties
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import EvaluationInputs
+from iibench.compute.ranking import order_by_response, order_with_random_ties
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.errors import CaseError
+from iibench.contract.evaluations import EvaluationInputs
 from iibench.suite.params import ParamError, label, parse_params
 from iibench_plugins.evaluations import mis
 from iibench_plugins.evaluations._mis_tasks import draw_tasks

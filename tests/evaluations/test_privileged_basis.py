@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from iibench.details import XYPlot
-from iibench.details_io import checked, packed, unpacked
-from iibench.errors import CaseError
+from iibench.contract.details import XYPlot
+from iibench.contract.errors import CaseError
+from iibench.results.details_io import checked, packed, unpacked
 from iibench_plugins.evaluations import ii
 from iibench_plugins.evaluations import privileged_basis as basis
 from tests.evaluations.lab import array_inputs

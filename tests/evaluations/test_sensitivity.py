@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from torch import nn
 
-from iibench.activations import iter_activations
-from iibench.details import HeatMap, ImageRows, XYPlot
-from iibench.details_io import checked, packed, unpacked
-from iibench.errors import CaseError
-from iibench.exemplars import order_by_response
-from iibench.gradients import input_gradient_norms
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import Directions, EvaluationInputs, LoadedModel, Preprocess
+from iibench.compute.activations import iter_activations
+from iibench.compute.gradients import input_gradient_norms
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.details import HeatMap, ImageRows, XYPlot
+from iibench.contract.errors import CaseError
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.contract.specs import Directions, LoadedModel, Preprocess
+from iibench.results.details_io import checked, packed, unpacked
 from iibench_plugins.evaluations import _sensitivity_pairs as pairing
 from iibench_plugins.evaluations import sensitivity
 from iibench_plugins.evaluations._sensitivity_pairs import (
@@ -159,7 +160,7 @@ def test_cross_ii_is_the_same_in_small_blocks(vectors, monkeypatch):
 
 def test_the_interval_resamples_directions_not_pairs(monkeypatch):
     """Each resample written out: copies of directions, all pairs of different ones."""
-    from iibench.resampling import resample_units
+    from iibench.statistics.resampling import resample_units
 
     rng = np.random.default_rng(0)
     points = rng.normal(size=(9, 3))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.details_io import checked, packed, unpacked
-from iibench.errors import CaseError
-from iibench.resampling import resample_units
+from iibench.contract.errors import CaseError
+from iibench.results.details_io import checked, packed, unpacked
+from iibench.statistics.resampling import resample_units
 from iibench_plugins.evaluations import _spectrum as numerics
 from iibench_plugins.evaluations import spectrum
 from tests.evaluations.lab import array_inputs

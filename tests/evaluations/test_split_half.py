@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from iibench.details import XYPlot
-from iibench.details_io import checked, read_details, write_details
-from iibench.errors import CaseError
-from iibench.exemplars import order_by_response
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import Directions, EvaluationInputs
-from iibench.statistics import compare, holm
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.details import XYPlot
+from iibench.contract.errors import CaseError
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.contract.specs import Directions
+from iibench.results.details_io import checked, read_details, write_details
+from iibench.statistics.scores import compare, holm
 from iibench_plugins.evaluations import ii, split_half
 
 N, IMAGES = 13, 200

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
-from iibench.details import Histogram, ImageRows
-from iibench.details_io import checked, packed, read_details, unpacked, write_details
-from iibench.errors import CaseError
-from iibench.exemplars import order_by_response
-from iibench.pair_statistics import pair_mean_resampled, pair_spearman_resampled
-from iibench.pair_sums import first_pair, standardised, top_of_pair_sums
-from iibench.records import Measure
-from iibench.resampling import resample_units
-from iibench.similarity import EmbeddingSimilarity, PairwiseSimilarity
-from iibench.specs import EvaluationInputs
+from iibench.compute.pair_sums import first_pair, standardised, top_of_pair_sums
+from iibench.compute.ranking import order_by_response
+from iibench.compute.similarity.lookups import EmbeddingSimilarity, PairwiseSimilarity
+from iibench.contract.details import Histogram, ImageRows
+from iibench.contract.errors import CaseError
+from iibench.contract.evaluations import EvaluationInputs
+from iibench.contract.measures import Measure
+from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
+from iibench.statistics.pairs import pair_mean_resampled, pair_spearman_resampled
+from iibench.statistics.resampling import resample_units
 from iibench_plugins.evaluations import _synergy_pairs, ii, synergy
 
 

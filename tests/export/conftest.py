@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.records import Verdict
-from iibench.results import Run
+from iibench.contract.reports import Verdict
+from iibench.results.run import Run
 from tests.report import trial_runs
 from tests.report.conftest import make_case, make_run
 
@@ -77,7 +77,7 @@ def empty() -> Run:
 @pytest.fixture(scope="session")
 def sample() -> Run:
     """The run that is kept in the repository."""
-    from iibench.results import load_run
+    from iibench.results.run import load_run
 
     return load_run(Path(__file__).resolve().parents[2] / "reports/sample")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.export import export
-from iibench.export.bibtex import parse
-from iibench.results import Run
+from iibench.report.export import export
+from iibench.report.export.bibtex import parse
+from iibench.results.run import Run
 
 Parsed = dict[str, tuple[str, dict[str, str]]]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.export.escape import latex, markdown, xml_text
+from iibench.report.export.escape import latex, markdown, xml_text
 
 ANY = st.text(st.characters(categories=None))  # lone surrogates and control characters too
 COMMANDS = re.compile(r"\\(?:[A-Za-z]+|[#$%&_`'^~=.\"])")

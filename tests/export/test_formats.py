@@ -13,9 +13,9 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from iibench.errors import UsageError
-from iibench.export import FORMATS, export, results_schema
-from iibench.results import Run
+from iibench.contract.errors import UsageError
+from iibench.report.export import FORMATS, export, results_schema
+from iibench.results.run import Run
 
 VALIDATOR = jsonschema.Draft202012Validator(results_schema())
 

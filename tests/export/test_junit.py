@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from iibench.export import export
-from iibench.results import Run
+from iibench.report.export import export
+from iibench.results.run import Run
 
 #: element -> (allowed attributes, required ones, allowed children)
 RULES = {

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from iibench.export.bibtex import parse
-from iibench.export.software import PAPER
-from iibench.plugins import load_plugins
+from iibench.hooks.loading import load_plugins
+from iibench.report.export.bibtex import parse
+from iibench.report.export.software import PAPER
 from iibench_plugins import _bibliography
-
-from .test_bibtex import read
+from tests.export.test_bibtex import read
 
 SECTIONS = ("datasets", "models", "finders", "metrics", "evaluations")
 REGISTRY = load_plugins(environ="", entry_points=False).registry

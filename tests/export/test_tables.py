@@ -7,12 +7,11 @@ import re
 import pandas as pd
 import pytest
 
-from iibench.export import export
-from iibench.export.escape import latex, markdown
-from iibench.export.tables import tables_of
-from iibench.results import Run
-
-from .test_escape import check_latex
+from iibench.report.export import export
+from iibench.report.export.escape import latex, markdown
+from iibench.report.export.tables import tables_of
+from iibench.results.run import Run
+from tests.export.test_escape import check_latex
 
 
 def markdown_tables(run: Run) -> list[list[list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iibench.specs import FitContext
+from iibench.contract.specs import FitContext
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 from sklearn.linear_model import Lasso
 
-from iibench.errors import CaseError
-from iibench.specs import Directions, FitContext
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import Directions, FitContext
 from iibench_plugins.finders.dictionary import Params, encode, fit
 
 UNIT = {"mean": np.zeros(6), "scale": np.array(1.0)}

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from iibench.errors import AssetError, CaseError
-from iibench.specs import Directions, FitContext
+from iibench.contract.errors import AssetError, CaseError
+from iibench.contract.specs import Directions, FitContext
 from iibench.suite.params import ParamError, label, parse_params
 from iibench_plugins.finders.file import Params, encode, fit, iibench_register_finders
 

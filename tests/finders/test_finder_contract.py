@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import CaseError
-from iibench.specs import FinderSpec, FitContext
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import FinderSpec, FitContext
 from iibench_plugins.finders import (
     dictionary,
     file,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
 
-from iibench.errors import CaseError
-from iibench.specs import Directions
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import Directions
 from iibench_plugins.finders import kmeans
 from iibench_plugins.finders.kmeans import Params, encode, fit, lloyd, seed_centroids, unit_rows
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 from sklearn.decomposition import FastICA
 
-from iibench.errors import CaseError
-from iibench.specs import FitContext
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import FitContext
 from iibench.suite.labels import read_label
 from iibench.suite.params import ParamError, label, label_values, parse_params
 from iibench_plugins.finders import ica, neurons, pca, random

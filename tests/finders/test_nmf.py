@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from sklearn.decomposition import NMF
 
-from iibench.errors import CaseError
-from iibench.specs import Directions, FitContext
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import Directions, FitContext
 from iibench_plugins.finders.nmf import Params, encode, fit
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from iibench.errors import AssetError, CaseError
-from iibench.specs import FitContext
+from iibench.contract.errors import AssetError, CaseError
+from iibench.contract.specs import FitContext
 from iibench.suite.params import ParamError, label, parse_params
 from iibench_plugins.finders import _overcomplete
 from iibench_plugins.finders.overcomplete_finders import (

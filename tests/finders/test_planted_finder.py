@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from iibench.activations import iter_activations
-from iibench.assets import LocalResources
-from iibench.errors import CaseError
-from iibench.specs import Directions, FitContext
+from iibench.assets.local import LocalResources
+from iibench.compute.activations import iter_activations
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import Directions, FitContext
 from iibench_plugins.datasets import planted as dataset
 from iibench_plugins.finders.planted import Params, encode, fit
 from iibench_plugins.models import planted as model

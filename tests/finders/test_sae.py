@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.errors import CaseError
-from iibench.specs import FitContext
+from iibench.contract.errors import CaseError
+from iibench.contract.specs import FitContext
 from iibench_plugins.finders.sae import Params, Weights, encode, fit, gradients, initial_weights
 
 SMALL = Params(z=24, l1=1.0, epochs=30, batch_size=64, lr=3e-3)

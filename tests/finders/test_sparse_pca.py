@@ -10,7 +10,7 @@ from scipy.stats import skew
 from sklearn.decomposition import MiniBatchSparsePCA
 from sklearn.exceptions import ConvergenceWarning
 
-from iibench.specs import Directions
+from iibench.contract.specs import Directions
 from iibench_plugins.finders.sparse_pca import Params, encode, fit
 
 

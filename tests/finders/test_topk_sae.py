@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.specs import FitContext
+from iibench.contract.specs import FitContext
 from iibench_plugins.finders import topk_sae
 from iibench_plugins.finders._autoencoder import initial_weights
 from iibench_plugins.finders.topk_sae import Params, encode, fit, gradients, hidden

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import CaseError
-from iibench.specs import NoParams
+from iibench.contract.base import NoParams
+from iibench.contract.errors import CaseError
 from iibench_plugins.metrics import color, label
 
 COLOR = color.load(NoParams(), None)

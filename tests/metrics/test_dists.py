@@ -10,8 +10,8 @@ import pytest
 import torch
 import torchvision
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir
-from iibench.errors import AssetError, CaseError
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import _dists, dists
 from iibench_plugins.metrics._lpips_backbones import backbone
 from iibench_plugins.metrics.dists import Params

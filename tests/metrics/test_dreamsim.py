@@ -22,9 +22,9 @@ import pytest
 import torch
 from PIL import Image
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir, find_local
-from iibench.errors import AssetError, CaseError
-from iibench.images import to_unit_range
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir, find_local
+from iibench.compute.images import to_unit_range
+from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import dreamsim as plugin
 from iibench_plugins.metrics._dreamsim import IMAGENET, OPENAI, resampled
 from iibench_plugins.metrics._dreamsim_files import DINO, DINOV2, VARIANTS

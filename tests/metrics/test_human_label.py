@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from iibench.assets import LocalResources
-from iibench.embeddings import given_rows
-from iibench.errors import AssetError, CaseError, Skip
-from iibench.images import Subset, names_of
+from iibench.assets.local import LocalResources
+from iibench.compute.images import names_of
+from iibench.compute.similarity.embeddings import given_rows
+from iibench.contract.errors import AssetError, CaseError, Skip
+from iibench.stages.subsets import Subset
 from iibench_plugins.datasets import _cifar10h, cifar10
 from iibench_plugins.metrics import human_label, label
 

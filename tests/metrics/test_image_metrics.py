@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir
-from iibench.errors import AssetError, CaseError
-from iibench.specs import ComparingMetric, NoParams
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+from iibench.contract.base import NoParams
+from iibench.contract.errors import AssetError, CaseError
+from iibench.contract.specs import ComparingMetric
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 from iibench_plugins.metrics import (

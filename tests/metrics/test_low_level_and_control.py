@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from iibench.similarity import EmbeddingSimilarity
-from iibench.specs import EvaluationInputs, NoParams
+from iibench.compute.similarity.lookups import EmbeddingSimilarity
+from iibench.contract.base import NoParams
+from iibench.contract.evaluations import EvaluationInputs
 from iibench_plugins.evaluations import insilico
 from iibench_plugins.metrics import color, color_lab, pixel, shuffled
 

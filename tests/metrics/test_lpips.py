@@ -20,13 +20,8 @@ import pytest
 import torch
 from PIL import Image
 
-from iibench.assets import (
-    LocalResources,
-    default_cache_dir,
-    default_data_dir,
-    find_local,
-)
-from iibench.errors import AssetError, CaseError
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir, find_local
+from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import lpips as plugin
 from iibench_plugins.metrics._lpips_backbones import (
     BACKBONES,
@@ -333,7 +328,7 @@ def test_two_hundred_pairs_of_cifar10(real):
 @pytest.mark.slow
 def test_agreement_with_people_on_materials(real):
     """Lagunas et al. 2019, ennis, test triplets with a majority: mean colour 0.6267, LPIPS 0.8039."""
-    from iibench.specs import NoParams
+    from iibench.contract.base import NoParams
     from iibench_plugins.metrics import color
 
     folder = SHARED / "data/materials2019"

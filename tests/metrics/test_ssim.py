@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 from iibench_plugins.metrics import ssim
 from iibench_plugins.metrics.ssim import Params
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, CaseError
+from iibench.assets.local import LocalResources
+from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import stlpips as plugin
 from iibench_plugins.metrics._stlpips import build, tap_sizes
 from iibench_plugins.metrics.stlpips import Params

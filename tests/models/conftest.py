@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from iibench.activations import iter_activations
-from iibench.assets import LocalResources
-from iibench.specs import LoadedModel
+from iibench.assets.local import LocalResources
+from iibench.compute.activations import iter_activations
+from iibench.contract.specs import LoadedModel
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torchvision.models import squeezenet1_1
 
 import iibench
-from iibench.errors import AssetError, UsageError
-from iibench.plugins import load_plugins
+from iibench.contract.errors import AssetError, UsageError
+from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models.checkpoint import Params, load
 

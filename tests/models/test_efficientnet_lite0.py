@@ -10,9 +10,9 @@ import pytest
 import torch
 from skimage import data
 
-from iibench.assets import packaged_path
-from iibench.errors import AssetError
-from iibench.folding import trace
+from iibench.assets.local import packaged_path
+from iibench.compute.folding import trace
+from iibench.contract.errors import AssetError
 from iibench_plugins.models import efficientnet_lite0 as plugin
 from iibench_plugins.models.efficientnet_lite0 import Params, load
 

@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models as torchvision
 
-from iibench.activations import iter_activations, layer_names
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
-from iibench.plugins import load_plugins
-from iibench.specs import LoadedModel
+from iibench.assets.local import LocalResources
+from iibench.compute.activations import iter_activations, layer_names
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.specs import LoadedModel
+from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models import _imi_networks as networks
 from iibench_plugins.models import imi_models as plugin

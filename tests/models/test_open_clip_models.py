@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from iibench.errors import AssetError, UsageError
-from iibench.plugins import load_plugins
+from iibench.contract.errors import AssetError, UsageError
+from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models.open_clip_models import Params, load, variants
 

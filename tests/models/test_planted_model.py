@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.assets import LocalResources
+from iibench.assets.local import LocalResources
 from iibench_plugins.datasets import planted as dataset
 from iibench_plugins.datasets._planted_images import glyphs, render
 from iibench_plugins.finders._planted_frame import frame, welch_bound

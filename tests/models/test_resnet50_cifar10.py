@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet50
 
-from iibench.activations import iter_activations
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
+from iibench.assets.local import LocalResources
+from iibench.compute.activations import iter_activations
+from iibench.contract.errors import AssetError, UsageError
 from iibench_plugins.models import resnet50_cifar10 as plugin
 from iibench_plugins.models.resnet50_cifar10 import Params, load
 

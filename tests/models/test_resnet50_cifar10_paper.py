@@ -9,10 +9,10 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from iibench.assets import sha256_of, status
-from iibench.errors import AssetError, UsageError
-from iibench.plugins import load_plugins
-from iibench.specs import NoParams
+from iibench.assets.local import sha256_of, status
+from iibench.contract.base import NoParams
+from iibench.contract.errors import AssetError, UsageError
+from iibench.hooks.loading import load_plugins
 from iibench_plugins.models import resnet50_cifar10 as plugin
 from iibench_plugins.models.resnet50_cifar10 import PAPER, load_paper
 

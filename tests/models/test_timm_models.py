@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from iibench.errors import AssetError, UsageError
-from iibench.fetch import unreachable
-from iibench.plugins import load_plugins
+from iibench.assets.download import unreachable
+from iibench.contract.errors import AssetError, UsageError
+from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models import _hub, _loading
 from iibench_plugins.models.timm_models import Params, load, variants

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
-from iibench.activations import iter_activations
-from iibench.assets import LocalResources
-from iibench.errors import AssetError, UsageError
+from iibench.assets.local import LocalResources
+from iibench.compute.activations import iter_activations
+from iibench.contract.errors import AssetError, UsageError
 from iibench_plugins.models import torchvision_models as plugin
 from iibench_plugins.models.torchvision_models import Params, load, variants
 

@@ -16,15 +16,15 @@ import pytest
 from markupsafe import Markup
 from PIL import Image
 
-from iibench.records import CaseReport, Exemplars, Named, Section, Verdict
-from iibench.report.script_json import script_json
-from iibench.report.trial_page import render_trials
-from iibench.responses import ResponseFacts, response_facts
-from iibench.results import Run
-from iibench.statistics import summarise
-from iibench.unit_results import Stem, directions_frame, exemplars_frame
-
-from . import trial_runs
+from iibench.compute.response_facts import response_facts
+from iibench.contract.measures import Section
+from iibench.contract.reports import CaseReport, Exemplars, Named, ResponseFacts, Verdict
+from iibench.report.shared.script_json import script_json
+from iibench.report.trials.page import render_trials
+from iibench.results.run import Run
+from iibench.results.unit_tables import Stem, directions_frame, exemplars_frame
+from iibench.statistics.scores import summarise
+from tests.report import trial_runs
 
 FLAGS = [
     "--no-sandbox",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iibench.details import (
+from iibench.contract.details import (
     Axis,
     Details,
     HeatMap,
@@ -21,16 +21,17 @@ from iibench.details import (
     XYPlot,
     images_shown,
 )
-from iibench.records import CaseReport, Measure, Verdict
-from iibench.report.analyses import measure_row
-from iibench.report.analysis_figures import plotted
-from iibench.report.page import render, write_page, write_single
-from iibench.report.statements import statements
-from iibench.statistics import compare
-
-from .conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
-from .test_browser import open_page, until
-from .test_explorer_browser import serious
+from iibench.contract.measures import Measure
+from iibench.contract.reports import CaseReport, Verdict
+from iibench.report.directions.analyses.analyses import measure_row
+from iibench.report.directions.analyses.figures import plotted
+from iibench.report.directions.page import render
+from iibench.report.directions.statements import statements
+from iibench.report.page import write_page, write_single
+from iibench.statistics.scores import compare
+from tests.report.conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
+from tests.report.test_browser import open_page, until
+from tests.report.test_explorer_browser import serious
 
 POINTS = 24
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from iibench.report.page import write_page, write_single
-
-from .conftest import EVIL_LABEL, SyntheticRun, make_case, make_run
+from tests.report.conftest import EVIL_LABEL, SyntheticRun, make_case, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from iibench.report import page as pages
-from iibench.report.cards import UNKNOWN, Card, card_href, cards
-
-from .conftest import Kept, SyntheticRun, make_case, make_run
-from .test_page import Page
+from iibench.report.shared.cards import UNKNOWN, Card, card_href, cards
+from tests.report.conftest import Kept, SyntheticRun, make_case, make_run
+from tests.report.test_page import Page
 
 RECORD: dict[str, Any] = {
     "name": "lpips",

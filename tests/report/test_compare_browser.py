@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from iibench.comparison import compare_runs
-from iibench.report.compare_page import write_comparison
-
-from .conftest import EVIL_LABEL
-from .test_browser import open_page, until
-from .test_compare_page import pair
+from iibench.report.comparison.page import write_comparison
+from iibench.results.comparison.runs import compare_runs
+from tests.report.conftest import EVIL_LABEL
+from tests.report.test_browser import open_page, until
+from tests.report.test_compare_page import pair
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iibench.comparison import RunComparison, compare_runs
-from iibench.fail_if import judge_conditions, read_condition
-from iibench.records import CaseReport
-from iibench.report.compare_images import ImageFiles
-from iibench.report.compare_page import MOST_CASES, change_text, write_comparison
-from iibench.results import Run
-
-from .conftest import EVIL_LABEL, SyntheticRun, make_case, make_run
+from iibench.contract.reports import CaseReport
+from iibench.report.comparison.images import ImageFiles
+from iibench.report.comparison.page import MOST_CASES, change_text, write_comparison
+from iibench.results.comparison.conditions import judge_conditions, read_condition
+from iibench.results.comparison.runs import RunComparison, compare_runs
+from iibench.results.run import Run
+from tests.report.conftest import EVIL_LABEL, SyntheticRun, make_case, make_run
 
 METHODS = ("neurons", "pca", "kmeans[k=8]")
 

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iibench.report.explorer import explorer
-from iibench.report.output import FolderOutput, SingleFile
+from iibench.report.directions.explorer.explorer import explorer
+from iibench.report.directions.tables import places
 from iibench.report.page import write_page
-from iibench.report.tables import places
-from iibench.results import Run
-
-from .conftest import EVIL_LABEL, make_case, make_meta, make_run
-from .unit_runs import UnitRun, unit_run
+from iibench.report.shared.output import FolderOutput, SingleFile
+from iibench.results.run import Run
+from tests.report.conftest import EVIL_LABEL, make_case, make_meta, make_run
+from tests.report.unit_runs import UnitRun, unit_run
 
 KINDS = {"i4": "<i4", "f4": "<f4", "u2": "<u2", "u4": "<u4"}
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from iibench.report.page import write_page, write_single
-
-from .conftest import EVIL_LABEL
-from .test_browser import open_page, until
-from .unit_runs import UnitRun, unit_run
+from tests.report.conftest import EVIL_LABEL
+from tests.report.test_browser import open_page, until
+from tests.report.unit_runs import UnitRun, unit_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

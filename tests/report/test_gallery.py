@@ -12,19 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.records import Exemplars
-from iibench.report.gallery import (
+from iibench.contract.evaluations import UnitTrials
+from iibench.contract.reports import Exemplars
+from iibench.report.directions.gallery import (
     QUANTILES,
-    data_uri,
     gallery_entries,
     images_by_importance,
     shown_cases,
     units_at_quantiles,
 )
-from iibench.report.tables import places
-from iibench.specs import UnitTrials
-
-from .conftest import make_case, make_images, make_run
+from iibench.report.directions.tables import places
+from iibench.report.shared.thumbnails import data_uri
+from tests.report.conftest import make_case, make_images, make_run
 
 STEM = ("toy", "net", "layer1", "pca")
 

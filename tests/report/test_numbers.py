@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.report.numbers import (
+from iibench.report.shared.numbers import (
     compact,
     decimals_for,
     duration,

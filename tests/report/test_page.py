@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iibench.records import Section, Verdict
+from iibench.contract.measures import Section
+from iibench.contract.reports import Verdict
 from iibench.report import page as pages
+from iibench.report.directions.plots import MOST_OUTLIERS
 from iibench.report.page import write_page, write_single
-from iibench.report.plots import MOST_OUTLIERS
-from iibench.report.script_json import script_json
-from iibench.results import Run
-
-from .conftest import Kept, SyntheticRun, full_cases, make_case, make_run
+from iibench.report.shared.script_json import script_json
+from iibench.results.run import Run
+from tests.report.conftest import Kept, SyntheticRun, full_cases, make_case, make_run
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>&amp;'
 

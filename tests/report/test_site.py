@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.records import CaseReport, Section
-from iibench.report.site import groups, render_site, unique_names, write_site
-from iibench.results import Run
-from iibench.statistics import compare, holm, ranks_left_open, separations
-
-from . import trial_runs
-from .conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
-from .test_browser import open_page, ready, serious, until
-from .test_page import Page
+from iibench.contract.measures import Section
+from iibench.contract.reports import CaseReport
+from iibench.report.site.page import groups, render_site, unique_names, write_site
+from iibench.results.run import Run
+from iibench.statistics.scores import compare, holm, ranks_left_open, separations
+from tests.report import trial_runs
+from tests.report.conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
+from tests.report.test_browser import open_page, ready, serious, until
+from tests.report.test_page import Page
 
 
 def small(folder: str, seed: int = 0, finders: Sequence[str] = ("neurons", "pca")) -> SyntheticRun:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from iibench.report.sprites import COLUMNS, TILES, Sheets, pack
-
-from .conftest import make_images
+from iibench.report.directions.explorer.sprites import COLUMNS, TILES, Sheets, pack
+from tests.report.conftest import make_images
 
 
 class Memory:

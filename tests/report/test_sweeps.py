@@ -17,16 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iibench.cli.main import run_program
-from iibench.records import CaseReport, Named
+from iibench.compute.response_facts import response_facts
+from iibench.contract.reports import CaseReport, Named
 from iibench.report import page as pages
-from iibench.report.sweeps import find_sweeps, sparsities, swept
-from iibench.report.tables import places
-from iibench.responses import response_facts
-from iibench.results import Run, load_run
-from iibench.unit_results import Stem, directions_frame
-
-from .conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
-from .test_browser import open_page, until
+from iibench.report.directions.sweeps.sweeps import find_sweeps, sparsities, swept
+from iibench.report.directions.tables import places
+from iibench.results.run import Run, load_run
+from iibench.results.unit_tables import Stem, directions_frame
+from tests.report.conftest import EVIL_LABEL, Kept, SyntheticRun, make_case, make_run
+from tests.report.test_browser import open_page, until
 
 TOYS = Path(__file__).resolve().parents[1] / "toys"
 Z, L1 = (16, 32, 300), (0.5, 1.0, 4.0)

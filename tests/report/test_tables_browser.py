@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from iibench.report.page import write_page
-
-from .conftest import SyntheticRun
-from .test_browser import open_page, ready, until
+from tests.report.conftest import SyntheticRun
+from tests.report.test_browser import open_page, ready, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

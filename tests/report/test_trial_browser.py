@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from iibench.records import Section
+from iibench.contract.measures import Section
 from iibench.report.page import write_page
-from iibench.results import Run
-
-from .test_browser import draw_all, open_page, ready, serious, unfold_all, until
-from .trial_runs import evil_run
+from iibench.results.run import Run
+from tests.report.test_browser import draw_all, open_page, ready, serious, unfold_all, until
+from tests.report.trial_runs import evil_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

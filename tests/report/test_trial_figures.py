@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.records import Curve, Measure, Named
-from iibench.report.trial_choice import choose, choose_of_units, images_of_trials
-from iibench.report.trial_page import render_trials
-from iibench.report.trial_units import extremes
-from iibench.results import Run
-from iibench.trials import TrialScores
-
-from . import trial_runs as made
-from .conftest import Kept
-from .test_page import Page
-from .trial_runs import OBSERVERS, articles, colours, report_of, rows_of, shown, value
+from iibench.contract.measures import Curve, Measure
+from iibench.contract.reports import Named
+from iibench.contract.trials import TrialScores
+from iibench.report.trials.choice import choose, choose_of_units, images_of_trials
+from iibench.report.trials.page import render_trials
+from iibench.report.trials.units import extremes
+from iibench.results.run import Run
+from tests.report import trial_runs as made
+from tests.report.conftest import Kept
+from tests.report.test_page import Page
+from tests.report.trial_runs import OBSERVERS, articles, colours, report_of, rows_of, shown, value
 
 
 @pytest.fixture(scope="module")

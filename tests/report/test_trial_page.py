@@ -14,17 +14,17 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from iibench.records import Measure, Named, Section
-from iibench.report import trial_page
+from iibench.contract.measures import Measure, Section
+from iibench.contract.reports import Named
+from iibench.contract.trials import TrialScores
 from iibench.report.page import write_page
-from iibench.report.trial_page import is_synthetic
-from iibench.results import Run
-from iibench.trials import TrialScores
-
-from . import trial_runs as made
-from .conftest import Kept
-from .test_page import EVIL, Page
-from .trial_runs import OBSERVERS, articles, colours, report_of, rows_of, shown, value
+from iibench.report.trials import page as trial_page
+from iibench.report.trials.page import is_synthetic
+from iibench.results.run import Run
+from tests.report import trial_runs as made
+from tests.report.conftest import Kept
+from tests.report.test_page import EVIL, Page
+from tests.report.trial_runs import OBSERVERS, articles, colours, report_of, rows_of, shown, value
 
 
 def render_trials(run: Run, sections: Sequence[Section] = ()) -> str:

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from iibench.records import Curve, Measure, Named, Section, TrialReport, Verdict
-from iibench.report.trial_choice import images_of_trials
-from iibench.results import Run, load_run, write_tables
+from iibench.contract.measures import Curve, Measure, Section
+from iibench.contract.reports import Named, TrialReport, Verdict
+from iibench.contract.trials import Answers, TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.report.trials.choice import images_of_trials
+from iibench.results.run import Run, load_run, write_tables
+from iibench.results.trial_tables import write_trial_tables
+from iibench.results.unit_tables import UnitTables
+from iibench.runner.case_reports import with_trial_scores
+from iibench.stages.trials import TrialResult
 from iibench.suite.params import to_json
-from iibench.trial_bench import TrialResult
-from iibench.trial_results import with_trial_scores, write_trial_tables
-from iibench.trials import Answers, TrialInputs, Trials, TrialScores, TrialSimilarities
-from iibench.unit_results import UnitTables
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
 
 if TYPE_CHECKING:
-    from .test_page import Page
+    from tests.report.test_page import Page
 
 #: Metric label -> weights of red, green and blue in the distance of flat colours.
 METRICS = {"colour": (1.0, 1.0, 1.0), "colour[r]": (1.0, 0.0, 0.0), "blue": (0.0, 0.0, 1.0)}

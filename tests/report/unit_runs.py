@@ -9,19 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from iibench.observers import correct
-from iibench.records import CaseReport, Exemplars
-from iibench.responses import BINS, ResponseFacts
-from iibench.specs import UnitTrials
-from iibench.unit_results import (
+from iibench.compute.response_facts import BINS
+from iibench.contract.evaluations import UnitTrials
+from iibench.contract.reports import CaseReport, Exemplars, ResponseFacts
+from iibench.results.unit_tables import (
     Stem,
     directions_frame,
     exemplars_frame,
     unit_evidence_frame,
     unit_trials_frame,
 )
-
-from .conftest import SyntheticRun, make_case, make_images, make_meta
+from iibench.statistics.observers import correct
+from tests.report.conftest import SyntheticRun, make_case, make_images, make_meta
 
 
 @dataclass(frozen=True)

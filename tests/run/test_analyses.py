@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import iibench as api
-from iibench.errors import UsageError
+from iibench.contract.errors import UsageError
 from tests.run.conftest import run_json
 from tests.test_details_io import alike
 

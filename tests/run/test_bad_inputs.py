@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import Done, run_json
+from tests.run.conftest import Done, run_json
 
 
 def clean(done: Done, code: int = 4) -> str:

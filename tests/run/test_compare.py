@@ -14,10 +14,10 @@ import pytest
 from scipy.stats import permutation_test
 
 import iibench as package
-from iibench.comparison import compare_runs
-from iibench.errors import UsageError
-from iibench.fail_if import judge_conditions, read_condition
-from iibench.run_settings import setting_changes, settings
+from iibench.contract.errors import UsageError
+from iibench.results.comparison.conditions import judge_conditions, read_condition
+from iibench.results.comparison.runs import compare_runs
+from iibench.results.comparison.settings import setting_changes, settings
 from tests.run.conftest import SUITE, TOYS, Done, run_json
 
 Program = Callable[..., Done]
@@ -430,7 +430,7 @@ def test_a_terminal_gets_tables(before: Path) -> None:
 
     from rich.console import Console
 
-    from iibench.terminal_compare import print_comparison
+    from iibench.cli.terminal.comparison import print_comparison
 
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=160, no_color=True)

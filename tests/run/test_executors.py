@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 import iibench as package
-from iibench.distribution import _job
-from iibench.errors import UsageError
-from iibench.plugins import load_plugins
-from iibench.runner import RunConfig, execute, prepare
-from iibench.specs import Task
-from iibench.tasks import indices_of, ranges_of, task_inputs, task_key
-from iibench.worker import Worker
+from iibench.contract.config import RunConfig
+from iibench.contract.errors import UsageError
+from iibench.contract.executors import Task
+from iibench.hooks.loading import load_plugins
+from iibench.runner.execute import execute
+from iibench.runner.session import prepare
+from iibench.runner.workers.distribute import _job
+from iibench.runner.workers.tasks import indices_of, ranges_of, task_inputs, task_key
+from iibench.runner.workers.worker import Worker
 from tests.run.conftest import TOYS, Done, run_json
 
 EXECUTORS = TOYS.parent / "toy_executors"
@@ -201,7 +203,7 @@ def test_a_shared_cache_that_is_another_one_elsewhere_is_told(run, suite, tasks)
 
 
 def test_scores_that_are_not_where_they_should_be_are_noted(run, suite, tasks, monkeypatch) -> None:
-    from iibench.workbench import Workbench
+    from iibench.stages.case_stages import Workbench
 
     monkeypatch.setattr(Workbench, "is_cached", lambda self, case: False)
     done = run(suite(), "out", "--executor", "two", "-k", "toybright and ii and neurons")
@@ -225,7 +227,7 @@ def test_cases_that_need_a_task_of_which_workers_died_are_not_tried(
 
 
 def test_a_case_that_cannot_be_planned_is_left_to_the_run(run, suite, tasks, monkeypatch) -> None:
-    from iibench import distribution
+    from iibench.runner.workers import distribute as distribution
 
     whole = distribution._tapped_splits
 
@@ -315,7 +317,7 @@ def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
 
 def test_responses_that_do_not_fit_in_memory(suite, tmp_path: Path, tasks, monkeypatch) -> None:
     """They are files of their own kind, made by one worker and taken over by the others and the run."""
-    from iibench import response_bench
+    from iibench.stages import responses as response_bench
 
     made: list[str] = []
     whole = response_bench.make_columns
@@ -396,7 +398,7 @@ def test_an_executor_that_fails_is_named(run, suite, monkeypatch) -> None:
 def test_a_shared_cache_that_goes_away_ends_the_run(run, suite, tasks, monkeypatch) -> None:
     import fsspec
 
-    from iibench import shared_store
+    from iibench.cache import shared_store
 
     monkeypatch.setattr(shared_store, "PAUSES", ())
     system = type(fsspec.filesystem("memory"))

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import iibench as package
-from iibench.errors import UsageError
-from iibench.specs import Task, TaskResult
+from iibench.contract.errors import UsageError
+from iibench.contract.executors import Task, TaskResult
 from tests.run.conftest import TOYS, Done, run_json
 from tests.run.test_executors import EXECUTORS, TROUBLE, assert_same
 
@@ -281,7 +281,7 @@ def test_a_node_without_a_plugin_ends_the_run_with_a_sentence(
         tmp_path / "only_here" / "lonely.py",
         "from iibench import hookimpl\n@hookimpl\ndef iibench_case_start(case): pass\n",
     )
-    from iibench.plugins import load_plugins
+    from iibench.hooks.loading import load_plugins
 
     monkeypatch.syspath_prepend(tmp_path / "only_here")
     assert "lonely" in {record.name for record in load_plugins(["lonely"]).records}

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from iibench import hookspecs
-from iibench.plugins import load_plugins
-
-from .conftest import run_json
+from iibench.hooks import hookspecs
+from iibench.hooks.loading import load_plugins
+from tests.run.conftest import run_json
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("iibench_")]
 

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iibench.errors import UsageError
-from iibench.memory import LEAST, default_budget, parse_size
-from iibench.plugins import load_plugins
-from iibench.results import Run
-from iibench.runner import RunConfig, execute, prepare
+from iibench.cache.budget import LEAST, default_budget, parse_size
+from iibench.contract.config import RunConfig
+from iibench.contract.errors import UsageError
+from iibench.hooks.loading import load_plugins
+from iibench.results.run import Run
+from iibench.runner.execute import execute
+from iibench.runner.session import prepare
 from tests.run.conftest import TOYS
 
 #: 6 directions of 240 images take 11,520 bytes with their order.

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.results import load_run
-
-from .conftest import run_json
+from iibench.results.run import load_run
+from tests.run.conftest import run_json
 
 OTHERS = ("  - toybright\n  - toylabel\n", "  - toyown\n  - toynames\n")
 LIMITED = ("metrics: [toycolour, toylabel]}", "metrics: [toycolour, toyown, toynames]}")

@@ -15,21 +15,23 @@ import numpy as np
 import pytest
 
 from iibench.cli.options import load
-from iibench.machine import Machine, measured_machine
-from iibench.peak import Arrays, resident
-from iibench.plan import Plan, StageEstimate, estimate
-from iibench.plan_finders import FinderCosts
-from iibench.probe import Probed, probe_finder, probe_metric, probe_network, probe_pairs
-from iibench.rates import read_rates, write_rates
-from iibench.runner import RunConfig, Session, execute, prepare
-from iibench.specs import (
-    Directions,
-    FinderSpec,
-    FitContext,
-    LoadedModel,
-    Preprocess,
-    Work,
+from iibench.contract.base import Work
+from iibench.contract.config import RunConfig
+from iibench.contract.specs import Directions, FinderSpec, FitContext, LoadedModel, Preprocess
+from iibench.runner.estimate.estimate import Plan, StageEstimate, estimate
+from iibench.runner.estimate.finders import FinderCosts
+from iibench.runner.estimate.machine import Machine, measured_machine
+from iibench.runner.estimate.peak import Arrays, resident
+from iibench.runner.estimate.timing import (
+    Probed,
+    probe_finder,
+    probe_metric,
+    probe_network,
+    probe_pairs,
 )
+from iibench.runner.execute import execute
+from iibench.runner.rates import read_rates, write_rates
+from iibench.runner.session import Session, prepare
 from tests.run.conftest import TOYS
 
 #: A machine on which the seconds of an estimate can be told by hand.
@@ -497,7 +499,7 @@ def test_the_output_says_where_times_are_from(iibench, suite) -> None:
 
 
 def test_a_dataset_that_decodes_everything_at_first_use(tmp_path: Path) -> None:
-    from iibench.plan_inputs import Reading, reading
+    from iibench.runner.estimate.inputs import Reading, reading
     from iibench_plugins.datasets._stored import StoredImages
 
     made: list[int] = []
@@ -516,7 +518,7 @@ def test_a_dataset_that_decodes_everything_at_first_use(tmp_path: Path) -> None:
 
 
 def test_the_start_counts_loading_and_not_what_was_computed_or_downloaded() -> None:
-    from iibench.plan_inputs import INTERPRETER, starting_seconds
+    from iibench.runner.estimate.inputs import INTERPRETER, starting_seconds
 
     work = {
         "dataset toy test": (1.0, 1),

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iibench.assets import LocalResources
-from iibench.plugins import load_plugins
-from iibench.specs import FitContext
+from iibench.assets.local import LocalResources
+from iibench.contract.specs import FitContext
+from iibench.hooks.loading import load_plugins
 from iibench.suite.load import shipped_paths
 from iibench.suite.yaml_lines import parse
 from iibench_plugins.datasets import planted as dataset

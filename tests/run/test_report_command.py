@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Done
+from tests.run.conftest import Done
 
 Program = Callable[..., Done]
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 import iibench as package
-from iibench.comparison import compare_runs
-from iibench.rerun import breaks, deviations
+from iibench.results.comparison.runs import compare_runs
+from iibench.runner.rerun import breaks, deviations
 from tests.run.conftest import SUITE, TOYS, Done, run_json
 
 Program = Callable[..., Done]

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 import iibench as package
-
-from .conftest import TOYS, run_json
+from tests.run.conftest import TOYS, run_json
 
 
 @pytest.fixture
@@ -334,7 +333,7 @@ def test_kill_loses_no_finished_case(spawn, suite, tmp_path: Path) -> None:
 def test_interrupt_writes_what_is_finished(
     iibench, suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iibench.workbench import Workbench
+    from iibench.stages.case_stages import Workbench
 
     whole = Workbench.scores
     seen = []

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import iibench as package
-from iibench.trial_leaderboard import trial_leaderboard
+from iibench.results.trial_leaderboard import trial_leaderboard
 from tests.run.conftest import Done, run_json
 
 SUITE = """
@@ -264,7 +264,8 @@ def test_an_interrupted_run_continues_where_it_was(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was computed before the interruption is neither lost nor computed again."""
-    from iibench import runner, trial_bench
+    from iibench.runner import execute as runner
+    from iibench.stages import trials as trial_bench
 
     real = trial_bench.iter_rows
     monkeypatch.setattr(runner, "default_budget", lambda: 2 * 16 * 12)  # 16 images

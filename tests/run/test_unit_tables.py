@@ -13,10 +13,9 @@ import pytest
 from PIL import Image
 
 from iibench import load_run
-from iibench.results import Run
-from iibench.unit_tables import image_file
-
-from .conftest import Done
+from iibench.results.run import Run
+from iibench.runner.kept_units import image_file
+from tests.run.conftest import Done
 
 STEM = ["dataset", "model", "layer", "finder"]
 

@@ -11,17 +11,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Ge, Gt, Interval
 
-from iibench.errors import SuiteError
-from iibench.registry import Registry
-from iibench.specs import (
-    DatasetSpec,
-    EvaluationSpec,
-    FinderSpec,
-    LayerSpec,
-    MetricSpec,
-    ModelSpec,
-)
+from iibench.contract.errors import SuiteError
+from iibench.contract.evaluations import EvaluationSpec
+from iibench.contract.specs import DatasetSpec, FinderSpec, LayerSpec, MetricSpec, ModelSpec
 from iibench.suite.load import load_suite
+from iibench.suite.registry import Registry
 from iibench.suite.schema import Suite
 
 SUITE = """\

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from iibench.records import CaseReport, Measure, Named
-from iibench.registry import Registry
-from iibench.specs import EvaluationSpec
-from iibench.suite.cases import collect
-from iibench.suite.expect import judge, sentence
+from iibench.contract.evaluations import EvaluationSpec
+from iibench.contract.measures import Measure
+from iibench.contract.reports import CaseReport, Named
+from iibench.results.verdicts import judge, sentence
+from iibench.suite.collect import collect
 from iibench.suite.jsonschema import suite_schema
 from iibench.suite.load import load_suite
+from iibench.suite.registry import Registry
 from iibench.suite.schema import Expectation
 from iibench.suite.yaml_lines import parse
 from tests.suite.conftest import never, small_registry
@@ -205,7 +206,7 @@ def test_a_mistake_in_a_statement_gives_one_line(problems, old, new, message) ->
 
 
 def test_trials_have_no_finders(problems, registry) -> None:
-    from iibench.trials import TrialDatasetSpec, TrialEvaluationSpec
+    from iibench.contract.trials import TrialDatasetSpec, TrialEvaluationSpec
 
     registry.add(TrialDatasetSpec(name="people", summary="", load=never), "tests")
     registry.add(

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.errors import SuiteError, UsageError
-from iibench.registry import Registry
-from iibench.suite.cases import collect, derive_seed, full_label, with_limit
+from iibench.contract.errors import SuiteError, UsageError
+from iibench.suite.cases import derive_seed, full_label
+from iibench.suite.collect import collect, with_limit
+from iibench.suite.registry import Registry
 
 
 def test_cases_are_the_product_in_order(load: Any, registry: Registry) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from iibench.records import CaseReport, Named, Status, Verdict
-from iibench.suite.cases import DatasetChoice, with_limit
-from iibench.suite.expect import Expectation, judge, sentence
+from iibench.contract.reports import CaseReport, Named, Status, Verdict
+from iibench.results.verdicts import Expectation, judge, sentence
+from iibench.suite.cases import DatasetChoice
+from iibench.suite.collect import with_limit
 
 DIGITS = DatasetChoice("digits", None, "train", "test", "digits")
 PATCHES = DatasetChoice("patches", None, "fit", "evaluate", "patches[n=10]")

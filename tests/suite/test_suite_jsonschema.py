@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from iibench.registry import Registry
 from iibench.suite.jsonschema import suite_schema
+from iibench.suite.registry import Registry
 from iibench.suite.yaml_lines import parse
 
 

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import PluginError, SuiteError
-from iibench.registry import Registry
-from iibench.specs import FinderSpec
-from iibench.suite.cases import collect
+from iibench.contract.errors import PluginError, SuiteError
+from iibench.contract.specs import FinderSpec
+from iibench.suite.collect import collect
 from iibench.suite.load import load_suite
+from iibench.suite.registry import Registry
 from iibench.suite.yaml_lines import parse
 
 LAYERS = "layers: [early, {path: layer2, pool: [mean, max]}]"

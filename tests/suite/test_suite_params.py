@@ -12,9 +12,8 @@ from annotated_types import Ge, Gt, MinLen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.errors import PluginError, UsageError
-from iibench.registry import Registry
-from iibench.specs import FinderSpec
+from iibench.contract.errors import PluginError, UsageError
+from iibench.contract.specs import FinderSpec
 from iibench.suite.cases import Choice
 from iibench.suite.labels import format_value, read_label, resolve, split_outside
 from iibench.suite.params import (
@@ -26,6 +25,7 @@ from iibench.suite.params import (
     parse_params,
     to_json,
 )
+from iibench.suite.registry import Registry
 
 
 @dataclass(frozen=True)

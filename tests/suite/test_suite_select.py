@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iibench.errors import UsageError
-from iibench.registry import Registry
-from iibench.suite.cases import collect
+from iibench.contract.errors import UsageError
+from iibench.suite.collect import collect
+from iibench.suite.registry import Registry
 from iibench.suite.select import compile_expression, select
 
 WORDS = ("kmeans[k=256]", "difficulty=0.05", "LPIPS", "ii", "neurons", "layer1", "x")

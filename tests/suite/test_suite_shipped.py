@@ -8,11 +8,11 @@ import sys
 import pytest
 from jsonschema import Draft202012Validator
 
-from iibench.plugins import load_plugins
-from iibench.registry import Registry
-from iibench.suite.cases import collect
+from iibench.hooks.loading import load_plugins
+from iibench.suite.collect import collect
 from iibench.suite.jsonschema import suite_schema
 from iibench.suite.load import load_suite, shipped_suites
+from iibench.suite.registry import Registry
 from iibench.suite.yaml_lines import parse
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from iibench import EvaluationSpec, UnitScores
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 M = 8
 

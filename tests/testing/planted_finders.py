@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from iibench import Directions, FinderSpec
-from iibench.errors import CaseError
+from iibench.contract.errors import CaseError
 
 K = 8
 

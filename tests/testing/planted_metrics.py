@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from iibench import MetricSpec, check_rgb
-from iibench.images import to_unit_range
-from iibench.specs import Golden
+from iibench.compute.images import to_unit_range
+from iibench.contract.specs import Golden
 from iibench.testing.pictures import pictures
 from iibench.testing.toys import small_network
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iibench import MetricSpec
-from iibench.errors import AssetError, CaseError, Skip, UsageError
+from iibench.contract.errors import AssetError, CaseError, Skip, UsageError
 from iibench.testing import Check, CheckReport, check_metric, check_spec, toy_harness
 from iibench.testing.checks import Rule, good, judge, wrong
 from iibench.testing.inspection import differing, in_training, networks_of, tensors_of
-from iibench.testing.metric_meaning import read_range
+from iibench.testing.metrics.meaning import read_range
 from iibench.testing.state import ProcessState, preserved, watch
 from iibench.testing.toys import small_network
 from iibench.testing.traces import generators

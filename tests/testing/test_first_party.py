@@ -6,8 +6,8 @@ import importlib
 
 import pytest
 
-from iibench.assets import LocalResources, default_cache_dir, default_data_dir
-from iibench.plugins import load_plugins
+from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+from iibench.hooks.loading import load_plugins
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params, split_variant
 from iibench.testing import check_spec, run_reference_suite, toy_harness

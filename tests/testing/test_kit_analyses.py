@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from iibench import EvaluationSpec, UnitScores
-from iibench.details import Axis, Details, ImageMap, ImageRows, Series, XYPlot
-from iibench.errors import CaseError, PluginError
-from iibench.plugins import load_plugins
-from iibench.records import Measure
+from iibench.contract.details import Axis, Details, ImageMap, ImageRows, Series, XYPlot
+from iibench.contract.errors import CaseError, PluginError
+from iibench.contract.measures import Measure
+from iibench.hooks.loading import load_plugins
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 from iibench.testing import check_evaluation, toy_harness
-from iibench.testing.analysis_rules import alike
-from iibench.testing.toy_lab import ToyLab, analysis_inputs
+from iibench.testing.evaluations.analysis_rules import alike
+from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs
 
 
 @pytest.fixture(scope="module")

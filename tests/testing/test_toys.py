@@ -14,9 +14,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.errors import UsageError
-from iibench.plugins import load_plugins
-from iibench.specs import Harness, MetricSpec
+from iibench.contract.errors import UsageError
+from iibench.contract.specs import Harness, MetricSpec
+from iibench.hooks.loading import load_plugins
 from iibench.testing import (
     check_dataset,
     check_model,
@@ -25,7 +25,7 @@ from iibench.testing import (
     toy_harness,
 )
 from iibench.testing import toys as plugin
-from iibench.testing.finder_subject import activations, best_cosines, planted_directions
+from iibench.testing.finders.subject import activations, best_cosines, planted_directions
 from iibench.testing.pictures import noise_like, photos, pictures
 from iibench.testing.reference import with_toys
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import EXAMPLE, TOYS, Environment
+from tests.third_party.conftest import EXAMPLE, TOYS, Environment
 
 KINDS = ("metric", "finder", "model", "dataset", "evaluation")
 

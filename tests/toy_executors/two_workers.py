@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iibench import hookimpl
-from iibench.specs import ExecutorSpec, Job, Task, TaskError, TaskResult
+from iibench.contract.executors import ExecutorSpec, Job, Task, TaskError, TaskResult
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TwoWorkers:
     workers = 2
 
     def __init__(self, params: Params, job: Job) -> None:
-        from iibench.worker import Worker
+        from iibench.runner.workers.worker import Worker
 
         apart = [job.config.cache_dir / f"machine{k}" for k in range(2)]
         jobs = [job, job]

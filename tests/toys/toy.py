@@ -29,8 +29,9 @@ from iibench import (
     UnitScores,
     hookimpl,
 )
-from iibench.errors import AssetError, CaseError, Skip
-from iibench.specs import AssetFile, AssetSpec, GivenNames
+from iibench.contract.base import AssetFile, AssetSpec
+from iibench.contract.errors import AssetError, CaseError, Skip
+from iibench.contract.specs import GivenNames
 
 
 @dataclass(frozen=True)

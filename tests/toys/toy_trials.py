@@ -12,8 +12,8 @@ import numpy as np
 from annotated_types import Ge
 
 from iibench import hookimpl
-from iibench.records import Section
-from iibench.trials import Answers, TrialDatasetSpec, Trials
+from iibench.contract.measures import Section
+from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Named files: where they lie, how they are fetched, checked, unpacked and unpickled."""

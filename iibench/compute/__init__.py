@@ -1,0 +1,1 @@
+"""Images, activations, responses, exemplars and similarities as functions of arrays."""

@@ -1,0 +1,46 @@
+"""Activations -> responses to directions, block by block of images.
+
+The blocks are the same whatever memory there is, so that responses do not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iibench.cache.mapped import release
+from iibench.contract.errors import CaseError, PluginError
+
+if TYPE_CHECKING:
+    from iibench.contract.base import FloatArray
+
+#: Images whose responses are computed at once, more or less.
+ROWS = 8192
+
+
+def iter_responses(
+    encode: Callable[[FloatArray], FloatArray], activations: FloatArray, k: int, finder: str
+) -> Iterator[tuple[slice, FloatArray]]:
+    """(rows, their responses (b, K) float32) of activations (n, N), which may be a mapped file.
+
+    `encode`: what the finder does with rows; `k`: its number of directions. Raises `PluginError` for
+    responses of another shape, `CaseError` where one is not finite.
+    """
+    n = len(activations)
+    blocks = max(
+        1, round(n / ROWS)
+    )  # of like size: what a finder checks of its rows needs enough of them
+    for block in range(blocks):
+        rows = slice(n * block // blocks, n * (block + 1) // blocks)
+        data = np.ascontiguousarray(activations[rows])
+        values = np.asarray(encode(data), np.float32)
+        if values.shape != (len(data), k):
+            raise PluginError(
+                f"finder {finder}: encode gave {values.shape}, expected {(len(data), k)}"
+            )
+        if not np.isfinite(values).all():
+            raise CaseError(f"finder {finder} gave a response that is not finite")
+        yield rows, values
+        release(activations)

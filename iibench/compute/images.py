@@ -1,0 +1,51 @@
+"""Images of a dataset as tensors for a network or a metric, and views of a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iibench.contract.errors import Skip
+from iibench.contract.specs import GivenNames, NamedImages
+
+if TYPE_CHECKING:
+    import torch
+
+    from iibench.contract.base import ImageArray
+    from iibench.contract.specs import ImageDataset
+
+
+def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = None) -> torch.Tensor:
+    """uint8 (n, h, w, 3) -> float32 (n, 3, h, w) RGB in [0, 1] on `device`.
+
+    `size`: resized to size x size (bicubic, antialiased, clamped to [0, 1]) where it is not that yet.
+    """
+    import torch
+
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    if device == "cuda":  # from pinned memory the copy runs beside what the GPU is doing
+        pixels = pixels.pin_memory().to(device, non_blocking=True)
+    x = pixels.to(device).permute(0, 3, 1, 2)
+    return resized(x.to(torch.float32, memory_format=torch.contiguous_format) / 255, size)
+
+
+def resized(x: torch.Tensor, size: int | None) -> torch.Tensor:
+    """x (n, 3, h, w) in [0, 1] at size x size pixels: bicubic, antialiased, clamped to [0, 1].
+
+    Itself where it is that already, or `size` is None.
+    """
+    import torch
+
+    if size is None or tuple(x.shape[2:]) == (size, size):
+        return x
+    return torch.nn.functional.interpolate(
+        x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
+    ).clamp_(0, 1)
+
+
+def names_of(dataset: ImageDataset) -> GivenNames:
+    """What people called the images; raises `Skip` where the dataset does not know."""
+    if not isinstance(dataset, NamedImages):
+        raise Skip("this dataset does not know what people call its images")
+    return dataset.given_names()

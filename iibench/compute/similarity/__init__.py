@@ -1,0 +1,1 @@
+"""How alike images are under a metric: lookups, parts, embeddings, streamed and within trials."""

@@ -1,0 +1,170 @@
+"""Embeddings of a dataset's images under one metric: each image once, kept in the cache's row store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.cache.mapped import release
+from iibench.compute.images import names_of, to_unit_range
+from iibench.compute.precision import mixed
+from iibench.contract.errors import CaseError, PluginError, Skip
+
+if TYPE_CHECKING:
+    import torch
+
+    from iibench.cache.entries import Cache
+    from iibench.cache.rows import RowStore
+    from iibench.contract.base import FloatArray, IntArray
+    from iibench.contract.specs import EmbeddingMetric, ImageDataset, MetricSpec
+
+#: Pixels (n * h * w) embedded at once: large enough to keep two cores busy, small enough for caches.
+BATCH_PIXELS = 64 * 64 * 64
+
+
+class EmbeddingTable:
+    """Rows e_i = embed(image i), computed on demand for the images that are asked for."""
+
+    def __init__(
+        self,
+        metric: EmbeddingMetric,
+        spec: MetricSpec,
+        size: int | None,
+        dataset: ImageDataset,
+        cache: Cache,
+        key: str,
+        description: Mapping[str, Any],
+        device: str,
+        progress: Callable[[int, int], None],
+        precision: str = "float32",
+    ) -> None:
+        self._metric = metric
+        self._spec = spec
+        self._size = size
+        self._dataset = dataset
+        self._cache = cache
+        self._key = key
+        self._description = description
+        self._device = device
+        self._progress = progress
+        self._precision = precision
+        self._store: RowStore | None = cache.existing_rows("embeddings", key)
+        height, width = (size, size) if size is not None else dataset.image_size
+        self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+
+    def __len__(self) -> int:
+        """n, the images of the dataset."""
+        return len(self._dataset)
+
+    def rows(self, indices: IntArray) -> FloatArray:
+        """Makes sure that the rows of `indices` are there; returns the whole (n, d) array.
+
+        Raises `CaseError` where an embedding is not finite, `PluginError` where its shape is wrong.
+        """
+        if self._spec.input != "images":
+            return given_rows(self._metric, self._spec, self._dataset)
+        indices = np.unique(np.asarray(indices, np.int64))
+        store = self._opened(indices)
+        if store.missing(indices).size:
+            with store.filling():
+                self._fill(store, store.missing(indices))
+        return store.array()
+
+    def width(self, indices: IntArray) -> int:
+        """d, the numbers of an embedding; where it is not known, some of `indices` are embedded."""
+        if self._spec.input != "images":
+            return int(given_rows(self._metric, self._spec, self._dataset).shape[1])
+        return self._opened(indices).width
+
+    def batches(self, indices: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+        """(positions in `indices`, their embeddings), a batch at a time; none is kept.
+
+        Those that are kept already are not computed again.
+        """
+        store = self._opened(indices)
+        absent = np.isin(indices, store.missing(np.unique(indices)))
+        here, absent_at = np.flatnonzero(~absent), np.flatnonzero(absent)
+        for start in range(0, len(here), self._batch):
+            chosen = here[start : start + self._batch]
+            yield chosen, np.array(store.array()[indices[chosen]])
+            release(store.array())
+        for start in range(0, len(absent_at), self._batch):
+            chosen = absent_at[start : start + self._batch]
+            yield chosen, self._embed(indices[chosen])
+
+    def release(self) -> None:
+        """Lets go of the pages of the file that kept embeddings lie in."""
+        if self._store is not None:
+            release(self._store.array())
+
+    def _opened(self, indices: IntArray) -> RowStore:
+        """The store; a new one holds the first of `indices`, which tell how wide it is."""
+        if self._store is None:
+            first = self._embed(indices[: self._batch])
+            self._store = self._cache.rows(
+                "embeddings", self._key, self._description, len(self._dataset), first.shape[1]
+            )
+            self._store.put(indices[: self._batch], first)
+        return self._store
+
+    def _fill(self, store: RowStore, missing: IntArray) -> None:
+        """Embeds batch by batch; each is fetched and written while the next one is computed."""
+        with ThreadPoolExecutor(1, "iibench-embeddings") as writer:
+            written: Future[None] | None = None
+            for start in range(0, len(missing), self._batch):
+                chosen = missing[start : start + self._batch]
+                rows = self._started(chosen)
+                if written is not None:
+                    written.result()
+                written = writer.submit(self._keep, store, chosen, rows)
+                self._progress(min(start + self._batch, len(missing)), len(missing))
+            if written is not None:
+                written.result()
+
+    def _keep(self, store: RowStore, indices: IntArray, rows: torch.Tensor) -> None:
+        store.put(indices, checked_rows(rows, len(indices), self._spec.name))
+
+    def _embed(self, indices: IntArray) -> FloatArray:
+        return checked_rows(self._started(indices), len(indices), self._spec.name)
+
+    def _started(self, indices: IntArray) -> torch.Tensor:
+        """Embeddings that a GPU may still be computing."""
+        import torch
+
+        x = to_unit_range(self._dataset.images(indices), self._device, self._size)
+        with torch.inference_mode(), mixed(self._device, self._precision):
+            return self._metric.embed(x)
+
+
+def given_rows(metric: EmbeddingMetric, spec: MetricSpec, dataset: ImageDataset) -> FloatArray:
+    """(n, d) embeddings of a metric that looks at labels or at the names that people gave.
+
+    Raises `Skip` where the dataset does not know them.
+    """
+    import torch
+
+    if spec.input == "names":
+        given = torch.from_numpy(names_of(dataset).counts).float()
+    elif dataset.labels is None:
+        raise Skip(f"{spec.name} needs labels and the images of this dataset have none")
+    else:
+        given = torch.from_numpy(dataset.labels)
+    return checked_rows(metric.embed(given), len(dataset), spec.name)
+
+
+def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
+    """What `embed` of `n` inputs gave, as float32 (n, d) on the CPU.
+
+    Raises `PluginError` where the shape is wrong, `CaseError` where a value is not finite.
+    """
+    if rows.ndim != 2 or len(rows) != n:
+        raise PluginError(
+            f"metric {name}: embed of {n} inputs gave shape {tuple(rows.shape)}, expected ({n}, d)"
+        )
+    values: FloatArray = rows.float().cpu().numpy()
+    if not np.isfinite(values).all():
+        raise CaseError(f"metric {name} gave an embedding that is not finite")
+    return values

@@ -1,0 +1,30 @@
+"""The one check that every image metric makes of its input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iibench.contract.errors import CaseError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_rgb(metric: str, x: torch.Tensor) -> None:
+    """The check that a metric plugin makes of its input: floating (n, 3, h, w) with values in [0, 1].
+
+    Raises `CaseError` otherwise. Grey images, [-1, 1] or [0, 255] would give plausible, wrong numbers:
+    broadcasting and scaling hide them.
+    """
+    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+        raise CaseError(
+            f"metric {metric} expects floating RGB images (n, 3, height, width), got "
+            f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
+        )
+    if x.numel() == 0:
+        return
+    low, high = (v.item() for v in x.aminmax())
+    if not (low >= 0 and high <= 1):
+        raise CaseError(
+            f"metric {metric} expects RGB in [0, 1], got values from {low:g} to {high:g}"
+        )

@@ -1,0 +1,1 @@
+"""Every hook; finding, checking and calling plugins."""

@@ -1,0 +1,147 @@
+"""Where plugins are: entry points, modules, folders."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from iibench.contract.errors import UsageError
+from iibench.hooks.loaded import Source
+
+GROUP = "iibench"
+
+FIRST_PARTY_PACKAGE = "iibench_plugins"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A plugin before it is imported: `load` returns the module or object, or raises."""
+
+    name: str
+    source: Source
+    module: str
+    load: Any
+    distribution: str = ""
+    version: str = ""
+
+
+def _entry_points() -> Iterator[_Found]:
+    """Entry points of the group, our own first, then by distribution and name."""
+    points = sorted(
+        importlib.metadata.entry_points(group=GROUP),
+        key=lambda p: (p.value != FIRST_PARTY_PACKAGE, p.dist.name if p.dist else "", p.name),
+    )
+    values = [p.value for p in points]
+    if FIRST_PARTY_PACKAGE not in values:  # a source tree put on the path without installing it
+        yield from _package(FIRST_PARTY_PACKAGE, "first-party")
+    for point in points:
+        distribution = point.dist.name if point.dist else ""
+        version = point.dist.version if point.dist else ""
+        if point.value == FIRST_PARTY_PACKAGE:
+            yield from _package(point.value, "first-party", distribution, version)
+            continue
+        if ":" not in point.value and _is_bare_package(point.module):
+            yield from _package(point.module, "entry point", distribution, version, point.name)
+            continue
+        yield _Found(point.name, "entry point", point.value, point.load, distribution, version)
+
+
+def _is_bare_package(name: str) -> bool:
+    """Whether `name` is a package without hook implementations of its own; False if it won't import."""
+    try:
+        module = importlib.import_module(name)
+    except Exception:
+        return False
+    return hasattr(module, "__path__") and not _hook_names(module)
+
+
+def _package(
+    name: str, source: Source, distribution: str = "", version: str = "", prefix: str = ""
+) -> Iterator[_Found]:
+    """Every module below a package, except those whose name starts with an underscore."""
+    try:
+        package = importlib.import_module(name)
+    except ImportError:
+        return
+    for info in sorted(
+        pkgutil.walk_packages(package.__path__, f"{name}.", onerror=lambda broken: None),
+        key=lambda info: info.name,
+    ):
+        if info.ispkg or any(part.startswith("_") for part in info.name.split(".")):
+            continue
+        short = info.name.removeprefix(f"{name}.")
+        yield _Found(
+            f"{prefix}.{short}" if prefix else short,
+            source,
+            info.name,
+            lambda module=info.name: importlib.import_module(module),
+            distribution,
+            version,
+        )
+
+
+def _module(name: str, source: Source) -> _Found:
+    def load() -> ModuleType:
+        # as `python -m` does: a module beside the suite is found
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(name)
+
+    return _Found(name, source, name, load)
+
+
+def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
+    """Every `.py` directly in each folder, by name; each is a module of its own."""
+    for folder in folders:
+        root = Path(folder)
+        if not root.is_dir():
+            raise UsageError(f"--plugins-dir {folder}: there is no such folder")
+        for path in _modules(root):
+            if path.name.startswith("_"):
+                continue
+            module = _folder_module(path)
+            yield _Found(path.stem, "folder", module, lambda p=path, m=module: _from_file(p, m))
+
+
+def _folder_module(path: Path) -> str:
+    """The module name of a one-file plugin: unique to the file."""
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return f"iibench_folder_plugin_{digest}_{path.stem}"
+
+
+def _modules(folder: str | Path) -> list[Path]:
+    """The Python files directly in a folder, by name; those that start with an underscore are helpers."""
+    return sorted(Path(folder).glob("*.py"))
+
+
+def _from_file(path: Path, name: str) -> ModuleType:
+    """Imports a one-file plugin under a unique module name, so that it can be pickled and reloaded."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _hook_names(plugin: Any) -> list[str]:
+    """Names of the attributes marked as hook implementations."""
+    mark = f"{GROUP}_impl"
+    return [
+        name
+        for name in dir(plugin)
+        if not name.startswith("__")
+        and isinstance(getattr(getattr(plugin, name, None), mark, None), dict)
+    ]

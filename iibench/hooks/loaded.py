@@ -1,0 +1,80 @@
+"""Plugins as loaded: the record of each, and calls of their hooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggy
+
+from iibench.contract.errors import PluginError
+from iibench.contract.executors import PluginsAsked
+from iibench.suite.registry import Registry
+
+Source = Literal["first-party", "entry point", "module", "folder", "environment"]
+
+
+@dataclass
+class PluginRecord:
+    """One plugin as it was found: where it came from, what it registers, and why it is not in use.
+
+    `shadowed`: another plugin of its name was found before it. `repeated`: it is in use already, from
+    another place. `path`: the file of its module, where it has one.
+    """
+
+    name: str
+    source: Source
+    module: str
+    distribution: str = ""
+    version: str = ""
+    sha256: str = ""
+    status: Literal["ok", "broken", "blocked", "shadowed", "repeated"] = "ok"
+    reason: str = ""
+    registers: tuple[str, ...] = ()
+    details: str = ""
+    path: str = ""
+
+
+@dataclass
+class Plugins:
+    """The plugin manager, what plugins registered, the record of each plugin, and what was asked for."""
+
+    manager: pluggy.PluginManager
+    registry: Registry
+    records: list[PluginRecord]
+    asked: PluginsAsked = field(default_factory=PluginsAsked)
+
+    def broken(self) -> list[PluginRecord]:
+        """Plugins that are not in use though nobody blocked them, each with its reason."""
+        return [record for record in self.records if record.status in {"broken", "shadowed"}]
+
+    def notify(self, hook: str, **arguments: Any) -> list[str]:
+        """Calls a life-cycle hook plugin by plugin; returns a sentence for each plugin that raised."""
+        failures = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                _call(impl, arguments)
+            except Exception as error:
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+        return failures
+
+    def collect(self, hook: str, **arguments: Any) -> tuple[list[Any], list[str]]:
+        """Like `notify`, for hooks that return an iterable: (all results in plugin order, failures)."""
+        results: list[Any] = []
+        failures = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                results.extend(_call(impl, arguments) or ())
+            except Exception as error:
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+        return results, failures
+
+
+def _call(impl: Any, arguments: dict[str, Any]) -> Any:
+    """Calls one hook implementation with those of the arguments that it accepts."""
+    return impl.function(*(arguments[name] for name in impl.argnames))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

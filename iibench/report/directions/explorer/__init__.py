@@ -1,0 +1,1 @@
+"""The explorer of single units: its data, its page and its thumbnails."""

@@ -1,0 +1,1 @@
+"""What pages of different kinds share; it imports none of them."""

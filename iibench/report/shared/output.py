@@ -1,0 +1,204 @@
+"""Where a page's parts go: files beside it, loaded when a view needs them, or all in one file.
+
+A page opened from disk may not fetch files, but it may load scripts and images beside it. So data are
+scripts that hand a value to the page (`templates/js/core.js`), and images are sprites.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from markupsafe import Markup
+
+from iibench.report.shared.script_json import script_json
+
+PLOTLY = "plotly.min.js"
+TABLES = "tables.js"
+PAGE = "index.html"
+#: Folders beside the page that belong to it: made anew with it.
+OWNED = ("data", "sprites")
+#: A single file may be this large; `SingleFile.left` says how many bytes there are still.
+SINGLE_FILE = 20_000_000
+MIME = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+
+class Output(Protocol):
+    """What the makers of a page's parts write to; names are file names without folders."""
+
+    def data(self, name: str, value: Any) -> bool:
+        """A JSON value that the page's script gets with `iibench.load(name)`; False: no room."""
+
+    def image(self, name: str, content: bytes) -> str | None:
+        """The URL of an image file for `src` and CSS; None where there is no room for it."""
+
+
+class FolderOutput:
+    """A page in a folder of its own, with `data/`, `sprites/` and `assets/` beside it.
+
+    A context manager: everything is made in a temporary folder and put in place when all of it is
+    there, the page last. `assets`: the folder of the JavaScript libraries, relative to the page; pages of
+    a site share one. Raises `OSError` where the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, assets: str = "assets") -> None:
+        self.folder = folder
+        self.assets = assets
+        self._temporary = folder
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=self.folder))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._place()
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def data(self, name: str, value: Any) -> bool:
+        """Writes `data/NAME.js`."""
+        text = f'iibench.deliver("{_plain(name)}",{script_json(value)});\n'
+        _write(self._temporary / "data" / f"{name}.js", text.encode("utf-8"))
+        return True
+
+    def image(self, name: str, content: bytes) -> str:
+        """Writes `sprites/NAME`."""
+        _write(self._temporary / "sprites" / _plain(name), content)
+        return f"sprites/{name}"
+
+    def page(self, html: str, name: str = PAGE) -> None:
+        """The page itself; it holds `embedded()` and is put in place last."""
+        _write(self._temporary / name, html.encode("utf-8"))
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the page stands in this folder, so that it can link what is there."""
+        return self.folder.resolve() == folder.resolve()
+
+    def embedded(self) -> Markup:
+        """What the page must hold before its own scripts: where the libraries lie."""
+        places = {name: f"{self.assets}/{name}" for name in (PLOTLY, TABLES)}
+        return _block("places", places)
+
+    def _place(self) -> None:
+        shared = self.folder / self.assets
+        for name, content in libraries().items():
+            target = shared / name
+            if not target.is_file() or target.stat().st_size != len(content):
+                _write(self._temporary / "library", content)
+                shared.mkdir(parents=True, exist_ok=True)
+                (self._temporary / "library").replace(target)
+        for name in OWNED:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            if (self._temporary / name).is_dir():
+                (self._temporary / name).rename(self.folder / name)
+        for page in self._temporary.iterdir():
+            page.replace(self.folder / page.name)
+
+
+class SingleFile:
+    """A page that is one file, with its data, images and libraries inside, up to `SINGLE_FILE` bytes."""
+
+    def __init__(self, limit: int = SINGLE_FILE) -> None:
+        self._blocks = [
+            _block(f"library-{name}", content.decode("utf-8"))
+            for name, content in libraries().items()
+        ]
+        #: bytes that further parts may take; the page's own HTML needs some too
+        self.left = limit - 1_500_000 - sum(len(block.encode()) for block in self._blocks)
+
+    def data(self, name: str, value: Any) -> bool:
+        """Keeps the value for `embedded`."""
+        block = _block(f"data-{_plain(name)}", value)
+        if not self._fits(len(block.encode("utf-8"))):
+            return False
+        self._blocks.append(block)
+        return True
+
+    def image(self, name: str, content: bytes) -> str | None:
+        """The image as a data: URL."""
+        mime = MIME[name.rpartition(".")[2]]
+        url = f"data:{mime};base64,{base64.b64encode(content).decode()}"
+        return url if self._fits(len(url) + 3) else None
+
+    def lies_in(self, folder: Path) -> bool:
+        """False: one file is sent and moved alone."""
+        return False
+
+    def embedded(self) -> Markup:
+        """What the page must hold before its own scripts: libraries and data."""
+        return Markup("\n").join(self._blocks)
+
+    def _fits(self, size: int) -> bool:
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes beside the file and renames, so that a reader never sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def libraries() -> dict[str, bytes]:
+    """File name -> JavaScript of the libraries that pages use, as their Python packages bundle them."""
+    from plotly.offline import get_plotlyjs
+
+    return {PLOTLY: get_plotlyjs().encode("utf-8"), TABLES: tables_script().encode("utf-8")}
+
+
+def tables_script() -> str:
+    """DataTables as a classic script that sets `window.DataTable`; itables bundles it as a module.
+
+    A page opened from disk may not import modules. Raises `RuntimeError` where the bundle has another
+    form than expected.
+    """
+    import re
+
+    bundle = (files("itables") / "html" / "dt_bundle.js").read_text("utf-8")
+    exported = re.search(r"export\s*\{([^{}]*)\}\s*;?", bundle)
+    name = exported and re.search(r"([\w$]+) as jQuery\b", exported.group(1))
+    if not exported or not name:
+        raise RuntimeError("itables' bundle of DataTables does not export jQuery as expected")
+    body = bundle[: exported.start()] + bundle[exported.end() :]
+    return f"(()=>{{{body}\n;window.DataTable={name.group(1)}.fn.dataTable;}})();\n"
+
+
+def _block(name: str, value: Any) -> Markup:
+    return Markup('<script type="application/json" id="{}">{}</script>').format(
+        name, Markup(script_json(value))
+    )
+
+
+def _plain(name: str) -> str:
+    if not name or not all(char.isalnum() or char in "-_." for char in name) or name[0] == ".":
+        raise ValueError(f"{name!r} is no plain file name")
+    return name
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,1 @@
+"""A run folder's tables, leaderboards and verdicts; two runs compared."""

@@ -1,0 +1,404 @@
+"""A run's results: what is stored, how it is written, how it is read back.
+
+A run folder holds `run.json` (everything but the scores of single units), `results.parquet` (one row
+per unit and case), the tables of unit_results.py (images, responses and trials of single units),
+`leaderboard.csv` and the page. A run on trials adds the tables of trial_results.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from iibench.contract.errors import UsageError
+from iibench.contract.measures import Measure
+from iibench.contract.reports import CaseReport, Named, Report, Summary, TrialReport, Verdict
+from iibench.results.trial_tables import filled
+from iibench.results.unit_tables import STEM, UnitTables, read_unit_table, write_unit_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from iibench.contract.details import Details
+    from iibench.report.notebook import UnitExemplars
+
+#: Version of the layout of a run folder; changes when a reader of the old one would misread it.
+SCHEMA_VERSION = "2"
+#: Versions that can be read. Runs of version 1 have neither least activating images nor trials of units.
+READABLE = ("1", SCHEMA_VERSION)
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished (or interrupted) run.
+
+    `meta` is the plain content of run.json apart from cases and verdicts: `schema_version`, `name`,
+    `started`, `finished`, `seconds`, `interrupted`, `suite` (`name`, `description`, `path`, `sha256`,
+    `text`), `seed`, `device`, `dtype`, `versions`, `plugins`, `datasets` (label -> fingerprint, n,
+    splits, image_size, summary), `models` (label -> provenance, weights_sha256), `finders`, `metrics`
+    (label -> fingerprint, input size, range, citation, distance), `evaluations` (label -> unit,
+    chance, plot, plot_over, citation), `assets` (name -> filename, sha256), `notes` (`level`, `text`),
+    `command`, `keyword`. A record of a dataset, model, finder, metric or evaluation also has `name`,
+    `summary`, `definition`, `version`, `citation`, `bibtex`, `licence`, `params`, `parameters` (name,
+    type, default, help), `plugin` and `assets` (names of those that it declares).
+    """
+
+    folder: Path
+    meta: dict[str, Any]
+    cases: tuple[CaseReport, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    #: cases of a dataset of trials; a run has these or `cases`
+    trial_cases: tuple[TrialReport, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {len(self.reports)} cases)"
+
+    def _repr_html_(self) -> str:
+        from iibench.report.notebook import run_html
+
+        return run_html(self)
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Every case, of directions or of trials."""
+        return (*self.cases, *self.trial_cases)
+
+    def units(self) -> pd.DataFrame:
+        """One row per unit and case: case, dataset, model, layer, finder, metric, evaluation, unit,
+        score (NaN where unscored), reason."""
+        return units_frame(self.cases)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per case, best first within each table of cases that can be compared.
+
+        A table is a dataset, model, layer, evaluation and metric; or, of trials, a dataset and an
+        evaluation (see `leaderboard.leaderboard`, `trial_leaderboard.trial_leaderboard`).
+        """
+        return self._leaderboard.copy()
+
+    @cached_property
+    def _leaderboard(self) -> pd.DataFrame:
+        # the tests behind it take seconds, and both the table on disk and the page want it
+        from iibench.results.leaderboard import leaderboard
+        from iibench.results.trial_leaderboard import trial_leaderboard
+
+        if self.trial_cases:
+            return trial_leaderboard(self.trial_cases)
+        return leaderboard(self.cases, self.sparseness())
+
+    def metric_leaderboard(self) -> pd.DataFrame:
+        """Metrics compared on the same units, for evaluations with a chance level: one row per case
+        (see `metric_leaderboard.metric_leaderboard`)."""
+        from iibench.results.metric_leaderboard import metric_leaderboard
+
+        records = self.meta.get("evaluations", {})
+        comparable = [label for label, r in records.items() if r.get("chance") is not None]
+        return metric_leaderboard(self.cases, comparable)
+
+    def measures(self) -> pd.DataFrame:
+        """Of trials and analyses: every number, one row per case, measure and group of answers."""
+        from iibench.results.trial_tables import measures_frame
+
+        return measures_frame([*self.trial_cases, *(c for c in self.cases if c.is_analysis)])
+
+    def trials(self) -> pd.DataFrame:
+        """Of trials: one row per stimulus, with its images, attributes and votes."""
+        return self._table("trials")
+
+    def margins(self) -> pd.DataFrame:
+        """Of trials: the observer's margin, one row per case and stimulus."""
+        return self._table("margins")
+
+    def details(self, case: CaseReport) -> Details | None:
+        """What an analysis found: its figures and tables; None of a case that is none or failed."""
+        if case.details is not None or not case.details_folder:
+            return case.details
+        from iibench.results.details_io import read_details
+
+        return read_details(self.folder / "analyses" / case.details_folder)
+
+    def unit_measures(self) -> pd.DataFrame:
+        """Of trials: numbers of single units: case, unit (its name), measure, value."""
+        return self._table("unit_measures")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        file = self.folder / f"{name}.parquet"
+        if not file.is_file():
+            raise UsageError(f"{self.folder} has no {file.name}: it is no run on trials")
+        return pd.read_parquet(file)
+
+    @overload
+    def exemplars(self) -> pd.DataFrame: ...
+    @overload
+    def exemplars(
+        self, unit: int | str, finder: str | None = None, place: int | str | None = None
+    ) -> UnitExemplars: ...
+    def exemplars(
+        self,
+        unit: int | str | None = None,
+        finder: str | None = None,
+        place: int | str | None = None,
+    ) -> pd.DataFrame | UnitExemplars:
+        """The most and least activating images: of all directions as a table, or of one as pictures.
+
+        Columns: dataset, model, layer, finder, side, unit, rank, image (index), response. `side`: "top"
+        for the most, "bottom" for the least activating images; rank 0 is the most extreme. With a
+        `unit`, see `notebook.unit_exemplars`.
+        """
+        if unit is None:
+            return read_unit_table(self.folder, "exemplars")
+        from iibench.report.notebook import unit_exemplars
+
+        return unit_exemplars(self, unit, finder, place)
+
+    def figure(
+        self, what: str, *, metric: str | None = None, place: int | str | None = None
+    ) -> go.Figure:
+        """An evaluation as a plotly figure, such as `run.figure("ii")` (see `figures.figure`)."""
+        from iibench.report.figures import figure
+
+        return figure(self, what, metric=metric, place=place)
+
+    def directions(self) -> pd.DataFrame:
+        """One row per direction: dataset, model, layer, finder, unit; `low`, `high` and `counts` (40
+        equal bins between them) of its responses to the evaluated images, `sparseness` and share
+        `positive` of them (see responses.py). Empty for runs of schema version 1."""
+        return self._directions.copy()
+
+    @cached_property
+    def _directions(self) -> pd.DataFrame:
+        # the leaderboard, the explorer and the sweeps of a page all want it
+        return read_unit_table(self.folder, "directions")
+
+    def unit_trials(self) -> pd.DataFrame:
+        """The images of the trials of directions, one row per finder, evaluation, unit and trial."""
+        return read_unit_table(self.folder, "unit_trials")
+
+    def unit_evidence(self) -> pd.DataFrame:
+        """case, unit, trial, and the observer's evidence for the `strong` and the `weak` query."""
+        return read_unit_table(self.folder, "unit_evidence")
+
+    def sparseness(self) -> dict[tuple[str, str, str, str], float]:
+        """(dataset, model, layer, finder) labels -> mean lifetime sparseness of its directions."""
+        groups = self.directions().groupby(list(STEM), observed=True, sort=False)
+        rows = groups["sparseness"].mean().reset_index().to_numpy().tolist()
+        return {(str(d), str(m), str(y), str(f)): float(mean) for d, m, y, f, mean in rows}
+
+    def images(self) -> dict[tuple[str, int], bytes]:
+        """(dataset label, image index) -> PNG or JPEG, for the images that the page shows."""
+        frame = read_unit_table(self.folder, "images")
+        return {
+            (str(dataset), int(image)): png
+            for dataset, image, png in zip(
+                frame["dataset"], frame["image"], frame["png"], strict=True
+            )
+        }
+
+    @property
+    def failed(self) -> bool:
+        """Whether a case failed or an expectation was not met."""
+        return any(case.status in {"failed", "error"} for case in self.reports) or any(
+            verdict.status == "failed" for verdict in self.verdicts
+        )
+
+
+def units_frame(cases: Sequence[CaseReport]) -> pd.DataFrame:
+    """The long table of `Run.units`."""
+    import numpy as np
+    import pandas as pd
+
+    frames = []
+    for case in cases:
+        if not case.scores:
+            continue
+        k = len(case.scores)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "case": case.id,
+                    "dataset": case.dataset,
+                    "model": case.model.label,
+                    "layer": case.layer,
+                    "finder": case.finder.label,
+                    "metric": case.metric.label if case.metric else None,
+                    "evaluation": case.evaluation.label,
+                    "unit": np.arange(k, dtype=np.int32),
+                    "score": np.array(
+                        [np.nan if s is None else s for s in case.scores], np.float64
+                    ),
+                    "reason": pd.Series(case.reasons, dtype="str"),
+                }
+            )
+        )
+    columns = ["dataset", "model", "layer", "finder", "metric", "evaluation"]
+    if not frames:
+        return pd.DataFrame(columns=["case", *columns, "unit", "score", "reason"])
+    table = pd.concat(frames, ignore_index=True)
+    for column in ("case", *columns):
+        table[column] = table[column].astype("category")
+    return table
+
+
+# ------------------------------------------------------------------------------------ writing
+
+
+def write_tables(
+    folder: Path,
+    meta: Mapping[str, Any],
+    reports: Sequence[Report],
+    verdicts: Sequence[Verdict],
+    units: UnitTables,
+) -> Run:
+    """Writes everything but the page into an existing folder; returns the run."""
+    run = Run(
+        folder,
+        dict(meta),
+        tuple(_with_details(folder, [r for r in reports if isinstance(r, CaseReport)])),
+        tuple(verdicts),
+        tuple(report for report in reports if isinstance(report, TrialReport)),
+    )
+    run.units().to_parquet(folder / "results.parquet", index=False)
+    write_unit_tables(folder, units)
+    run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")
+    content = {
+        **run.meta,
+        "cases": [_case_json(case) for case in run.cases],
+        "trial_cases": [_trial_case_json(case) for case in run.trial_cases],
+        "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
+    }
+    text = json.dumps(content, indent=1, allow_nan=False)
+    (folder / "run.json").write_text(text, encoding="utf-8")
+    return run
+
+
+def _with_details(folder: Path, cases: Sequence[CaseReport]) -> Iterator[CaseReport]:
+    """The reports, analyses with the name of the folder into which their details were written."""
+    from iibench.results.details_io import write_details
+
+    for case in cases:
+        if case.details is not None:
+            digest = hashlib.sha256(case.id.encode()).hexdigest()[:8]
+            name = f"{case.evaluation.name}-{digest}"
+            write_details(folder / "analyses" / name, case.details)
+            case = dataclasses.replace(case, details_folder=name)
+        yield case
+
+
+def _case_json(case: CaseReport) -> dict[str, Any]:
+    bare = dataclasses.replace(case, scores=(), reasons=(), details=None)
+    plain = dataclasses.asdict(bare)
+    del plain["scores"], plain["reasons"], plain["details"]
+    return plain
+
+
+def _trial_case_json(case: TrialReport) -> dict[str, Any]:
+    """The report without what stands in tables of its own."""
+    bare = dataclasses.replace(case, measures=(), curves=(), margins=(), per_unit={}, resampled=())
+    plain = dataclasses.asdict(bare)
+    for name in ("measures", "curves", "margins", "per_unit", "resampled"):
+        del plain[name]
+    return plain
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+def load_run(path: str | Path) -> Run:
+    """Reads a run folder (or its run.json) back.
+
+    Raises `UsageError` where there is no run or it was written with another schema version.
+    """
+    import pandas as pd
+
+    folder = Path(path)
+    folder = folder.parent if folder.name == "run.json" else folder
+    file = folder / "run.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is no run folder: there is no run.json in it") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from None
+    if content.get("schema_version") not in READABLE:
+        raise UsageError(
+            f"{file} has schema version {content.get('schema_version')!r}; "
+            f"this iibench reads {' and '.join(READABLE)}"
+        )
+    units = pd.read_parquet(folder / "results.parquet")
+    scores: dict[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]] = {}
+    for case_id, rows in units.groupby("case", observed=True, sort=False):
+        scores[str(case_id)] = (
+            tuple(None if pd.isna(s) else float(s) for s in rows["score"]),
+            tuple(None if pd.isna(r) else str(r) for r in rows["reason"]),
+        )
+    cases = tuple(_case_from_json(plain, scores) for plain in content.pop("cases"))
+    of_trials = [TrialReport(**_read_back(plain)) for plain in content.pop("trial_cases", [])]
+    verdicts = tuple(Verdict(**plain) for plain in content.pop("verdicts"))
+    return Run(folder, content, cases, verdicts, filled(folder, of_trials))
+
+
+def _case_from_json(
+    plain: dict[str, Any],
+    scores: Mapping[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]],
+) -> CaseReport:
+    values, reasons = scores.get(plain["id"], ((), ()))
+    return CaseReport(**_read_back(plain), scores=values, reasons=reasons)
+
+
+def _read_back(plain: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a report as run.json holds them, as objects."""
+    for name in {"model", "finder", "metric", "evaluation"} & set(plain):
+        plain[name] = Named(**plain[name]) if plain[name] else None
+    if plain["summary"]:
+        plain["summary"] = Summary(**plain["summary"])
+    plain["notes"] = tuple(plain["notes"])
+    if "measures" in plain:
+        plain["measures"] = tuple(Measure(**measure) for measure in plain["measures"])
+    return plain
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The run folder `path` itself, or the run folders below it, by name.
+
+    Raises `UsageError` where there is none.
+    """
+    if path.name == "run.json" or (path / "run.json").is_file():
+        return [path]
+    found = sorted(
+        file.parent
+        for file in path.rglob("run.json")
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    if not found:
+        raise UsageError(f"{path} is no run folder and holds none: there is no run.json in it")
+    return found
+
+
+def load_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """(the runs at and below `paths`, each once; what is wrong with those that cannot be read).
+
+    Raises `UsageError` where a path names one run that cannot be read, or none can.
+    """
+    found: dict[Path, Run] = {}
+    problems: list[str] = []
+    for path in paths:
+        folders = run_folders(path)
+        for folder in folders:
+            try:
+                found.setdefault(folder.resolve(), load_run(folder))
+            except UsageError as error:
+                if folders == [path]:
+                    raise
+                problems.append(str(error))
+    if not found:
+        raise UsageError("; ".join(problems))
+    return list(found.values()), problems

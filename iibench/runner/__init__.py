@@ -1,0 +1,1 @@
+"""A run: session, execution, workers, estimate, run folder, repetition."""

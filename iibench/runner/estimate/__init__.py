@@ -1,0 +1,1 @@
+"""What a run would take: units, memory and time, before it takes it."""

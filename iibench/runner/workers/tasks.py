@@ -1,0 +1,87 @@
+"""What a run and its workers agree on about tasks: image ranges, keys, errors, software."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iibench.cache.entries import key_of
+from iibench.contract.executors import Task
+from iibench.stages.keys import LIBRARIES
+from iibench.suite.cases import AnyCase, Case, TrialCase
+
+if TYPE_CHECKING:
+    from iibench.contract.base import IntArray
+    from iibench.hooks.loaded import Plugins
+    from iibench.stages.case_stages import Workbench
+
+#: Kind of the cache entries that tasks of the kind `images` make.
+ASKED = "asked_images"
+
+
+def ranges_of(indices: IntArray) -> tuple[tuple[int, int], ...]:
+    """Half-open ranges of ascending image indices: 3 4 5 9 -> (3, 6), (9, 10)."""
+    if not len(indices):
+        return ()
+    breaks = np.flatnonzero(np.diff(indices) != 1)
+    firsts = indices[np.concatenate([[0], breaks + 1])]
+    lasts = indices[np.concatenate([breaks, [len(indices) - 1]])]
+    return tuple((int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True))
+
+
+def indices_of(ranges: Iterable[tuple[int, int]]) -> IntArray:
+    """The indices of half-open ranges."""
+    parts = [np.arange(first, stop, dtype=np.int64) for first, stop in ranges]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def task_key(bench: Workbench, case: AnyCase, task: Task) -> str:
+    """The hash of the key under which the task's result is kept here (see `Task.key`)."""
+    keys = bench.keys
+    if isinstance(case, TrialCase):
+        return keys.trial_scores(case).hash
+    if task.kind == "images":
+        return key_of(asked_description(bench, case))
+    if task.kind == "activations":
+        return keys.activations(case.tap, task.split).hash
+    if task.kind == "embeddings":
+        return keys.embeddings(case).hash
+    return (keys.scores if task.kind == "scores" else keys.responses)(case).hash
+
+
+def asked_description(bench: Workbench, case: Case) -> dict[str, Any]:
+    """What decides which images a case asks its metric to embed: all that decides its scores but the
+    metric."""
+    scores = bench.keys.scores(case).description
+    return {**scores, "stage": "asked images", "embeddings": None, "part": None}
+
+
+def task_inputs(bench: Workbench, case: AnyCase, task: Task) -> tuple[tuple[str, str], ...]:
+    """What the task starts from, in words, and its hash (see `Task.inputs`)."""
+    inputs, dataset = bench.inputs, case.dataset
+    found = [
+        (f"dataset {dataset.label} {split}", inputs.dataset(dataset, split, case.seed).fingerprint)
+        for split in dict.fromkeys((task.split or dataset.evaluate, dataset.evaluate))
+    ]
+    if isinstance(case, Case):
+        found.append((f"model {case.model.label}", inputs.model(case)[1]))
+    if case.metric is not None and task.kind in {"embeddings", "scores"}:
+        found.append((f"metric {case.metric.label}", inputs.metric(case.metric).fingerprint))
+    return tuple(found)
+
+
+def software(plugins: Plugins) -> dict[str, str]:
+    """Thing -> version or SHA-256, of the software that decides numbers and the names of plugins in use."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[2]
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    found = {"iibench": digest.hexdigest(), **LIBRARIES}
+    for record in plugins.records:
+        if record.status == "ok":
+            found[f"plugin {record.name}"] = record.sha256
+    return found

@@ -1,0 +1,116 @@
+"""What the harness lends to datasets that are made from images, networks and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iibench.cache.entries import source_sha256
+from iibench.compute import activations, folding
+from iibench.compute.activations import network
+from iibench.contract.errors import UsageError, unknown_name
+from iibench.contract.specs import ChosenMetric
+from iibench.stages.inputs import Inputs
+from iibench.suite.cases import Choice, DatasetChoice, LayerChoice, Tap
+from iibench.suite.choices import choice_of, dataset_choice, layer_choice
+from iibench.suite.labels import read_label
+from iibench.suite.params import label_values, parse_params
+
+if TYPE_CHECKING:
+    from iibench.contract.base import AssetFile, AssetSpec, FloatArray
+    from iibench.contract.specs import ImageDataset, TappedNetwork
+
+
+@dataclass(frozen=True)
+class LocalHarness:
+    """`specs.Harness` over a run's inputs; `tapped(tap, split)` gives activations through the cache."""
+
+    inputs: Inputs
+    tapped: Callable[[Tap, str], FloatArray]
+
+    @property
+    def data_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.data_dir
+
+    @property
+    def cache_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.cache_dir
+
+    @property
+    def device(self) -> str:
+        """See `specs.Resources`."""
+        return self.inputs.resources.device
+
+    @property
+    def base_dir(self) -> Path:
+        """See `specs.Resources`."""
+        return self.inputs.resources.base_dir
+
+    @property
+    def offline(self) -> bool:
+        """See `specs.Resources`."""
+        return self.inputs.resources.offline
+
+    def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
+        """See `specs.Resources`."""
+        return self.inputs.resources.asset(spec)
+
+    def images(self, dataset: str, split: str | None = None) -> ImageDataset:
+        """See `specs.Harness`."""
+        choice = self._dataset(dataset, split)
+        return self.inputs.dataset(choice, choice.evaluate, 0)
+
+    def activations(self, dataset: str, split: str | None, model: str, layer: str) -> FloatArray:
+        """See `specs.Harness`."""
+        choice = self._dataset(dataset, split)
+        tap = Tap(choice, *self._tapped(model, layer), 0)
+        return np.asarray(self.tapped(tap, choice.evaluate))
+
+    def network(self, model: str, layer: str) -> TappedNetwork:
+        """See `specs.Harness`."""
+        chosen, place = self._tapped(model, layer)
+        loaded, weights = self.inputs.network(chosen, place)
+        entry = self.inputs.registry.models[chosen.name]
+        parts = (
+            *(weights, loaded.fingerprint, entry.source_sha256, entry.spec.version),
+            *(place.path, place.pool, repr(loaded.preprocess)),
+            source_sha256(activations.__file__, folding.__file__),
+        )
+        fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return network(loaded, place.path, place.pool, fingerprint)
+
+    def metric(self, label: str) -> ChosenMetric:
+        """See `specs.Harness`."""
+        choice = choice_of(label, self.inputs.registry.metrics)
+        spec = self.inputs.registry.metrics[choice.name].spec
+        known = spec.parts(choice.params)
+        if choice.part is not None and choice.part not in known:
+            raise UsageError(unknown_name(f"part of {choice.name}", choice.part, known))
+        size = spec.size(choice.params)
+        return ChosenMetric(spec, self.inputs.metric(choice), size, choice.part)
+
+    def _tapped(self, model: str, layer: str) -> tuple[Choice, LayerChoice]:
+        chosen = choice_of(model, self.inputs.registry.models)
+        known = self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
+        return chosen, _layer(layer, {alias.name: alias.path for alias in known})
+
+    def _dataset(self, text: str, split: str | None) -> DatasetChoice:
+        written = read_label(text)
+        spec = self.inputs.registry.datasets[written.name].spec
+        params = parse_params(spec, label_values(spec, written.params))
+        chosen = spec.splits[-1] if split is None else split
+        if chosen not in spec.splits:
+            raise UsageError(unknown_name(f"split of {spec.name}", chosen, spec.splits))
+        return dataset_choice(spec, params, spec.splits[0], chosen)
+
+
+def _layer(text: str, aliases: dict[str, str]) -> LayerChoice:
+    written = read_label(text)
+    return layer_choice(aliases.get(written.name, written.name), written.params.get("pool", "mean"))

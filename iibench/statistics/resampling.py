@@ -1,0 +1,223 @@
+"""Cluster bootstrap of statistics of people's answers: draws, shares, correlations, differences.
+
+Notation: S stimuli, each of a `unit` (S,), the index of its cluster (a unit of a network, a reference
+image); U indices of units; B resamples. `counts` (B, U) holds how often each resample drew each unit. One
+such matrix serves every statistic of a group of stimuli, so that differences between observers are
+paired. Answers to one stimulus, and stimuli of one unit, are not independent: units are drawn, never
+answers. NaN values are left out, with their weights. Everything is seeded and float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iibench.statistics.bootstrap import CONFIDENCE, SEED
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from iibench.contract.base import DoubleArray, IntArray
+
+    CountArray = npt.NDArray[np.int32]
+
+#: Fewer than for means: a resample of an AUC is a pass over all stimuli.
+RESAMPLES = 2_000
+#: Bytes that the temporary arrays of one step may take together.
+MEMORY = 64 * 2**20
+#: Resamples that are drawn at once.
+CHUNK = 100
+#: A statistic that is undefined in more than this share of the resamples has no interval.
+UNDEFINED = 0.05
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """A measure of one observer minus that of another, on the same answers.
+
+    `low`, `high`: percentile bootstrap interval, None where there is none. `p`: two-sided, from the normal
+    approximation with the bootstrap standard error; 1 where both are the same in every resample; None
+    without an interval, or where there is no spread to hold a difference against.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def resample_units(unit: IntArray, resamples: int = RESAMPLES, seed: int = SEED) -> CountArray:
+    """(B, U) how often each unit is drawn when the n units that occur are drawn n times, replaced.
+
+    U = max(unit) + 1; units that do not occur are never drawn. Fewer resamples of the same seed are the
+    first rows of more.
+    """
+    present = np.unique(unit)
+    n = len(present)
+    counts = np.zeros((resamples, int(present[-1]) + 1 if n else 0), np.int32)
+    rng = np.random.default_rng([seed, n])
+    for start in range(0, resamples if n else 0, CHUNK):
+        rows = min(CHUNK, resamples - start)
+        drawn = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
+        found = np.bincount(drawn.ravel(), minlength=rows * n)
+        counts[start : start + rows, present] = found.reshape(rows, n)
+    return counts
+
+
+def blocks(rows: int, width: int, arrays: int = 4) -> Iterator[slice]:
+    """Slices of `rows` such that `arrays` float64 arrays of slice x `width` fit into `MEMORY`."""
+    step = max(1, MEMORY // (8 * arrays * max(1, width)))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def run_starts(ordered: DoubleArray) -> IntArray:
+    """Where each run of equal values of an ordered array (n,) starts."""
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return np.flatnonzero(new)
+
+
+def interval(
+    resampled: DoubleArray, units: int, confidence: float = CONFIDENCE
+) -> tuple[float | None, float | None]:
+    """Percentile interval of a statistic from its (B,) resampled values, NaN ignored.
+
+    `units`: how many units there were to draw from. (None, None) below two of them, or where more than
+    5 % of the values are NaN: an interval of the rest would say too little about the statistic.
+    """
+    found = resampled[~np.isnan(resampled)]
+    if units < 2 or len(found) == 0 or len(found) < (1 - UNDEFINED) * len(resampled):
+        return None, None
+    tail = (1 - confidence) / 2 * 100
+    low, high = np.percentile(found, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def paired_difference(
+    value: float,
+    other: float,
+    resampled: DoubleArray,
+    resampled_other: DoubleArray,
+    units: int,
+    confidence: float = CONFIDENCE,
+) -> PairedDifference:
+    """`value` minus `other`: two areas, or shares, of the same answers, resampled by the same draws."""
+    from scipy.special import ndtr
+
+    differences = resampled - resampled_other
+    low, high = interval(differences, units, confidence)
+    difference, p = float(value - other), None
+    if low is not None and not np.isnan(difference):
+        error = float(np.nanstd(differences, ddof=1)) if len(differences) > 1 else 0.0
+        if error > 0:
+            p = float(2 * ndtr(-abs(difference) / error))
+        elif difference == 0:
+            p = 1.0
+    return PairedDifference(difference, low, high, p)
+
+
+# ------------------------------------------------------------------------------- weighted means
+
+
+def share(values: DoubleArray, weights: IntArray | DoubleArray) -> float:
+    """Sum of `values` (S,) times `weights` (S,) over the sum of weights; NaN where that is 0.
+
+    Stimuli whose value is NaN are left out. With values 0, 1 and one half and numbers of answers as
+    weights this is a share of answers.
+    """
+    kept = ~np.isnan(values)
+    total = float(weights[kept].sum())
+    return float((values[kept] * weights[kept]).sum()) / total if total else float("nan")
+
+
+def share_resampled(
+    values: DoubleArray, weights: IntArray | DoubleArray, unit: IntArray, counts: CountArray
+) -> DoubleArray:
+    """(B,) `share` in each resample; NaN where a resample holds no weight."""
+    kept = ~np.isnan(values) & (weights > 0)
+    width = counts.shape[1]
+    found = np.full(len(counts), np.nan)
+    sums = np.stack(
+        [
+            np.bincount(unit[kept], values[kept] * weights[kept], minlength=width),
+            np.bincount(unit[kept], weights[kept], minlength=width),
+        ],
+        axis=1,
+    )
+    for rows in blocks(len(counts), width):
+        top, bottom = (counts[rows].astype(np.float64) @ sums).T
+        np.divide(top, bottom, out=found[rows], where=bottom > 0)
+    return found
+
+
+# --------------------------------------------------------------------------------- correlations
+
+
+def correlations(x: DoubleArray, y: DoubleArray) -> tuple[float, float]:
+    """(Pearson's r, Spearman's rho) of `x` (U,) and `y` (U,), leaving out pairs with a NaN.
+
+    NaN for fewer than three pairs, or where one side is constant.
+    """
+    once = np.ones((1, len(x)), np.int32)
+    return float(pearson_resampled(x, y, once)[0]), float(spearman_resampled(x, y, once)[0])
+
+
+def pearson_resampled(x: DoubleArray, y: DoubleArray, counts: CountArray) -> DoubleArray:
+    """(B,) Pearson's r over units in each resample; NaN as in `correlations`, for distinct units."""
+    x, y, counts = _complete(x, y, counts)
+    found = np.empty(len(counts))
+    for rows in blocks(len(counts), len(x), arrays=8):
+        found[rows] = _weighted_pearson(x[None], y[None], counts[rows])
+    return found
+
+
+def spearman_resampled(x: DoubleArray, y: DoubleArray, counts: CountArray) -> DoubleArray:
+    """(B,) Spearman's rho over units, ranked anew in each resample (mid-ranks for ties)."""
+    x, y, counts = _complete(x, y, counts)
+    found = np.empty(len(counts))
+    for rows in blocks(len(counts), len(x), arrays=12):
+        drawn = counts[rows]
+        found[rows] = _weighted_pearson(_midranks(x, drawn), _midranks(y, drawn), drawn)
+    return found
+
+
+def _complete(
+    x: DoubleArray, y: DoubleArray, counts: CountArray
+) -> tuple[DoubleArray, DoubleArray, CountArray]:
+    """Without the units that have a NaN, and without those past U, which are never drawn."""
+    units = min(len(x), counts.shape[1])
+    kept = ~(np.isnan(x) | np.isnan(y))[:units]
+    return x[:units][kept], y[:units][kept], counts[:, :units][:, kept]
+
+
+def _weighted_pearson(x: DoubleArray, y: DoubleArray, counts: CountArray) -> DoubleArray:
+    """(b,) r of x and y, each (b, U) or (1, U), where column u counts `counts[:, u]` times."""
+    drawn = counts > 0
+    n = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    defined = drawn.sum(axis=1) >= 3
+    centred = []
+    for values in (x, y):
+        top = np.where(drawn, values, -np.inf).max(axis=1, initial=-np.inf)
+        defined &= np.where(drawn, values, np.inf).min(axis=1, initial=np.inf) < top
+        centred.append(values - (counts * values).sum(axis=1, keepdims=True) / n)
+    dx, dy = centred
+    product = np.sqrt((counts * dx * dx).sum(axis=1) * (counts * dy * dy).sum(axis=1))
+    found = np.full(len(counts), np.nan)
+    np.divide((counts * dx * dy).sum(axis=1), product, out=found, where=defined & (product > 0))
+    clipped: DoubleArray = np.clip(found, -1, 1)
+    return clipped
+
+
+def _midranks(values: DoubleArray, counts: CountArray) -> DoubleArray:
+    """(b, U) mid-ranks of values (U,) in samples that hold value u `counts[:, u]` times."""
+    if not len(values):
+        return np.zeros(counts.shape)
+    order = np.argsort(values, kind="stable")
+    sizes = np.add.reduceat(counts[:, order], run_starts(values[order]), axis=1)
+    middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2
+    ranks: DoubleArray = middle[:, np.unique(values, return_inverse=True)[1]]
+    return ranks
