@@ -12,44 +12,44 @@ def entries(*sources: str) -> str:
     return "\n\n".join(sources)
 
 
-def _entry(kind: str, key: str, **fields: str | int) -> str:
+def entry(kind: str, key: str, **fields: str | int) -> str:
     lines = [f"  {name} = {{{value}}}" for name, value in fields.items()]
     return "@{}{{{},\n{}\n}}".format(kind, key, ",\n".join(lines))
 
 
-def _arxiv(number: str) -> dict[str, str]:
+def arxiv(number: str) -> dict[str, str]:
     return {"eprint": number, "archivePrefix": "arXiv"}
 
 
 # the same text as PAPER in iibench/export/software.py, so that a run's bibliography has it once
-KLINDT2023 = _entry(
+KLINDT2023 = entry(
     "misc",
     "klindt2023identifying",
     author="David Klindt and Sophia Sanborn and Francisco Acosta and Fr{\\'e}d{\\'e}ric Poitevin "
     "and Nina Miolane",
     title="Identifying Interpretable Visual Features in Artificial and Biological Neural Systems",
     year=2023,
-    **_arxiv("2310.11431"),
+    **arxiv("2310.11431"),
 )
-ZIMMERMANN2023 = _entry(
+ZIMMERMANN2023 = entry(
     "inproceedings",
     "zimmermann2023scale",
     author="Roland S. Zimmermann and Thomas Klein and Wieland Brendel",
     title="Scale Alone Does not Improve Mechanistic Interpretability in Vision Models",
     booktitle="Advances in Neural Information Processing Systems",
     year=2023,
-    **_arxiv("2307.05471"),
+    **arxiv("2307.05471"),
 )
-ZIMMERMANN2024 = _entry(
+ZIMMERMANN2024 = entry(
     "inproceedings",
     "zimmermann2024measuring",
     author="Roland S. Zimmermann and David Klindt and Wieland Brendel",
     title="Measuring Per-Unit Interpretability at Scale Without Humans",
     booktitle="Advances in Neural Information Processing Systems",
     year=2024,
-    **_arxiv("2410.14709"),
+    **arxiv("2410.14709"),
 )
-BOROWSKI2021 = _entry(
+BOROWSKI2021 = entry(
     "inproceedings",
     "borowski2021exemplary",
     author="Judy Borowski and Roland S. Zimmermann and Judith Schepers and Robert Geirhos and "
@@ -58,39 +58,39 @@ BOROWSKI2021 = _entry(
     "Visualization",
     booktitle="International Conference on Learning Representations",
     year=2021,
-    **_arxiv("2010.12606"),
+    **arxiv("2010.12606"),
 )
 
 # ------------------------------------------------------------------------------------- metrics
 
-ZHANG2018 = _entry(
+ZHANG2018 = entry(
     "inproceedings",
     "zhang2018unreasonable",
     author="Richard Zhang and Phillip Isola and Alexei A. Efros and Eli Shechtman and Oliver Wang",
     title="The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
     booktitle="Proceedings of the {IEEE} Conference on Computer Vision and Pattern Recognition",
     year=2018,
-    **_arxiv("1801.03924"),
+    **arxiv("1801.03924"),
 )
-GHILDYAL2022 = _entry(
+GHILDYAL2022 = entry(
     "inproceedings",
     "ghildyal2022shift",
     author="Abhijay Ghildyal and Feng Liu",
     title="Shift-tolerant Perceptual Similarity Metric",
     booktitle="European Conference on Computer Vision",
     year=2022,
-    **_arxiv("2207.13686"),
+    **arxiv("2207.13686"),
 )
-DING2020 = _entry(
+DING2020 = entry(
     "article",
     "ding2020image",
     author="Keyan Ding and Kede Ma and Shiqi Wang and Eero P. Simoncelli",
     title="Image Quality Assessment: Unifying Structure and Texture Similarity",
     journal="{IEEE} Transactions on Pattern Analysis and Machine Intelligence",
     year=2020,
-    **_arxiv("2004.07728"),
+    **arxiv("2004.07728"),
 )
-FU2023 = _entry(
+FU2023 = entry(
     "inproceedings",
     "fu2023dreamsim",
     author="Stephanie Fu and Netanel Tamir and Shobhita Sundaram and Lucy Chai and Richard Zhang and "
@@ -98,9 +98,9 @@ FU2023 = _entry(
     title="{DreamSim}: Learning New Dimensions of Human Visual Similarity using Synthetic Data",
     booktitle="Advances in Neural Information Processing Systems",
     year=2023,
-    **_arxiv("2306.09344"),
+    **arxiv("2306.09344"),
 )
-WANG2004 = _entry(
+WANG2004 = entry(
     "article",
     "wang2004image",
     author="Zhou Wang and Alan C. Bovik and Hamid R. Sheikh and Eero P. Simoncelli",
@@ -111,7 +111,7 @@ WANG2004 = _entry(
     pages="600--612",
     year=2004,
 )
-SHARMA2005 = _entry(
+SHARMA2005 = entry(
     "article",
     "sharma2005ciede2000",
     author="Gaurav Sharma and Wencheng Wu and Edul N. Dalal",
@@ -123,7 +123,7 @@ SHARMA2005 = _entry(
     pages="21--30",
     year=2005,
 )
-BHATTACHARYYA1946 = _entry(
+BHATTACHARYYA1946 = entry(
     "article",
     "bhattacharyya1946measure",
     author="A. Bhattacharyya",
@@ -134,7 +134,7 @@ BHATTACHARYYA1946 = _entry(
 
 # ------------------------------------------------------------------------------------- finders
 
-HYVARINEN2000 = _entry(
+HYVARINEN2000 = entry(
     "article",
     "hyvarinen2000independent",
     author='Aapo Hyv{\\"a}rinen and Erkki Oja',
@@ -144,7 +144,7 @@ HYVARINEN2000 = _entry(
     pages="411--430",
     year=2000,
 )
-LEE1999 = _entry(
+LEE1999 = entry(
     "article",
     "lee1999learning",
     author="Daniel D. Lee and H. Sebastian Seung",
@@ -154,7 +154,7 @@ LEE1999 = _entry(
     pages="788--791",
     year=1999,
 )
-CICHOCKI2009 = _entry(
+CICHOCKI2009 = entry(
     "article",
     "cichocki2009fast",
     author="Andrzej Cichocki and Anh-Huy Phan",
@@ -163,7 +163,7 @@ CICHOCKI2009 = _entry(
     "Sciences",
     year=2009,
 )
-ZOU2006 = _entry(
+ZOU2006 = entry(
     "article",
     "zou2006sparse",
     author="Hui Zou and Trevor Hastie and Robert Tibshirani",
@@ -174,7 +174,7 @@ ZOU2006 = _entry(
     pages="265--286",
     year=2006,
 )
-MAIRAL2009 = _entry(
+MAIRAL2009 = entry(
     "inproceedings",
     "mairal2009online",
     author="Julien Mairal and Francis Bach and Jean Ponce and Guillermo Sapiro",
@@ -182,7 +182,7 @@ MAIRAL2009 = _entry(
     booktitle="International Conference on Machine Learning",
     year=2009,
 )
-SHARKEY2022 = _entry(
+SHARKEY2022 = entry(
     "misc",
     "sharkey2022taking",
     author="Lee Sharkey and Dan Braun and Beren Millidge",
@@ -190,16 +190,16 @@ SHARKEY2022 = _entry(
     howpublished="{AI} Alignment Forum",
     year=2022,
 )
-GAO2024 = _entry(
+GAO2024 = entry(
     "misc",
     "gao2024scaling",
     author="Leo Gao and Tom {Dupr{\\'e} la Tour} and Henk Tillman and Gabriel Goh and Rajan Troll and "
     "Alec Radford and Ilya Sutskever and Jan Leike and Jeffrey Wu",
     title="Scaling and Evaluating Sparse Autoencoders",
     year=2024,
-    **_arxiv("2406.04093"),
+    **arxiv("2406.04093"),
 )
-FEL2025 = _entry(
+FEL2025 = entry(
     "inproceedings",
     "fel2025archetypal",
     author="Thomas Fel and Ekdeep Singh Lubana and Jacob S. Prince and Matthew Kowal and Victor Boutin "
@@ -208,12 +208,12 @@ FEL2025 = _entry(
     "Vision Models",
     booktitle="International Conference on Machine Learning",
     year=2025,
-    **_arxiv("2502.12892"),
+    **arxiv("2502.12892"),
 )
 
 # -------------------------------------------------------------------------- datasets and models
 
-KRIZHEVSKY2009 = _entry(
+KRIZHEVSKY2009 = entry(
     "techreport",
     "krizhevsky2009learning",
     author="Alex Krizhevsky",
@@ -221,7 +221,7 @@ KRIZHEVSKY2009 = _entry(
     institution="University of Toronto",
     year=2009,
 )
-LAGUNAS2019 = _entry(
+LAGUNAS2019 = entry(
     "article",
     "lagunas2019similarity",
     author="Manuel Lagunas and Sandra Malpica and Ana Serrano and Elena Garces and Diego Gutierrez and "
@@ -232,7 +232,7 @@ LAGUNAS2019 = _entry(
     number=4,
     year=2019,
 )
-SCIKIT_IMAGE = _entry(
+SCIKIT_IMAGE = entry(
     "article",
     "vanderwalt2014scikitimage",
     author="St{\\'e}fan {van der Walt} and others",
@@ -242,7 +242,7 @@ SCIKIT_IMAGE = _entry(
     pages="e453",
     year=2014,
 )
-SCIKIT_LEARN = _entry(
+SCIKIT_LEARN = entry(
     "article",
     "pedregosa2011scikit",
     author="Fabian Pedregosa and others",
@@ -252,16 +252,16 @@ SCIKIT_LEARN = _entry(
     pages="2825--2830",
     year=2011,
 )
-HE2016 = _entry(
+HE2016 = entry(
     "inproceedings",
     "he2016deep",
     author="Kaiming He and Xiangyu Zhang and Shaoqing Ren and Jian Sun",
     title="Deep Residual Learning for Image Recognition",
     booktitle="Proceedings of the {IEEE} Conference on Computer Vision and Pattern Recognition",
     year=2016,
-    **_arxiv("1512.03385"),
+    **arxiv("1512.03385"),
 )
-TORCHVISION = _entry(
+TORCHVISION = entry(
     "misc",
     "torchvision2016",
     author="{TorchVision maintainers and contributors}",
@@ -269,7 +269,7 @@ TORCHVISION = _entry(
     year=2016,
     howpublished="github.com/pytorch/vision",
 )
-WIGHTMAN2019 = _entry(
+WIGHTMAN2019 = entry(
     "misc",
     "wightman2019timm",
     author="Ross Wightman",
@@ -277,7 +277,7 @@ WIGHTMAN2019 = _entry(
     year=2019,
     howpublished="github.com/huggingface/pytorch-image-models",
 )
-ILHARCO2021 = _entry(
+ILHARCO2021 = entry(
     "misc",
     "ilharco2021openclip",
     author="Gabriel Ilharco and Mitchell Wortsman and Ross Wightman and Cade Gordon and others",
@@ -285,7 +285,7 @@ ILHARCO2021 = _entry(
     year=2021,
     howpublished="github.com/mlfoundations/open\\_clip",
 )
-RADFORD2021 = _entry(
+RADFORD2021 = entry(
     "inproceedings",
     "radford2021learning",
     author="Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and "
@@ -294,44 +294,44 @@ RADFORD2021 = _entry(
     title="Learning Transferable Visual Models From Natural Language Supervision",
     booktitle="International Conference on Machine Learning",
     year=2021,
-    **_arxiv("2103.00020"),
+    **arxiv("2103.00020"),
 )
-TAN2019 = _entry(
+TAN2019 = entry(
     "inproceedings",
     "tan2019efficientnet",
     author="Mingxing Tan and Quoc V. Le",
     title="{EfficientNet}: Rethinking Model Scaling for Convolutional Neural Networks",
     booktitle="International Conference on Machine Learning",
     year=2019,
-    **_arxiv("1905.11946"),
+    **arxiv("1905.11946"),
 )
-KRIZHEVSKY2014 = _entry(
+KRIZHEVSKY2014 = entry(
     "misc",
     "krizhevsky2014weird",
     author="Alex Krizhevsky",
     title="One Weird Trick for Parallelizing Convolutional Neural Networks",
     year=2014,
-    **_arxiv("1404.5997"),
+    **arxiv("1404.5997"),
 )
-SIMONYAN2015 = _entry(
+SIMONYAN2015 = entry(
     "inproceedings",
     "simonyan2015very",
     author="Karen Simonyan and Andrew Zisserman",
     title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
     booktitle="International Conference on Learning Representations",
     year=2015,
-    **_arxiv("1409.1556"),
+    **arxiv("1409.1556"),
 )
-AIZMAN2019 = _entry(
+AIZMAN2019 = entry(
     "inproceedings",
     "aizman2019high",
     author="Alex Aizman and Gavin Maltby and Thomas Breuel",
     title="High Performance {I/O} For Large Scale Deep Learning",
     booktitle="IEEE International Conference on Big Data",
     year=2019,
-    **_arxiv("2001.01858"),
+    **arxiv("2001.01858"),
 )
-LHOEST2021 = _entry(
+LHOEST2021 = entry(
     "inproceedings",
     "lhoest2021datasets",
     author="Quentin Lhoest and others",
@@ -340,5 +340,5 @@ LHOEST2021 = _entry(
         "Conference on Empirical Methods in Natural Language Processing: System Demonstrations"
     ),
     year=2021,
-    **_arxiv("2109.02846"),
+    **arxiv("2109.02846"),
 )

@@ -20,7 +20,6 @@ from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
 from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries
-from . import _work
 from ._answers import ObserverParams, margins_of, mis, mis_margins
 from ._measured import (
     NO_ANSWERS,
@@ -216,7 +215,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         unlabelled=("by", "resamples"),
         headline=("observer",),
         judge=judge,
-        work=_work.judged,
         headline_measure="auc",
         chance=0.5,
         unit="area under the ROC curve",

@@ -12,7 +12,6 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from . import _work
 from ._measured import Drawn, auc_ceilings, groups_of, human_accuracy
 from ._units import accuracy_of_units, judged, reliability
 
@@ -84,7 +83,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,
-        work=_work.judged,
         headline_measure="human_accuracy",
         chance=0.5,
         unit="share of answers that are right",

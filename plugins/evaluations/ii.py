@@ -11,7 +11,6 @@ from annotated_types import Ge
 from iibench import EvaluationSpec, UnitScores, hookimpl
 
 from .._bibliography import KLINDT2023
-from . import _work
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray
@@ -80,7 +79,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         evaluate=evaluate,
         blockwise=True,
-        work=_work.ii,
         unit="similarity",
         plot="box",
         images=lambda params, n: int(params.m),

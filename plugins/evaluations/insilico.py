@@ -11,7 +11,6 @@ from annotated_types import Ge, Interval
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
 from .._bibliography import KLINDT2023
-from . import _work
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import EvaluationInputs
@@ -107,7 +106,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         headline=("difficulty", "observer"),
         evaluate=evaluate,
         blockwise=True,
-        work=_work.insilico,
         chance=0.5,
         unit="share of trials answered correctly",
         plot="line",

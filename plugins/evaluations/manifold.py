@@ -12,7 +12,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023
-from . import _work
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import EvaluationInputs
@@ -165,7 +164,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("resamples",),
         evaluate=evaluate,
-        work=_work.manifold,
         unit="distance on the map",
         plot="none",
         images=lambda params, n: int(params.m),

@@ -29,7 +29,6 @@ from annotated_types import Ge, Gt, Interval
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
 from .._bibliography import ZIMMERMANN2024
-from . import _work
 from ._mis_tasks import draw_tasks
 
 if TYPE_CHECKING:
@@ -151,7 +150,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         evaluate=evaluate,
         blockwise=True,
-        work=_work.mis,
         chance=0.5,
         unit="mean probability of the right answer",
         plot="box",

@@ -12,7 +12,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023
-from . import _work
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, FloatArray, IntArray
@@ -155,7 +154,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("resamples",),
         evaluate=evaluate,
-        work=_work.privileged_basis,
         unit="correlation",
         plot="none",
         images=lambda params, n: int(params.m),

@@ -19,7 +19,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023
-from . import _work
 from ._sensitivity_figures import details
 from ._sensitivity_found import Found
 from ._sensitivity_pairs import cross_index, distances, relation, separated_pairs, unit_norm
@@ -224,7 +223,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         ),
         params=Params,
         evaluate=evaluate,
-        work=_work.sensitivity,
         unit="per unit of RGB",
         plot="none",
         images=lambda params, n: int(params.m * (1 + len(params.alphas))),

@@ -12,7 +12,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023, entries
-from . import _work
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import EvaluationInputs
@@ -138,7 +137,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("resamples",),
         evaluate=evaluate,
-        work=_work.spectrum,
         unit="difference of exponents",
         needs_metric=False,
         plot="none",

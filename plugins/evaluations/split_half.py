@@ -12,7 +12,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023
-from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
@@ -142,7 +141,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         headline=("finder",),
         evaluate=evaluate,
-        work=_work.split_half,
         finders=lambda params: (params.finder,),
         unit="similarity",
         plot="none",

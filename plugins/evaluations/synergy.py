@@ -12,7 +12,6 @@ from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
 from .._bibliography import KLINDT2023
-from . import _work
 from .ii import DEAD
 
 if TYPE_CHECKING:
@@ -137,7 +136,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         params=Params,
         unlabelled=("shown", "resamples"),
         evaluate=evaluate,
-        work=_work.synergy,
         unit="difference of similarities",
         plot="none",
         # rows of embeddings that are gathered, measured on a layer of 256 neurons

@@ -18,7 +18,6 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from . import _work
 from ._answers import Cell
 from ._measured import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
 
@@ -169,7 +168,6 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         params=Params,
         unlabelled=("by", "resamples"),
         judge=judge,
-        work=_work.judged,
         headline_measure="vote_agreement",
         chance=0.5,
         unit="share of votes",

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
+from iibench.contract.base import Work
 from iibench.contract.errors import CaseError
+from iibench.contract.specs import FinderWork
 
 from .._bibliography import CICHOCKI2009, LEE1999, entries
-from . import _work
 from ._nonnegative import check_nonnegative, nonnegative_weights
 
 if TYPE_CHECKING:
@@ -141,6 +142,25 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     return nonnegative_weights(A, directions.vectors)
 
 
+#: Iterations of ADMM per batch of weights, as seen on layers of a ResNet50.
+ADMM = 300
+
+
+def work(params: Any, n: int, width: int) -> FinderWork:
+    """Alternating updates, row by row within blocks; encoding solves for the weights."""
+    k = params.k or min(n, width)
+    rows = 20.0 * k  # a row's own update and that of the rows after it in its block
+    each = Work(
+        flops=4.0 * n * k * width + 4.0 * n * k**2 + 2.0 * width * k**2,
+        values=rows * (n + width),
+        steps=12.0 * k,
+    )
+    t = params.max_iter
+    fit = Work(flops=t * each.flops, values=t * each.values, steps=t * each.steps)
+    encode = Work(flops64=ADMM * 2.0 * k**2, values=ADMM * 12.0 * k)
+    return FinderWork(k, Work(fit.flops, 0.0, fit.values, fit.steps, memory=12.0 * n * k), encode)
+
+
 @hookimpl
 def iibench_register_finders() -> Iterable[FinderSpec]:
     """Registers `nmf`."""
@@ -157,7 +177,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         params=Params,
         fit=fit,
         encode=encode,
-        work=_work.nmf,
+        work=work,
         citation="Lee & Seung (1999); Cichocki & Phan (2009), fast local algorithms for NMF",
         bibtex=entries(LEE1999, CICHOCKI2009),
     )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
 from iibench import Directions, FinderSpec, hookimpl
+from iibench.contract.base import Work
+from iibench.contract.specs import FinderWork
 
 from .._bibliography import KLINDT2023
-from . import _work
+from ._counts import SKLEARN, principal, projection
 from ._orientation import positive_skew_signs, principal_components
 
 if TYPE_CHECKING:
@@ -60,6 +62,19 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     return np.ascontiguousarray(centred @ directions.vectors.T)
 
 
+def work(params: Any, n: int, width: int) -> FinderWork:
+    """Principal components, then the skewness of every response."""
+    k = params.k or min(n, width)
+    first = principal(n, width)
+    fit = Work(
+        flops64=first.flops64 + 2.0 * n * width * k,
+        values=first.values + 40.0 * n * k,
+        memory=24.0 * n * width,
+        imports=SKLEARN,
+    )
+    return FinderWork(k, fit, projection(k, width))
+
+
 @hookimpl
 def iibench_register_finders() -> Iterable[FinderSpec]:
     """Registers `pca`."""
@@ -76,7 +91,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         params=Params,
         fit=fit,
         encode=encode,
-        work=_work.pca,
+        work=work,
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.2",
         bibtex=KLINDT2023,
     )

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
+from iibench.contract.specs import FinderWork
 
 from .._bibliography import SHARKEY2022
-from . import _work
 from ._autoencoder import Weights, backward, describe, initial_weights, standard, stored, train
+from ._counts import autoencoder
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +108,11 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     return np.ascontiguousarray(np.maximum(x @ state["encoder"].T + state["encoder_bias"], 0))
 
 
+def work(params: Any, n: int, width: int) -> FinderWork:
+    """The sparse autoencoder with a penalty."""
+    return autoencoder(params, n, width, passes=6)
+
+
 @hookimpl
 def iibench_register_finders() -> Iterable[FinderSpec]:
     """Registers `sae`."""
@@ -124,7 +130,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         headline=("z", "l1"),
         fit=fit,
         encode=encode,
-        work=_work.sae,
+        work=work,
         citation="Sharkey, Braun & Millidge (2022), Taking features out of superposition with sparse "
         "autoencoders",
         bibtex=SHARKEY2022,

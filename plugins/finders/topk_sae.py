@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
 from iibench import Directions, FinderSpec, hookimpl
+from iibench.contract.specs import FinderWork
 
 from .._bibliography import GAO2024
-from . import _work
 from ._autoencoder import (
     ROWS,
     Weights,
@@ -38,6 +38,7 @@ from ._autoencoder import (
     stored,
     train,
 )
+from ._counts import autoencoder
 
 if TYPE_CHECKING:
     import torch
@@ -176,6 +177,11 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     return R
 
 
+def work(params: Any, n: int, width: int) -> FinderWork:
+    """The one that keeps the largest hidden units, which sorts."""
+    return autoencoder(params, n, width, passes=40)
+
+
 @hookimpl
 def iibench_register_finders() -> Iterable[FinderSpec]:
     """Registers `topk_sae`."""
@@ -195,7 +201,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         headline=("z", "k"),
         fit=fit,
         encode=encode,
-        work=_work.topk_sae,
+        work=work,
         citation="Gao et al. (2024), Scaling and evaluating sparse autoencoders",
         bibtex=GAO2024,
     )
