@@ -106,7 +106,7 @@ def test_sae_trains() -> None:
 
 def test_lpips_embeddings(backbone: dict[str, torch.Tensor]) -> None:
     from iibench.compute.images import to_unit_range
-    from iibench_plugins.metrics._lpips_embedding import build
+    from iibench_plugins.metrics.lpips.embedding import build
 
     rows = {
         device: build("alex", backbone, device=device).embed(to_unit_range(IMAGES[:64], device))

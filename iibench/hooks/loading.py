@@ -25,27 +25,9 @@ from iibench.contract.base import Spec
 from iibench.contract.errors import PluginError, UsageError, nearest
 from iibench.contract.evaluations import EvaluationBase
 from iibench.contract.executors import ExecutorSpec, PluginsAsked
-from iibench.contract.specs import (
-    API_VERSION,
-    DatasetSpec,
-    FinderSpec,
-    LayerSpec,
-    MetricSpec,
-    ModelSpec,
-)
+from iibench.contract.specs import API_VERSION, DatasetSpec, FinderSpec, LayerSpec, MetricSpec, ModelSpec
 from iibench.hooks import hookspecs
-from iibench.hooks.finding import (
-    FIRST_PARTY_PACKAGE,
-    GROUP,
-    _entry_points,
-    _folder_module,
-    _folders,
-    _Found,
-    _hook_names,
-    _module,
-    _modules,
-    _package,
-)
+from iibench.hooks.finding import FIRST_PARTY_PACKAGE, GROUP, _Found, _entry_points, _folder_module, _folders, _hook_names, _module, _modules, _package
 from iibench.hooks.loaded import PluginRecord, Plugins, Source, _call, _one_line
 from iibench.suite.registry import AnySpec, Registry
 

@@ -7,13 +7,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from iibench.contract.reports import (
-    CaseReport,
-    Report,
-    Status,
-    TrialReport,
-    Verdict,
-)
+from iibench.contract.reports import CaseReport, Report, Status, TrialReport, Verdict
 from iibench.results.run import Run
 from iibench.results.trial_verdicts import judge_trials
 from iibench.results.verdicts import judge

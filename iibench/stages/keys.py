@@ -14,16 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from iibench.cache.entries import key_of, source_sha256
-from iibench.compute import (
-    activations,
-    encoding,
-    exemplars,
-    folding,
-    gradients,
-    images,
-    pair_sums,
-    precision,
-)
+from iibench.compute import activations, encoding, exemplars, folding, gradients, images, pair_sums, precision
 from iibench.compute.similarity import blocks as streaming
 from iibench.compute.similarity import embeddings, parts
 from iibench.compute.similarity import lookups as similarity
@@ -37,15 +28,7 @@ from iibench.contract.specs import ImageDataset, MetricSpec
 from iibench.results import details_check, details_io
 from iibench.stages import analysis_context as lab
 from iibench.stages.inputs import Inputs
-from iibench.statistics import (
-    agreement,
-    bootstrap,
-    calibration,
-    ceilings,
-    observers,
-    reliability,
-    resampling,
-)
+from iibench.statistics import agreement, bootstrap, calibration, ceilings, observers, reliability, resampling
 from iibench.statistics import pairs as pair_statistics
 from iibench.statistics import scores as statistics
 from iibench.suite.cases import AnyCase, Case, Choice, Tap, TrialCase, derive_seed

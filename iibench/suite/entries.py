@@ -13,12 +13,7 @@ from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.choices import choice_of, dataset_choice, layer_choice
 from iibench.suite.labels import read_label, resolve
 from iibench.suite.param_types import shown
-from iibench.suite.params import (
-    ParamError,
-    parameter_names,
-    parse_params,
-    unknown_parameter,
-)
+from iibench.suite.params import ParamError, parameter_names, parse_params, unknown_parameter
 from iibench.suite.reading import note, read_choices, read_entry, read_list, read_mapping, read_text
 from iibench.suite.registry import Registry, Table
 from iibench.suite.schema import POOLS, RESERVED

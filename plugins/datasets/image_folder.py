@@ -17,9 +17,9 @@ from iibench import DatasetSpec, hookimpl
 from iibench.contract.base import Resources
 from iibench.contract.errors import UsageError
 
-from ._decode import DecodeError, rgb
-from ._image_files import Facts, Source, facts, open_source
-from ._stored import fingerprint_of
+from ._images.decode import DecodeError, rgb
+from ._images.files import Facts, Source, facts, open_source
+from ._images.stored import fingerprint_of
 
 if TYPE_CHECKING:
     from iibench.contract.base import ImageArray, IntArray

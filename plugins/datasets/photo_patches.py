@@ -24,14 +24,36 @@ from iibench.assets.local import packaged_path, sha256_of
 from iibench.contract.base import Resources
 from iibench.contract.errors import AssetError, UsageError
 
-from .._bibliography import SCIKIT_IMAGE, SCIKIT_LEARN, entries
-from ._stored import Made, StoredImages, fingerprint_of
+from .._shared.bibliography import entries, entry
+from ._images.stored import Made, StoredImages, fingerprint_of
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
     from iibench.contract.base import ImageArray, IntArray
+
+SCIKIT_IMAGE = entry(
+    "article",
+    "vanderwalt2014scikitimage",
+    author="St{\\'e}fan {van der Walt} and others",
+    title="scikit-image: Image Processing in {Python}",
+    journal="{PeerJ}",
+    volume=2,
+    pages="e453",
+    year=2014,
+)
+SCIKIT_LEARN = entry(
+    "article",
+    "pedregosa2011scikit",
+    author="Fabian Pedregosa and others",
+    title="Scikit-learn: Machine Learning in {Python}",
+    journal="Journal of Machine Learning Research",
+    volume=12,
+    pages="2825--2830",
+    year=2011,
+)
+
 
 VERSION = "1"
 SIDE = 32

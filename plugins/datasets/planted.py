@@ -19,9 +19,9 @@ from annotated_types import Ge, Le
 from iibench import DatasetSpec, hookimpl
 from iibench.contract.specs import Harness
 
-from .._planted import ELHAGE2022, FEATURES, SIZE
-from ._planted_images import FULL, feature_names, glyphs, render, too_small
-from ._stored import fingerprint_of
+from .._shared.planted import ELHAGE2022, FEATURES, SIZE
+from .._shared.planted.images import FULL, feature_names, glyphs, render, too_small
+from ._images.stored import fingerprint_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,9 +19,9 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from .._bibliography import KLINDT2023, ZIMMERMANN2023, entries
-from ._answers import ObserverParams, margins_of, mis, mis_margins
-from ._measured import (
+from .._shared.bibliography import KLINDT2023, ZIMMERMANN2023, entries
+from ._people.answers import ObserverParams, margins_of, mis, mis_margins
+from ._people.measures import (
     NO_ANSWERS,
     ONE_CLASS,
     Drawn,
@@ -32,7 +32,7 @@ from ._measured import (
     per_unit_share,
     roc_curve,
 )
-from ._units import accuracy_of_units, judged, unit_measures
+from ._people.units import accuracy_of_units, judged, unit_measures
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray

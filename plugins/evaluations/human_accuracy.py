@@ -12,8 +12,8 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from ._measured import Drawn, auc_ceilings, groups_of, human_accuracy
-from ._units import accuracy_of_units, judged, reliability
+from ._people.measures import Drawn, auc_ceilings, groups_of, human_accuracy
+from ._people.units import accuracy_of_units, judged, reliability
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import EvaluationBase

@@ -10,7 +10,7 @@ from annotated_types import Ge, Interval
 
 from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import EvaluationInputs

@@ -16,9 +16,9 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from .._bibliography import KLINDT2023
-from ._answers import ObserverParams, margins_of
-from ._measured import Drawn, groups_of, per_unit_share
+from .._shared.bibliography import KLINDT2023
+from ._people.answers import ObserverParams, margins_of
+from ._people.measures import Drawn, groups_of, per_unit_share
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray

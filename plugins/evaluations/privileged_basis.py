@@ -11,7 +11,8 @@ from annotated_types import Ge
 from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
+from ._neurons import neuron_of
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, FloatArray, IntArray
@@ -64,16 +65,6 @@ def active_with_others(responses: FloatArray, population: FloatArray, own: IntAr
         np.divide((mine * others).sum(axis=0), product, out=r, where=varies & (product > 0))
         found[part] = np.clip(r, -1, 1)
     return found
-
-
-def neuron_of(vectors: FloatArray) -> IntArray | None:
-    """(K,) the neuron that each of the vectors (K, N) is the basis vector of; None where one is not."""
-    import numpy as np
-
-    largest = vectors.argmax(axis=1)
-    if not (vectors[np.arange(len(vectors)), largest] == 1).all():
-        return None
-    return largest.astype(np.int64) if np.count_nonzero(vectors) == len(vectors) else None
 
 
 def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:

@@ -18,8 +18,8 @@ from iibench import hookimpl
 from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
-from ._answers import Cell
-from ._measured import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
+from ._people.answers import Cell
+from ._people.measures import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, IntArray

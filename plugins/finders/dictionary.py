@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.errors import CaseError
 
-from .._bibliography import MAIRAL2009
+from .._shared.bibliography import MAIRAL2009
 from ._autoencoder import ROWS, standard, stored
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed

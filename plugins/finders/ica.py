@@ -20,13 +20,24 @@ from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.base import Work
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import HYVARINEN2000
+from .._shared.bibliography import entry
 from ._counts import SKLEARN, principal
 from ._orientation import positive_skew_signs, principal_components, sklearn_seed
 
 if TYPE_CHECKING:
     from iibench.contract.base import FloatArray
     from iibench.contract.specs import FitContext
+
+HYVARINEN2000 = entry(
+    "article",
+    "hyvarinen2000independent",
+    author='Aapo Hyv{\\"a}rinen and Erkki Oja',
+    title="Independent Component Analysis: Algorithms and Applications",
+    journal="Neural Networks",
+    volume=13,
+    pages="411--430",
+    year=2000,
+)
 
 
 @dataclass(frozen=True)

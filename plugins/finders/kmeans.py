@@ -21,7 +21,7 @@ from iibench.contract.base import Work
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 from ._counts import projection
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.errors import CaseError
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
     from iibench.contract.base import FloatArray

@@ -27,7 +27,7 @@ from iibench.contract.base import Work
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import CICHOCKI2009, LEE1999, entries
+from .._shared.bibliography import entries, entry
 from ._nonnegative import check_nonnegative, nonnegative_weights
 
 if TYPE_CHECKING:
@@ -35,6 +35,27 @@ if TYPE_CHECKING:
 
     from iibench.contract.base import FloatArray
     from iibench.contract.specs import FitContext
+
+LEE1999 = entry(
+    "article",
+    "lee1999learning",
+    author="Daniel D. Lee and H. Sebastian Seung",
+    title="Learning the Parts of Objects by Non-negative Matrix Factorization",
+    journal="Nature",
+    volume=401,
+    pages="788--791",
+    year=1999,
+)
+CICHOCKI2009 = entry(
+    "article",
+    "cichocki2009fast",
+    author="Andrzej Cichocki and Anh-Huy Phan",
+    title="Fast Local Algorithms for Large Scale Nonnegative Matrix and Tensor Factorizations",
+    journal="{IEICE} Transactions on Fundamentals of Electronics, Communications and Computer "
+    "Sciences",
+    year=2009,
+)
+
 
 #: Coordinates that are updated between two large matrix products.
 BLOCK = 32

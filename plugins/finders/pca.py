@@ -17,7 +17,7 @@ from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.base import Work
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 from ._counts import SKLEARN, principal, projection
 from ._orientation import positive_skew_signs, principal_components
 

@@ -17,9 +17,9 @@ from annotated_types import Ge, Interval
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.errors import CaseError
 
-from .._planted import ELHAGE2022, FEATURES, NEURONS
-from ._planted_check import MUST, mismatch, share_along
-from ._planted_frame import frame, not_superposed
+from .._shared.planted import ELHAGE2022, FEATURES, NEURONS
+from .._shared.planted.check import MUST, mismatch, share_along
+from .._shared.planted.frame import frame, not_superposed
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, FloatArray

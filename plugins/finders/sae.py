@@ -24,7 +24,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import SHARKEY2022
+from .._shared.bibliography import entry
 from ._autoencoder import Weights, backward, describe, initial_weights, standard, stored, train
 from ._counts import autoencoder
 
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 
     from iibench.contract.base import FloatArray
     from iibench.contract.specs import FitContext
+
+SHARKEY2022 = entry(
+    "misc",
+    "sharkey2022taking",
+    author="Lee Sharkey and Dan Braun and Beren Millidge",
+    title="Taking Features out of Superposition with Sparse Autoencoders",
+    howpublished="{AI} Alignment Forum",
+    year=2022,
+)
 
 
 @dataclass(frozen=True)

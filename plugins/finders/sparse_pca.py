@@ -27,13 +27,26 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.errors import CaseError
 
-from .._bibliography import MAIRAL2009, ZOU2006, entries
+from .._shared.bibliography import MAIRAL2009, entries, entry
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, FloatArray
     from iibench.contract.specs import FitContext
+
+ZOU2006 = entry(
+    "article",
+    "zou2006sparse",
+    author="Hui Zou and Trevor Hastie and Robert Tibshirani",
+    title="Sparse Principal Component Analysis",
+    journal="Journal of Computational and Graphical Statistics",
+    volume=15,
+    number=2,
+    pages="265--286",
+    year=2006,
+)
+
 
 #: Neurons in a step of the fit: scikit-learn learns the images' side of the factorisation from them.
 NEURONS = 64

@@ -27,7 +27,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.specs import FinderWork
 
-from .._bibliography import GAO2024
+from .._shared.bibliography import arxiv, entry
 from ._autoencoder import (
     ROWS,
     Weights,
@@ -45,6 +45,16 @@ if TYPE_CHECKING:
 
     from iibench.contract.base import FloatArray
     from iibench.contract.specs import FitContext
+
+GAO2024 = entry(
+    "misc",
+    "gao2024scaling",
+    author="Leo Gao and Tom {Dupr{\\'e} la Tour} and Henk Tillman and Gabriel Goh and Rajan Troll and "
+    "Alec Radford and Ilya Sutskever and Jan Leike and Jeffrey Wu",
+    title="Scaling and Evaluating Sparse Autoencoders",
+    year=2024,
+    **arxiv("2406.04093"),
+)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,27 @@ from iibench.contract.base import NoParams, Resources
 from iibench.contract.checks import check_rgb
 from iibench.contract.specs import MetricSpec
 
-from .._bibliography import SHARMA2005
+from .._shared.bibliography import entry
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:
     import torch
 
     from iibench.contract.base import DoubleArray
+
+SHARMA2005 = entry(
+    "article",
+    "sharma2005ciede2000",
+    author="Gaurav Sharma and Wencheng Wu and Edul N. Dalal",
+    title="The {CIEDE2000} Color-Difference Formula: Implementation Notes, Supplementary Test Data, "
+    "and Mathematical Observations",
+    journal="Color Research \\& Application",
+    volume=30,
+    number=1,
+    pages="21--30",
+    year=2005,
+)
+
 
 #: Who computed the golden values.
 SOURCE = "scikit-image 0.26.0, rgb2lab, mean, deltaE_ciede2000"

@@ -16,10 +16,19 @@ from iibench.contract.base import NoParams, Resources
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import MetricSpec
 
-from .._bibliography import BHATTACHARYYA1946
+from .._shared.bibliography import entry
 
 if TYPE_CHECKING:
     import torch
+
+BHATTACHARYYA1946 = entry(
+    "article",
+    "bhattacharyya1946measure",
+    author="A. Bhattacharyya",
+    title="On a Measure of Divergence between Two Multinomial Populations",
+    journal="Sankhy{\\=a}",
+    year=1946,
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from iibench.contract.base import NoParams, Resources
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import MetricSpec
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from iibench.contract.base import Resources
 from iibench.contract.checks import check_rgb
 from iibench.contract.specs import MetricSpec
 
-from .._bibliography import KLINDT2023
+from .._shared.bibliography import KLINDT2023
 from ._golden_images import different, moved
 
 if TYPE_CHECKING:

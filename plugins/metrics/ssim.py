@@ -30,7 +30,7 @@ from iibench.contract.checks import check_rgb
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import MetricSpec
 
-from .._bibliography import WANG2004
+from .._shared.bibliography import entry
 from ._golden_images import different, moved
 from ._rows import HEAD, image_size, rows_of
 
@@ -38,6 +38,19 @@ if TYPE_CHECKING:
     import torch
 
     from iibench.contract.base import DoubleArray
+
+WANG2004 = entry(
+    "article",
+    "wang2004image",
+    author="Zhou Wang and Alan C. Bovik and Hamid R. Sheikh and Eero P. Simoncelli",
+    title="Image Quality Assessment: From Error Visibility to Structural Similarity",
+    journal="{IEEE} Transactions on Image Processing",
+    volume=13,
+    number=4,
+    pages="600--612",
+    year=2004,
+)
+
 
 C1, C2 = 0.01**2, 0.03**2
 #: Pixels a side of a window.

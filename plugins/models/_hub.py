@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iibench.contract.errors import AssetError
 
-from ._loading import optional
+from .._shared.loading import optional
 
 if TYPE_CHECKING:
     from iibench.contract.base import Resources

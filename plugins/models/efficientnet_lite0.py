@@ -20,12 +20,23 @@ from iibench import hookimpl
 from iibench.contract.base import AssetFile, AssetSpec, Resources
 from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import TAN2019
-from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
+from .._shared.bibliography import arxiv, entry
+from .._shared.loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
 
 if TYPE_CHECKING:
     import torch
+
+TAN2019 = entry(
+    "inproceedings",
+    "tan2019efficientnet",
+    author="Mingxing Tan and Quoc V. Le",
+    title="{EfficientNet}: Rethinking Model Scaling for Convolutional Neural Networks",
+    booktitle="International Conference on Machine Learning",
+    year=2019,
+    **arxiv("1905.11946"),
+)
+
 
 NAME = "efficientnet_lite0"
 EXTRA = "efficientnet"

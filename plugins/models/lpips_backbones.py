@@ -22,12 +22,31 @@ from iibench.contract.base import Resources
 from iibench.contract.errors import UsageError
 from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import KRIZHEVSKY2014, SIMONYAN2015
-from ..metrics._lpips_backbones import BACKBONES, backbone
-from ._loading import frozen, load_strictly, seeded, versions_sha256
+from .._shared.bibliography import arxiv, entry
+from .._shared.loading import frozen, load_strictly, seeded, versions_sha256
+from .._shared.lpips_backbones import BACKBONES, backbone
 
 if TYPE_CHECKING:
     import torch
+
+KRIZHEVSKY2014 = entry(
+    "misc",
+    "krizhevsky2014weird",
+    author="Alex Krizhevsky",
+    title="One Weird Trick for Parallelizing Convolutional Neural Networks",
+    year=2014,
+    **arxiv("1404.5997"),
+)
+SIMONYAN2015 = entry(
+    "inproceedings",
+    "simonyan2015very",
+    author="Karen Simonyan and Andrew Zisserman",
+    title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    booktitle="International Conference on Learning Representations",
+    year=2015,
+    **arxiv("1409.1556"),
+)
+
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

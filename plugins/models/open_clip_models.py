@@ -22,13 +22,34 @@ from iibench.contract.base import Resources
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import ILHARCO2021, RADFORD2021, entries
+from .._shared.bibliography import arxiv, entries, entry
+from .._shared.loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._hub import HubWeights, hub_file
-from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
 
 if TYPE_CHECKING:
     import torch
+
+ILHARCO2021 = entry(
+    "misc",
+    "ilharco2021openclip",
+    author="Gabriel Ilharco and Mitchell Wortsman and Ross Wightman and Cade Gordon and others",
+    title="{OpenCLIP}",
+    year=2021,
+    howpublished="github.com/mlfoundations/open\\_clip",
+)
+RADFORD2021 = entry(
+    "inproceedings",
+    "radford2021learning",
+    author="Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and "
+    "Sandhini Agarwal and Girish Sastry and Amanda Askell and Pamela Mishkin and Jack Clark and "
+    "Gretchen Krueger and Ilya Sutskever",
+    title="Learning Transferable Visual Models From Natural Language Supervision",
+    booktitle="International Conference on Machine Learning",
+    year=2021,
+    **arxiv("2103.00020"),
+)
+
 
 EXTRA = "open-clip"
 #: What open_clip's repositories on the Hugging Face Hub call their weights, the one to prefer first.
@@ -95,7 +116,7 @@ def _build(variant: str) -> torch.nn.Module:
 
     Raises `AssetError` for versions of open_clip that put the tokens before the images.
     """
-    from ._imi_blocks import VisualTower
+    from ._open_clip_blocks import VisualTower
 
     library = optional("open_clip", EXTRA)
     config = library.get_model_config(variant)

@@ -18,10 +18,10 @@ from iibench import hookimpl
 from iibench.contract.base import Resources
 from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._planted import ELHAGE2022, FEATURES, NEURONS, SIZE
-from ..datasets._planted_images import BACKGROUND, FULL, filters, too_small
-from ..finders._planted_frame import frame, not_superposed
-from ._loading import frozen
+from .._shared.loading import frozen
+from .._shared.planted import ELHAGE2022, FEATURES, NEURONS, SIZE
+from .._shared.planted.frame import frame, not_superposed
+from .._shared.planted.images import BACKGROUND, FULL, filters, too_small
 
 if TYPE_CHECKING:
     import torch

@@ -20,13 +20,24 @@ from iibench.contract.base import AssetFile, AssetSpec, NoParams, Resources
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import HE2016, KLINDT2023, entries
+from .._shared.bibliography import KLINDT2023, arxiv, entries, entry
 from ._state import read_state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+
+HE2016 = entry(
+    "inproceedings",
+    "he2016deep",
+    author="Kaiming He and Xiangyu Zhang and Shaoqing Ren and Jian Sun",
+    title="Deep Residual Learning for Image Recognition",
+    booktitle="Proceedings of the {IEEE} Conference on Computer Vision and Pattern Recognition",
+    year=2016,
+    **arxiv("1512.03385"),
+)
+
 
 #: Modules in the order in which they run.
 ORDER = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")

@@ -20,13 +20,23 @@ from iibench.contract.base import AssetFile, AssetSpec, Resources
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import WIGHTMAN2019
+from .._shared.bibliography import entry
+from .._shared.loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._hub import HubWeights, hub_file
-from ._loading import frozen, load_strictly, optional, seeded, versions_sha256
 from ._state import read_state
 
 if TYPE_CHECKING:
     import torch
+
+WIGHTMAN2019 = entry(
+    "misc",
+    "wightman2019timm",
+    author="Ross Wightman",
+    title="{PyTorch} Image Models",
+    year=2019,
+    howpublished="github.com/huggingface/pytorch-image-models",
+)
+
 
 EXTRA = "timm"
 #: What timm's repositories on the Hugging Face Hub call their weights, the one to prefer first.

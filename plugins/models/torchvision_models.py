@@ -5,18 +5,10 @@ Input: RGB, resized to the size that the weights were trained for, normalised as
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import socket
-import tempfile
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.error import URLError
 
 from annotated_types import Ge
 
@@ -25,17 +17,21 @@ from iibench.contract.base import Resources
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
 
-from .._bibliography import TORCHVISION
+from .._shared.bibliography import entry
 from ._state import read_state
+from ._torchvision import IMAGENET_MEAN, IMAGENET_STD, build_network, pretrained_network
 
 if TYPE_CHECKING:
     import torch
 
-#: Seconds without a byte after which a download is given up.
-TIMEOUT = 10.0
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+TORCHVISION = entry(
+    "misc",
+    "torchvision2016",
+    author="{TorchVision maintainers and contributors}",
+    title="{TorchVision}: {PyTorch}'s Computer Vision Library",
+    year=2016,
+    howpublished="github.com/pytorch/vision",
+)
 
 
 @dataclass(frozen=True)
@@ -100,83 +96,12 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     return LoadedModel(module, preprocess, provenance)
 
 
-def build_network(variant: str, **options: Any) -> torch.nn.Module:
-    from torchvision.models import get_model
-
-    with warnings.catch_warnings():  # GoogLeNet and Inception announce a future initialisation
-        warnings.simplefilter("ignore", FutureWarning)
-        module: torch.nn.Module = get_model(variant, **options)
-    return module
-
-
 def _preprocess_of(weights: Any, size: int | None) -> Preprocess:
     """What the weights were evaluated with, from torchvision's own transforms."""
     transforms = weights.transforms()
     return Preprocess(
         tuple(transforms.mean), tuple(transforms.std), size or transforms.crop_size[0]
     )
-
-
-def pretrained_network(variant: str, weights: Any, resources: Resources) -> torch.nn.Module:
-    """The network with torchvision's weights: from torch hub's folder, the data folder, their URL.
-
-    torchvision itself builds the network, since some architectures differ with weights.
-    """
-    import torch
-
-    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
-    filename = weights.url.rpartition("/")[2]
-    cached, by_hand = checkpoints / filename, resources.data_dir / filename
-    if not cached.is_file() and by_hand.is_file():
-        _verify(by_hand)
-        _copy(by_hand, cached)
-    elif cached.is_file():
-        _verify(cached)  # torch hub checks what it downloads, never what it finds
-    elif resources.offline:
-        raise AssetError(
-            f"the weights of torchvision:{variant} ({filename}) are not here, and nothing is "
-            f"downloaded (--offline); put the file into {resources.data_dir} or {checkpoints}"
-        )
-    try:
-        with _socket_timeout(TIMEOUT):
-            return build_network(variant, weights=weights, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        raise AssetError(
-            f"the weights of torchvision:{variant} ({filename}) cannot be had: {error}; download "
-            f"{weights.url} elsewhere and put the file into {resources.data_dir} or {checkpoints}"
-        ) from error
-
-
-def _verify(path: Path) -> None:
-    """The file's SHA-256 begins with the digits in its name, as torchvision promises."""
-    digits = path.stem.rpartition("-")[2]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(digits):
-        raise AssetError(
-            f"{path} is damaged: its SHA-256 begins with {found[: len(digits)]}, its name says "
-            f"{digits}; remove the file"
-        )
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copies by way of a temporary name, so that no reader sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent)
-    os.close(handle)
-    shutil.copyfile(source, name)
-    Path(name).replace(target)
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torch hub opens its URL without a time-out; this sets the default one meanwhile."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _from_file(params: Params, path: Path) -> torch.nn.Module:

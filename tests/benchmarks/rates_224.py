@@ -46,8 +46,8 @@ def rates(device: str, seconds: float) -> dict[str, float]:
     from iibench.compute.precision import mixed
     from iibench.compute.ranking import order_by_response
     from iibench.contract.specs import LoadedModel, Preprocess
-    from iibench_plugins.datasets._decode import rgb
-    from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build
+    from iibench_plugins.datasets._images.decode import rgb
+    from iibench_plugins.metrics.lpips.embedding import LpipsEmbedding, build
 
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

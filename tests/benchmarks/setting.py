@@ -128,7 +128,7 @@ class Setting:
 
     def backbone(self) -> dict[str, torch.Tensor]:
         """AlexNet's convolutions."""
-        from iibench_plugins.metrics._lpips_backbones import backbone
+        from iibench_plugins._shared.lpips_backbones import backbone
 
         return backbone("alex", self.resources)
 

@@ -28,15 +28,15 @@ from iibench.assets.local import LocalResources, default_cache_dir, default_data
 from iibench.compute.similarity.within_trials import TrialMetric, iter_rows
 from iibench.hooks.loading import load_plugins
 from iibench.suite.params import parse_params
-from iibench_plugins.datasets._imi_choice import Choice
-from iibench_plugins.datasets._imi_images import Stimulus
-from iibench_plugins.datasets._imi_map import OPPOSITE, PATH, QUERIES, REFERENCES
-from iibench_plugins.datasets._imi_names import FIRST_EXPERIMENTS, Experiment, experiment_of
-from iibench_plugins.datasets._imi_release import read_release
-from iibench_plugins.datasets._imi_responses import read_responses
-from iibench_plugins.datasets._standin_files import write_responses
-from iibench_plugins.datasets._standin_rows import Click, Row, submission
-from iibench_plugins.datasets._trial_files import FileTrials
+from iibench_plugins.datasets._trials.files import FileTrials
+from iibench_plugins.datasets.imi.choice import Choice
+from iibench_plugins.datasets.imi.images import Stimulus
+from iibench_plugins.datasets.imi.map import OPPOSITE, PATH, QUERIES, REFERENCES
+from iibench_plugins.datasets.imi.names import FIRST_EXPERIMENTS, Experiment, experiment_of
+from iibench_plugins.datasets.imi.release import read_release
+from iibench_plugins.datasets.imi.responses import read_responses
+from iibench_plugins.datasets.imi.standin.files import write_responses
+from iibench_plugins.datasets.imi.standin.rows import Click, Row, submission
 
 #: Of each experiment in the published data: 80 units, 11 batches.
 ANSWERS, STIMULI = 2520, 880

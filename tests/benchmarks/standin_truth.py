@@ -26,8 +26,8 @@ from iibench.runner.session import prepare
 from iibench.statistics.agreement import auc, auc_resampled
 from iibench.statistics.ceilings import Family, fitted_ceiling, ideal_auc
 from iibench.statistics.resampling import interval, resample_units
-from iibench_plugins.datasets._standin_files import truth
-from iibench_plugins.datasets.imi_standin import release_folder
+from iibench_plugins.datasets.imi.standin import release_folder
+from iibench_plugins.datasets.imi.standin.files import truth
 
 FAMILIES: tuple[Family, ...] = ("beta", "logit_normal")
 

@@ -18,7 +18,8 @@ from iibench.assets.local import LocalResources
 from iibench.contract.errors import AssetError, UsageError
 from iibench.contract.specs import DatasetSpec
 from iibench.testing import check_dataset, toy_harness
-from iibench_plugins.datasets import _hf_rows, hf_datasets
+from iibench_plugins.datasets import hf_datasets
+from iibench_plugins.datasets.hf_datasets import rows as _hf_rows
 
 datasets = pytest.importorskip("datasets", reason="folders are written by the package datasets")
 hub = pytest.importorskip("huggingface_hub", reason="datasets comes with it")

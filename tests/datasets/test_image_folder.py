@@ -19,7 +19,7 @@ from iibench.assets.local import LocalResources
 from iibench.contract.errors import UsageError
 from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import image_folder
-from iibench_plugins.datasets._decode import DecodeError, displayed_size, rgb
+from iibench_plugins.datasets._images.decode import DecodeError, displayed_size, rgb
 
 SPEC: DatasetSpec = next(iter(image_folder.iibench_register_datasets()))
 

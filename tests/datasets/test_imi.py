@@ -25,12 +25,12 @@ from iibench.cli.main import run_program
 from iibench.contract.errors import AssetError, UsageError
 from iibench.contract.trials import TrialDatasetSpec
 from iibench.hooks.loading import load_plugins
-from iibench_plugins.datasets import _imi_hashes
-from iibench_plugins.datasets._imi_names import LATER_EXPERIMENTS, experiment_of, layer_group
-from iibench_plugins.datasets._imi_pixels import as_shown
-from iibench_plugins.datasets._imi_release import Choice, needed_photographs, read_release
-from iibench_plugins.datasets._trial_files import FileTrials
+from iibench_plugins.datasets._trials.files import FileTrials
 from iibench_plugins.datasets.imi import Params, load
+from iibench_plugins.datasets.imi import hashes as _imi_hashes
+from iibench_plugins.datasets.imi.names import LATER_EXPERIMENTS, experiment_of, layer_group
+from iibench_plugins.datasets.imi.pixels import as_shown
+from iibench_plugins.datasets.imi.release import Choice, needed_photographs, read_release
 from tests.datasets.imi_release import CMYK, EXPERIMENTS, GREY, MISSING, Release, make_release
 
 COUNT = Choice(missing="count")

@@ -29,10 +29,11 @@ from iibench.hooks.loading import load_plugins
 from iibench.stages.case_stages import Workbench
 from iibench.stages.inputs import Inputs
 from iibench.statistics.observers import margin_eq2, margin_two_sided
-from iibench_plugins.datasets._imi_pixels import as_shown
-from iibench_plugins.datasets._standin_files import truth
-from iibench_plugins.datasets._trial_files import FileTrials
-from iibench_plugins.datasets.imi_standin import Params, load, release_folder
+from iibench_plugins.datasets._trials.files import FileTrials
+from iibench_plugins.datasets.imi.pixels import as_shown
+from iibench_plugins.datasets.imi.standin import load, release_folder
+from iibench_plugins.datasets.imi.standin.files import truth
+from iibench_plugins.datasets.imi.standin.params import Params
 from tests.datasets.imi_release import COLUMNS, SIDES, make_release
 
 SMALL = Params(
@@ -407,7 +408,7 @@ def test_another_size_scales_the_studys_pixels(size: int, shorter: int) -> None:
 
 
 def test_a_release_is_read_at_another_size(tmp_path: Path) -> None:
-    from iibench_plugins.datasets._imi_release import Choice, read_release
+    from iibench_plugins.datasets.imi.release import Choice, read_release
 
     release = make_release(tmp_path)
     small, usual = (

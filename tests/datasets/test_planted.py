@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from iibench.assets.local import LocalResources
 from iibench.contract.specs import DatasetSpec
-from iibench_plugins.datasets import planted
-from iibench_plugins.datasets._planted_images import (
+from iibench_plugins._shared.planted.images import (
     BACKGROUND,
     HUES,
     SHAPES,
@@ -24,6 +23,7 @@ from iibench_plugins.datasets._planted_images import (
     grid_side,
     render,
 )
+from iibench_plugins.datasets import planted
 
 #: Of 200 images of the split fit.
 FINGERPRINT = "56a882d869c56c52a14dd6c60a5dfe4656dd7d067d7cd518b563a8156773816b"

@@ -25,9 +25,10 @@ from iibench.assets.local import LocalResources
 from iibench.contract.errors import AssetError, UsageError
 from iibench.contract.specs import DatasetSpec
 from iibench.testing import check_dataset, toy_harness
-from iibench_plugins.datasets import _webdataset_stored, webdataset
-from iibench_plugins.datasets._streamed import half
-from iibench_plugins.datasets._webdataset_stored import shard_indexes
+from iibench_plugins.datasets import webdataset
+from iibench_plugins.datasets._images.streamed import half
+from iibench_plugins.datasets.webdataset import stored as _webdataset_stored
+from iibench_plugins.datasets.webdataset.stored import shard_indexes
 
 wds = pytest.importorskip("webdataset", reason="shards are written by the package webdataset")
 

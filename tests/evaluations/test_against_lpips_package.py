@@ -18,8 +18,8 @@ from iibench.compute.similarity.lookups import EmbeddingSimilarity
 from iibench.contract.evaluations import EvaluationInputs
 from iibench_plugins.evaluations import ii, insilico, mis, synergy
 from iibench_plugins.metrics import lpips as lpips_plugin
-from iibench_plugins.metrics._lpips_embedding import LpipsEmbedding, build
 from iibench_plugins.metrics.color import MeanColor
+from iibench_plugins.metrics.lpips.embedding import LpipsEmbedding, build
 from tests.benchmarks import peers
 from tests.toy_backbone import random_alexnet
 from tests.toys.toy import ToyImages

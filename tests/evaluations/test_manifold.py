@@ -19,13 +19,10 @@ from iibench.contract.details import ImageMap, XYPlot
 from iibench.contract.errors import CaseError, Skip
 from iibench.contract.evaluations import EvaluationInputs
 from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
-from iibench_plugins.evaluations import (
-    _manifold_activation,
-    _manifold_found,
-    _manifold_map,
-    ii,
-    manifold,
-)
+from iibench_plugins.evaluations import ii, manifold
+from iibench_plugins.evaluations.manifold import activation as _manifold_activation
+from iibench_plugins.evaluations.manifold import found as _manifold_found
+from iibench_plugins.evaluations.manifold import map as _manifold_map
 from tests.evaluations.lab import array_inputs
 
 SMALL = {"m": 4, "perplexity": 3.0, "points": 5, "resamples": 100}

@@ -15,7 +15,7 @@ from iibench.contract.errors import CaseError
 from iibench.contract.evaluations import EvaluationInputs
 from iibench.suite.params import ParamError, label, parse_params
 from iibench_plugins.evaluations import mis
-from iibench_plugins.evaluations._mis_tasks import draw_tasks
+from iibench_plugins.evaluations.mis.tasks import draw_tasks
 
 
 def make_inputs(responses, rows, seed=3, distance="cosine") -> EvaluationInputs:

@@ -22,16 +22,17 @@ from iibench.contract.errors import CaseError
 from iibench.contract.evaluations import EvaluationInputs
 from iibench.contract.specs import Directions, LoadedModel, Preprocess
 from iibench.results.details_io import checked, packed, unpacked
-from iibench_plugins.evaluations import _sensitivity_pairs as pairing
 from iibench_plugins.evaluations import sensitivity
-from iibench_plugins.evaluations._sensitivity_pairs import (
+from iibench_plugins.evaluations.sensitivity import evaluate
+from iibench_plugins.evaluations.sensitivity import pairs as pairing
+from iibench_plugins.evaluations.sensitivity.pairs import (
     cross_index,
     distances,
     relation,
     separated_pairs,
 )
-from iibench_plugins.evaluations._sensitivity_paths import between, nearest
-from iibench_plugins.evaluations.sensitivity import Params, evaluate
+from iibench_plugins.evaluations.sensitivity.params import Params
+from iibench_plugins.evaluations.sensitivity.paths import between, nearest
 
 N, M = 40, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 6, 6, 3), dtype=np.uint8)

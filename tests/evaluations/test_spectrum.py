@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from iibench.contract.errors import CaseError
 from iibench.results.details_io import checked, packed, unpacked
 from iibench.statistics.resampling import resample_units
-from iibench_plugins.evaluations import _spectrum as numerics
 from iibench_plugins.evaluations import spectrum
+from iibench_plugins.evaluations.spectrum import eigenvalues as numerics
 from tests.evaluations.lab import array_inputs
 
 

@@ -23,7 +23,8 @@ from iibench.contract.measures import Measure
 from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 from iibench.statistics.pairs import pair_mean_resampled, pair_spearman_resampled
 from iibench.statistics.resampling import resample_units
-from iibench_plugins.evaluations import _synergy_pairs, ii, synergy
+from iibench_plugins.evaluations import ii, synergy
+from iibench_plugins.evaluations.synergy import pairs as _synergy_pairs
 
 
 def naive_tops(values: np.ndarray, m: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from iibench.hooks.loading import load_plugins
 from iibench.report.export.bibtex import parse
 from iibench.report.export.software import PAPER
-from iibench_plugins import _bibliography
+from iibench_plugins._shared import bibliography as _bibliography
 from tests.export.test_bibtex import read
 
 SECTIONS = ("datasets", "models", "finders", "metrics", "evaluations")

@@ -20,13 +20,13 @@ from iibench_plugins.finders import (
     kmeans,
     neurons,
     nmf,
-    overcomplete_finders,
     pca,
     random,
     sae,
     sparse_pca,
     topk_sae,
 )
+from iibench_plugins.finders import overcomplete as overcomplete_finders
 
 MODULES = (
     neurons,

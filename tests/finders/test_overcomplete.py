@@ -15,13 +15,8 @@ from scipy.optimize import nnls
 from iibench.contract.errors import AssetError, CaseError
 from iibench.contract.specs import FitContext
 from iibench.suite.params import ParamError, label, parse_params
-from iibench_plugins.finders import _overcomplete
-from iibench_plugins.finders.overcomplete_finders import (
-    Params,
-    encode,
-    fit,
-    iibench_register_finders,
-)
+from iibench_plugins.finders.overcomplete import Params, encode, fit, iibench_register_finders
+from iibench_plugins.finders.overcomplete import shared as _overcomplete
 
 if importlib.util.find_spec("overcomplete") is None:
     pytest.skip("the package overcomplete is not installed", allow_module_level=True)

@@ -12,9 +12,10 @@ import torchvision
 
 from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
 from iibench.contract.errors import AssetError, CaseError
-from iibench_plugins.metrics import _dists, dists
-from iibench_plugins.metrics._lpips_backbones import backbone
+from iibench_plugins._shared.lpips_backbones import backbone
+from iibench_plugins.metrics import dists
 from iibench_plugins.metrics.dists import Params
+from iibench_plugins.metrics.dists import network as _dists
 
 
 @pytest.fixture(scope="module")

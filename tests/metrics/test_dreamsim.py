@@ -26,9 +26,9 @@ from iibench.assets.local import LocalResources, default_cache_dir, default_data
 from iibench.compute.images import to_unit_range
 from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import dreamsim as plugin
-from iibench_plugins.metrics._dreamsim import IMAGENET, OPENAI, resampled
-from iibench_plugins.metrics._dreamsim_files import DINO, DINOV2, VARIANTS
 from iibench_plugins.metrics.dreamsim import Params
+from iibench_plugins.metrics.dreamsim.files import DINO, DINOV2, VARIANTS
+from iibench_plugins.metrics.dreamsim.network import IMAGENET, OPENAI, resampled
 
 SPEC = next(iter(plugin.iibench_register_metrics()))
 WHY = "needs the package dreamsim (pip install 'iibench[dreamsim]')"

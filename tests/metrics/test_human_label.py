@@ -21,7 +21,8 @@ from iibench.compute.images import names_of
 from iibench.compute.similarity.embeddings import given_rows
 from iibench.contract.errors import AssetError, CaseError, Skip
 from iibench.stages.subsets import Subset
-from iibench_plugins.datasets import _cifar10h, cifar10
+from iibench_plugins.datasets import cifar10
+from iibench_plugins.datasets.cifar10 import names as _cifar10h
 from iibench_plugins.metrics import human_label, label
 
 SPEC = next(iter(human_label.iibench_register_metrics()))

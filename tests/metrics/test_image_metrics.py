@@ -18,18 +18,9 @@ from iibench.contract.errors import AssetError, CaseError
 from iibench.contract.specs import ComparingMetric
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
-from iibench_plugins.metrics import (
-    _dists,
-    _stlpips,
-    color,
-    color_lab,
-    dists,
-    lpips,
-    pixel,
-    shuffled,
-    ssim,
-    stlpips,
-)
+from iibench_plugins.metrics import color, color_lab, dists, lpips, pixel, shuffled, ssim, stlpips
+from iibench_plugins.metrics.dists import network as _dists
+from iibench_plugins.metrics.stlpips import network as _stlpips
 
 MODULES = (color, color_lab, dists, lpips, pixel, shuffled, ssim, stlpips)
 SPECS = {spec.name: spec for module in MODULES for spec in module.iibench_register_metrics()}

@@ -22,16 +22,16 @@ from PIL import Image
 
 from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir, find_local
 from iibench.contract.errors import AssetError, CaseError
-from iibench_plugins.metrics import lpips as plugin
-from iibench_plugins.metrics._lpips_backbones import (
+from iibench_plugins._shared.lpips_backbones import (
     BACKBONES,
     CONVOLUTIONS,
     backbone,
     read_package_file,
     read_torchvision_file,
 )
-from iibench_plugins.metrics._lpips_embedding import TAPS, build
+from iibench_plugins.metrics import lpips as plugin
 from iibench_plugins.metrics.lpips import Params
+from iibench_plugins.metrics.lpips.embedding import TAPS, build
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
 NETS = ("alex", "vgg", "squeeze")

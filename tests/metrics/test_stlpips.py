@@ -15,8 +15,8 @@ import torch
 from iibench.assets.local import LocalResources
 from iibench.contract.errors import AssetError, CaseError
 from iibench_plugins.metrics import stlpips as plugin
-from iibench_plugins.metrics._stlpips import build, tap_sizes
 from iibench_plugins.metrics.stlpips import Params
+from iibench_plugins.metrics.stlpips.network import build, tap_sizes
 
 NETS = ("alex", "vgg")
 

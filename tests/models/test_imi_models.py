@@ -23,9 +23,8 @@ from iibench.contract.errors import AssetError, UsageError
 from iibench.contract.specs import LoadedModel
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
-from iibench_plugins.models import _imi_networks as networks
-from iibench_plugins.models import imi_models as plugin
-from iibench_plugins.models.imi_models import Params, load, study_layers, variants
+from iibench_plugins.models import imi as plugin
+from iibench_plugins.models.imi import Params, load, networks, study_layers, variants
 
 NEEDS = {
     "googlenet": "lucent",
@@ -574,7 +573,7 @@ def test_torchvisions_weights_are_those_of_the_study(resources, monkeypatch):
         asked.append((builder, weights.url.rpartition("/")[2]))
         return torchvision.get_model(builder)
 
-    from iibench_plugins.models import _imi_weights
+    from iibench_plugins.models.imi import weights as _imi_weights
 
     monkeypatch.setattr(_imi_weights, "pretrained_network", pretrained)
     for variant in ("resnet50", "wide_resnet50", "densenet_201"):

@@ -10,7 +10,7 @@ from torchvision.models import alexnet, vgg16
 from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir, find_local
 from iibench.contract.errors import AssetError, UsageError
 from iibench.hooks.loading import load_plugins
-from iibench_plugins.metrics._lpips_backbones import BACKBONES, CONVOLUTIONS
+from iibench_plugins._shared.lpips_backbones import BACKBONES, CONVOLUTIONS
 from iibench_plugins.models import lpips_backbones as plugin
 from iibench_plugins.models.lpips_backbones import NETWORKS, Params
 

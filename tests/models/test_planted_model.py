@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iibench.assets.local import LocalResources
+from iibench_plugins._shared.planted.frame import frame, welch_bound
+from iibench_plugins._shared.planted.images import glyphs, render
 from iibench_plugins.datasets import planted as dataset
-from iibench_plugins.datasets._planted_images import glyphs, render
-from iibench_plugins.finders._planted_frame import frame, welch_bound
 from iibench_plugins.models.planted import Params, iibench_register_layers, load
 
 

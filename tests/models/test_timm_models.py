@@ -13,7 +13,8 @@ from iibench.assets.download import unreachable
 from iibench.contract.errors import AssetError, UsageError
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
-from iibench_plugins.models import _hub, _loading
+from iibench_plugins._shared import loading as _loading
+from iibench_plugins.models import _hub
 from iibench_plugins.models.timm_models import Params, load, variants
 
 timm = pytest.importorskip("timm", reason="needs iibench[timm]")

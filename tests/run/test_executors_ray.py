@@ -129,7 +129,7 @@ def test_a_worker_that_is_killed_costs_a_retry(
 @pytest.fixture
 def team(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Makes a team of two workers that say their process; all but the first `survivors` die as they start."""
-    from iibench_plugins.executors import _ray_team
+    from iibench_plugins.executors.ray import team as _ray_team
 
     folder, made = str(tmp_path), []
 

@@ -500,7 +500,7 @@ def test_the_output_says_where_times_are_from(iibench, suite) -> None:
 
 def test_a_dataset_that_decodes_everything_at_first_use(tmp_path: Path) -> None:
     from iibench.runner.estimate.inputs import Reading, reading
-    from iibench_plugins.datasets._stored import StoredImages
+    from iibench_plugins.datasets._images.stored import StoredImages
 
     made: list[int] = []
 

@@ -15,8 +15,8 @@ from iibench.contract.specs import FitContext
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import shipped_paths
 from iibench.suite.yaml_lines import parse
+from iibench_plugins._shared.planted.frame import frame
 from iibench_plugins.datasets import planted as dataset
-from iibench_plugins.finders._planted_frame import frame
 from tests.run.conftest import Done, run_json
 
 RESOURCES = LocalResources(Path("none"), Path("none"), offline=True)

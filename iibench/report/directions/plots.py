@@ -11,16 +11,7 @@ from markupsafe import Markup
 
 from iibench.report.directions.tables import Family, Row, View
 from iibench.report.shared.numbers import compact, number
-from iibench.report.shared.plots import (
-    COLOURS,
-    DASHES,
-    SYMBOLS,
-    TILTED,
-    Figure,
-    Look,
-    band,
-    chance_line,
-)
+from iibench.report.shared.plots import COLOURS, DASHES, Figure, Look, SYMBOLS, TILTED, band, chance_line
 from iibench.results.leaderboard import BASELINE
 
 if TYPE_CHECKING:

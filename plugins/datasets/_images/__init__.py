@@ -1,0 +1,1 @@
+"""What datasets of images share: decoding, files, stores. No plugin."""

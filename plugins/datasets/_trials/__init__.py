@@ -1,0 +1,1 @@
+"""What datasets of trials share: tables and paths. No plugin."""

@@ -1,0 +1,1 @@
+"""What evaluations on people's answers share. No plugin."""
