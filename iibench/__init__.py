@@ -14,7 +14,17 @@ from iibench.contract.checks import check_rgb
 from iibench.contract.evaluations import EvaluationSpec, UnitScores, UnitTrials
 from iibench.contract.executors import ExecutorSpec
 from iibench.contract.measures import Section
-from iibench.contract.specs import API_VERSION, DatasetSpec, Directions, FinderSpec, LayerSpec, LoadedModel, MetricSpec, ModelSpec, Preprocess
+from iibench.contract.specs import (
+    API_VERSION,
+    DatasetSpec,
+    Directions,
+    FinderSpec,
+    LayerSpec,
+    LoadedModel,
+    MetricSpec,
+    ModelSpec,
+    Preprocess,
+)
 from iibench.hooks.hookspecs import hookimpl
 
 if TYPE_CHECKING:

@@ -52,14 +52,6 @@ def key_of(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def source_sha256(*files: str) -> str:
-    """SHA-256 over source files: a stage's code is part of what decides its value."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Blob:
     """A cached value: named arrays and a JSON object."""

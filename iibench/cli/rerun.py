@@ -81,7 +81,13 @@ def command(
     from iibench.cli.terminal.progress import TerminalReporter, make_console
     from iibench.results.comparison.runs import compare_runs
     from iibench.runner.execute import execute
-    from iibench.runner.rerun import breaks, deviations, missing_plugins, prepare_rerun, rerun_folder
+    from iibench.runner.rerun import (
+        breaks,
+        deviations,
+        missing_plugins,
+        prepare_rerun,
+        rerun_folder,
+    )
 
     folder = output or rerun_folder(before)
     if folder.resolve() == before.folder.resolve():

@@ -11,7 +11,15 @@ import click
 
 from iibench.cache.budget import parse_size
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import executor_label, executor_options, folder_options, folders, load, metric_option, plugin_options
+from iibench.cli.options import (
+    executor_label,
+    executor_options,
+    folder_options,
+    folders,
+    load,
+    metric_option,
+    plugin_options,
+)
 from iibench.compute.precision import PRECISIONS
 
 
@@ -123,7 +131,12 @@ def command(
     Finished cases are kept: after Ctrl-C or a crash, the same command continues.
     """
     began = time.perf_counter()
-    from iibench.cli.terminal.progress import TerminalReporter, make_console, print_plan, print_summary
+    from iibench.cli.terminal.progress import (
+        TerminalReporter,
+        make_console,
+        print_plan,
+        print_summary,
+    )
 
     plugins = load(plugin_names, plugins_dirs)
     from iibench.contract.config import RunConfig

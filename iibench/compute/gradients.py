@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.compute.activations import CPU_BATCH, GPU_BATCH, exact_convolutions, network_input, read_ahead, tapped
+from iibench.compute.activations import (
+    CPU_BATCH,
+    GPU_BATCH,
+    exact_convolutions,
+    network_input,
+    read_ahead,
+    tapped,
+)
 from iibench.compute.images import to_unit_range
 from iibench.contract.errors import CaseError, PluginError
 

@@ -18,6 +18,8 @@ from iibench.hooks.loaded import Source
 GROUP = "iibench"
 
 FIRST_PARTY_PACKAGE = "iibench_plugins"
+#: What the module names of one-file plugins begin with.
+FOLDER_PREFIX = "iibench_folder_plugin_"
 
 
 @dataclass(frozen=True)
@@ -65,26 +67,35 @@ def _is_bare_package(name: str) -> bool:
 def _package(
     name: str, source: Source, distribution: str = "", version: str = "", prefix: str = ""
 ) -> Iterator[_Found]:
-    """Every module below a package, except those whose name starts with an underscore."""
+    """The plugins below a package: modules, and folders whose `__init__.py` has hooks.
+
+    Names that begin with an underscore are none, and nothing below a plugin is looked for.
+    """
     try:
         package = importlib.import_module(name)
     except ImportError:
         return
-    for info in sorted(
-        pkgutil.walk_packages(package.__path__, f"{name}.", onerror=lambda broken: None),
-        key=lambda info: info.name,
-    ):
-        if info.ispkg or any(part.startswith("_") for part in info.name.split(".")):
-            continue
-        short = info.name.removeprefix(f"{name}.")
+    for module in _plugins_below(package):
+        short = module.removeprefix(f"{name}.")
         yield _Found(
             f"{prefix}.{short}" if prefix else short,
             source,
-            info.name,
-            lambda module=info.name: importlib.import_module(module),
+            module,
+            lambda module=module: importlib.import_module(module),
             distribution,
             version,
         )
+
+
+def _plugins_below(package: ModuleType) -> Iterator[str]:
+    inside = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    for info in sorted(inside, key=lambda info: info.name):
+        if info.name.rpartition(".")[2].startswith("_"):
+            continue
+        if info.ispkg and _is_bare_package(info.name):
+            yield from _plugins_below(importlib.import_module(info.name))
+        else:  # one that cannot be imported is a plugin that is broken
+            yield info.name
 
 
 def _module(name: str, source: Source) -> _Found:
@@ -113,7 +124,7 @@ def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
 def _folder_module(path: Path) -> str:
     """The module name of a one-file plugin: unique to the file."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    return f"iibench_folder_plugin_{digest}_{path.stem}"
+    return f"{FOLDER_PREFIX}{digest}_{path.stem}"
 
 
 def _modules(folder: str | Path) -> list[Path]:

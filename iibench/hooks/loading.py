@@ -9,7 +9,6 @@ list with the reason; the program goes on without it. There is no global plugin 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import re
 import sys
@@ -21,14 +20,34 @@ from typing import Any
 
 import pluggy
 
+from iibench.cache.source import source_sha256
 from iibench.contract.base import Spec
 from iibench.contract.errors import PluginError, UsageError, nearest
 from iibench.contract.evaluations import EvaluationBase
 from iibench.contract.executors import ExecutorSpec, PluginsAsked
-from iibench.contract.specs import API_VERSION, DatasetSpec, FinderSpec, LayerSpec, MetricSpec, ModelSpec
+from iibench.contract.specs import (
+    API_VERSION,
+    DatasetSpec,
+    FinderSpec,
+    LayerSpec,
+    MetricSpec,
+    ModelSpec,
+)
 from iibench.hooks import hookspecs
-from iibench.hooks.finding import FIRST_PARTY_PACKAGE, GROUP, _Found, _entry_points, _folder_module, _folders, _hook_names, _module, _modules, _package
-from iibench.hooks.loaded import PluginRecord, Plugins, Source, _call, _one_line
+from iibench.hooks.finding import (
+    FIRST_PARTY_PACKAGE,
+    FOLDER_PREFIX,
+    GROUP,
+    _entry_points,
+    _folder_module,
+    _folders,
+    _Found,
+    _hook_names,
+    _module,
+    _modules,
+    _package,
+)
+from iibench.hooks.loaded import PluginRecord, Plugins, _call, _one_line
 from iibench.suite.registry import AnySpec, Registry
 
 #: registration hook -> the spec it must return
@@ -134,7 +153,7 @@ def _asked(
 def _check_blocked(blocked: set[str], found: Iterable[_Found]) -> None:
     known = {name for f in found for name in (f.name, f.module)}
     for name in sorted(blocked - known):
-        close = nearest(name, {n for n in known if not n.startswith("iibench_folder_plugin_")})
+        close = nearest(name, {n for n in known if not n.startswith(FOLDER_PREFIX)})
         hint = f"; nearest: {', '.join(close)}" if close else ""
         raise UsageError(f"-p no:{name}: no plugin has this name{hint} (all: iibench ls plugins)")
 
@@ -167,7 +186,7 @@ def _take(
         manager.register(plugin, record.name)
     except Exception as error:
         return _broken(record, " ".join(str(error).split()))
-    record.sha256 = _source_sha256(plugin, record.source)
+    record.sha256 = _source_sha256(plugin)
     specs: list[AnySpec] = []
     try:
         for hook, kind in KINDS.items():
@@ -268,25 +287,11 @@ def _broken(record: PluginRecord, reason: str) -> tuple[()]:
     return ()
 
 
-def _source_sha256(plugin: Any, source: Source) -> str:
-    """SHA-256 of the source that decides what a plugin computes: part of every cache key.
-
-    First-party: the module and the private helper modules beside it. Installed third-party: every
-    `.py` of its top-level package. Otherwise: the module's own file.
-    """
+def _source_sha256(plugin: Any) -> str:
+    """SHA-256 of the source that decides what a plugin computes: part of every cache key."""
     module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(type(plugin).__module__)
     file = getattr(module, "__file__", None)
-    if module is None or file is None:
+    if module is None or file is None or not file.endswith(".py"):
         return ""  # no source to hash, e.g. an extension module
-    path = Path(file)
-    files = [path]
-    if source == "first-party":
-        files += sorted(p for p in path.parent.glob("_*.py") if p.name != "__init__.py")
-    elif source != "folder":
-        top = sys.modules.get(module.__name__.partition(".")[0])
-        for root in getattr(top, "__path__", ()):
-            files += sorted(Path(root).rglob("*.py"))
-    digest = hashlib.sha256()
-    for item in dict.fromkeys(files):
-        digest.update(item.name.encode() + b"\0" + item.read_bytes())
-    return digest.hexdigest()
+    alone = module.__spec__ is not None and module.__name__.startswith(FOLDER_PREFIX)
+    return source_sha256(file, Path(file).stem if alone else module.__name__)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from iibench.report.directions.page import render
 from iibench.report.shared.base import PageOutput
-from iibench.report.shared.output import FolderOutput, PAGE, SingleFile, write_file
+from iibench.report.shared.output import PAGE, FolderOutput, SingleFile, write_file
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Section

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.contract.details import Axis, Details, Figure, HeatMap, Histogram, ImageMap, ImageRows, Series, XYPlot
+from iibench.contract.details import (
+    Axis,
+    Details,
+    Figure,
+    HeatMap,
+    Histogram,
+    ImageMap,
+    ImageRows,
+    Series,
+    XYPlot,
+)
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Measure

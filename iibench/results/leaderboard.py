@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.statistics.scores import Comparison, compare_pairs, holm, ranks_left_open, separations, tie_letters
+from iibench.statistics.scores import (
+    Comparison,
+    compare_pairs,
+    holm,
+    ranks_left_open,
+    separations,
+    tie_letters,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,13 @@ from iibench.compute.similarity.own import ComparedSimilarity, comparing
 from iibench.compute.similarity.parts import PartSimilarities
 from iibench.compute.similarity.streamed import BudgetedSimilarity
 from iibench.contract.errors import CaseError, PluginError, Skip
-from iibench.contract.evaluations import EvaluationInputs, EvaluationSpec, SimilarityLookup, UnitScores, UnitTrials
+from iibench.contract.evaluations import (
+    EvaluationInputs,
+    EvaluationSpec,
+    SimilarityLookup,
+    UnitScores,
+    UnitTrials,
+)
 from iibench.contract.specs import Directions, EmbeddingMetric, FitContext, PairwiseMetric
 from iibench.results.details_io import checked, packed, unpacked
 from iibench.stages.analysis_context import CaseLab

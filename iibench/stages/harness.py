@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.cache.entries import source_sha256
-from iibench.compute import activations, folding
+from iibench.cache.source import core_sha256
 from iibench.compute.activations import network
 from iibench.contract.errors import UsageError, unknown_name
 from iibench.contract.specs import ChosenMetric
@@ -81,7 +80,7 @@ class LocalHarness:
         parts = (
             *(weights, loaded.fingerprint, entry.source_sha256, entry.spec.version),
             *(place.path, place.pool, repr(loaded.preprocess)),
-            source_sha256(activations.__file__, folding.__file__),
+            core_sha256("iibench.compute.activations"),
         )
         fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return network(loaded, place.path, place.pool, fingerprint)

@@ -9,11 +9,26 @@ from iibench.assets.local import LocalResources
 from iibench.cache.memo import Memo
 from iibench.compute.activations import weights_sha256
 from iibench.contract.errors import PluginError
-from iibench.contract.specs import EmbeddingMetric, Harness, ImageDataset, LoadedModel, PairwiseMetric
+from iibench.contract.specs import (
+    EmbeddingMetric,
+    Harness,
+    ImageDataset,
+    LoadedModel,
+    PairwiseMetric,
+)
 from iibench.contract.trials import TrialDataset, TrialDatasetSpec
 from iibench.stages.clock import Clock
 from iibench.stages.subsets import limited, limited_trials
-from iibench.suite.cases import AnyCase, Case, Choice, DatasetChoice, LayerChoice, Tap, TrialCase, derive_seed
+from iibench.suite.cases import (
+    AnyCase,
+    Case,
+    Choice,
+    DatasetChoice,
+    LayerChoice,
+    Tap,
+    TrialCase,
+    derive_seed,
+)
 from iibench.suite.params import to_json
 from iibench.suite.registry import Registry
 

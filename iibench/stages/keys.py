@@ -13,24 +13,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from iibench.cache.entries import key_of, source_sha256
-from iibench.compute import activations, encoding, exemplars, folding, gradients, images, pair_sums, precision
-from iibench.compute.similarity import blocks as streaming
-from iibench.compute.similarity import embeddings, parts
-from iibench.compute.similarity import lookups as similarity
-from iibench.compute.similarity import own as comparing
-from iibench.compute.similarity import streamed as streamed_similarity
-from iibench.compute.similarity import within_trials as trial_similarity
-from iibench.contract import details
+from iibench.cache.entries import key_of
+from iibench.cache.source import core_sha256
+from iibench.compute.images import names_of
 from iibench.contract.errors import PluginError
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.specs import ImageDataset, MetricSpec
-from iibench.results import details_check, details_io
-from iibench.stages import analysis_context as lab
 from iibench.stages.inputs import Inputs
-from iibench.statistics import agreement, bootstrap, calibration, ceilings, observers, reliability, resampling
-from iibench.statistics import pairs as pair_statistics
-from iibench.statistics import scores as statistics
 from iibench.suite.cases import AnyCase, Case, Choice, Tap, TrialCase, derive_seed
 from iibench.suite.choices import choice_of
 from iibench.suite.params import to_json
@@ -63,7 +52,7 @@ class Keys:
             registry = self._inputs.registry
             return {
                 "stage": "activations",
-                "code": _code(activations, folding, images, precision),
+                "code": core_sha256("iibench.compute.activations"),
                 "dataset": self._inputs.dataset(tap.dataset, split, tap.seed).fingerprint,
                 "model": _plugin(registry.models[tap.model.name], tap.model),
                 "weights": weights,
@@ -106,7 +95,7 @@ class Keys:
             f"responses/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "responses",
-                "code": _code(encoding),
+                "code": core_sha256("iibench.compute.encoding"),
                 "directions": self.directions(case).hash,
                 "activations": self.activations(case.tap, case.dataset.evaluate).hash,
             },
@@ -118,7 +107,7 @@ class Keys:
             f"order/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "order",
-                "code": _code(exemplars),
+                "code": core_sha256("iibench.compute.ranking"),
                 "responses": self.responses(case).hash,
             },
         )
@@ -131,7 +120,7 @@ class Keys:
             f"embeddings/{case.dataset.label}/{choice.label}/{case.seed}",
             lambda: {
                 "stage": "embeddings",
-                "code": _code(embeddings, images, precision),
+                "code": core_sha256("iibench.compute.similarity.embeddings"),
                 "dataset": self._inputs.evaluated(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
@@ -149,10 +138,7 @@ class Keys:
             f"scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores",
-                "code": _code(
-                    *(similarity, parts, streamed_similarity, streaming),
-                    *(comparing, exemplars, observers),
-                ),
+                "code": core_sha256("iibench.stages.similarities"),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,
@@ -169,10 +155,7 @@ class Keys:
         finders = self._inputs.registry.finders
         asked = [choice_of(label, finders) for label in spec.finders(case.evaluation.params)]
         return {
-            "code": _code(
-                *(activations, bootstrap, details, details_check, details_io, gradients, lab),
-                *(pair_statistics, pair_sums, resampling, statistics),
-            ),
+            "code": core_sha256("iibench.stages.analysis_context"),
             "fitted": self.activations(case.tap, case.dataset.fit).hash if asked else None,
             "finders": [_plugin(finders[choice.name], choice) for choice in asked],
             "files": [
@@ -190,10 +173,7 @@ class Keys:
             f"trials/{case.dataset.label}/{choice.name}/{params}/{case.seed}",
             lambda: {
                 "stage": "similarities within trials",
-                "code": _code(
-                    *(trial_similarity, streaming, similarity, comparing, images),
-                    *(embeddings, precision),
-                ),
+                "code": core_sha256("iibench.compute.similarity.within_trials"),
                 "dataset": self._inputs.trials(case).fingerprint,
                 "metric": _plugin(entry, choice),
                 "fingerprint": self._inputs.metric(choice).fingerprint,
@@ -211,7 +191,7 @@ class Keys:
             f"trial scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores of trials",
-                "code": _code(observers, agreement, ceilings, reliability, calibration),
+                "code": core_sha256("iibench.stages.trials"),
                 "dataset": self._inputs.trials(case).fingerprint,
                 "similarities": self.trial_rows(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,
@@ -223,7 +203,7 @@ class Keys:
     @staticmethod
     def _names(spec: MetricSpec, dataset: ImageDataset) -> str:
         """Which names people gave, for a metric that looks at them; raises `Skip` where none are known."""
-        return images.names_of(dataset).sha256 if spec.input == "names" else ""
+        return names_of(dataset).sha256 if spec.input == "names" else ""
 
     def _once(self, name: str, describe: Any) -> Key:
         def make() -> Key:
@@ -263,7 +243,3 @@ def _plugin(entry: Entry[Any], choice: Choice) -> dict[str, Any]:
         "params": to_json(choice.params),
         "source": entry.source_sha256,
     }
-
-
-def _code(*modules: Any) -> str:
-    return source_sha256(*(module.__file__ for module in modules))

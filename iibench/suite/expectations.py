@@ -12,7 +12,7 @@ from iibench.suite.labels import resolve, split_outside
 from iibench.suite.param_types import shown
 from iibench.suite.reading import read_list, read_mapping, read_number, read_text
 from iibench.suite.registry import Registry
-from iibench.suite.schema import EXPECT_KEYS, Expectation, Suite, UNTESTED_KEYS
+from iibench.suite.schema import EXPECT_KEYS, UNTESTED_KEYS, Expectation, Suite
 from iibench.suite.yaml_lines import Document, Path
 
 

@@ -21,7 +21,15 @@ from iibench.suite.overrides import override
 from iibench.suite.param_types import shown
 from iibench.suite.reading import read_choices, read_mapping, read_number, read_text
 from iibench.suite.registry import Registry
-from iibench.suite.schema import DIRECTION_KEYS, Expectation, FORMAT, OPTIONAL_KEYS, REQUIRED_KEYS, Suite, TrialExpectation
+from iibench.suite.schema import (
+    DIRECTION_KEYS,
+    FORMAT,
+    OPTIONAL_KEYS,
+    REQUIRED_KEYS,
+    Expectation,
+    Suite,
+    TrialExpectation,
+)
 from iibench.suite.trial_expectations import read_references, read_trial_expectations
 from iibench.suite.yaml_lines import Document, parse
 

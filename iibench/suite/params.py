@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from iibench.contract.base import Spec
 from iibench.contract.errors import PluginError, UsageError, nearest, unknown_name
 from iibench.contract.specs import ModelSpec
-from iibench.suite.labels import VARIANT, default_of, format_value, join_label, read_value, split_outside
+from iibench.suite.labels import (
+    VARIANT,
+    default_of,
+    format_value,
+    join_label,
+    read_value,
+    split_outside,
+)
 from iibench.suite.param_types import literals, shown, type_depth, type_text, value_depth
 
 if TYPE_CHECKING:

@@ -16,7 +16,16 @@ from iibench.contract.specs import MetricSpec
 from iibench.suite.cases import Choice
 from iibench.suite.labels import format_value, read_label
 from iibench.suite.param_types import shown
-from iibench.suite.params import ParamError, expand, label, label_values, parameter_names, parse_params, split_variant, unknown_parameter
+from iibench.suite.params import (
+    ParamError,
+    expand,
+    label,
+    label_values,
+    parameter_names,
+    parse_params,
+    split_variant,
+    unknown_parameter,
+)
 from iibench.suite.registry import Table
 from iibench.suite.schema import RESERVED
 from iibench.suite.yaml_lines import Document, Path

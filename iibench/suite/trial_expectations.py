@@ -13,7 +13,13 @@ from iibench.suite.labels import format_value, read_label, resolve
 from iibench.suite.param_types import shown
 from iibench.suite.reading import read_list, read_mapping, read_number, read_text
 from iibench.suite.registry import Registry
-from iibench.suite.schema import REFERENCE_KEYS, Reference, Suite, TRIAL_EXPECT_KEYS, TrialExpectation
+from iibench.suite.schema import (
+    REFERENCE_KEYS,
+    TRIAL_EXPECT_KEYS,
+    Reference,
+    Suite,
+    TrialExpectation,
+)
 from iibench.suite.yaml_lines import Document, Path
 
 _RATIO = re.compile(r"(\d+)\s*/\s*(\d+)")

@@ -15,7 +15,12 @@ from iibench.testing.evaluations.checks import check_evaluation
 from iibench.testing.finders.checks import check_finder
 from iibench.testing.metrics.checks import check_metric
 from iibench.testing.models.checks import check_model
-from iibench.testing.reference import local_harness, reference_suite, run_reference_suite, toy_harness
+from iibench.testing.reference import (
+    local_harness,
+    reference_suite,
+    run_reference_suite,
+    toy_harness,
+)
 from iibench.testing.spec_checks import check_spec
 
 __all__ = [

@@ -17,7 +17,15 @@ import numpy as np
 from annotated_types import Ge
 
 from iibench.contract.base import Resources
-from iibench.contract.specs import DatasetSpec, GivenNames, Harness, LayerSpec, LoadedModel, ModelSpec, Preprocess
+from iibench.contract.specs import (
+    DatasetSpec,
+    GivenNames,
+    Harness,
+    LayerSpec,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+)
 from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
 from iibench.hooks.hookspecs import hookimpl
 from iibench.testing.pictures import CLASSES, name_counts, pictures

@@ -78,7 +78,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from iibench.contract.measures import Measure
     from iibench.statistics.scores import summarise
 
-    from . import ii
+    from . import _index
     from ._against_ii import correlations_with_ii, in_words, scatter
 
     k = inputs.responses.shape[1]
@@ -92,7 +92,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     if population.shape[1] < 2:
         raise CaseError("privileged_basis compares a direction with the others and there is only 1")
     values = active_with_others(inputs.responses, population, own)
-    index = ii.evaluate(ii.Params(m=params.m), inputs)
+    index = _index.evaluate(_index.Params(m=params.m), inputs)
     spearman, pearson = correlations_with_ii(values, index.values, params.resamples, inputs.seed)
     s = summarise(values)
     missing = None if s.scored else "no direction has one"

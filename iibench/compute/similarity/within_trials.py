@@ -20,7 +20,12 @@ from iibench.compute.images import to_unit_range
 from iibench.compute.precision import mixed
 from iibench.compute.similarity.blocks import Block, plan_blocks
 from iibench.compute.similarity.embeddings import BATCH_PIXELS, checked_rows, given_rows
-from iibench.compute.similarity.lookups import BLOCK_BYTES, EmbeddingSimilarity, PairwiseSimilarity, dense_pays
+from iibench.compute.similarity.lookups import (
+    BLOCK_BYTES,
+    EmbeddingSimilarity,
+    PairwiseSimilarity,
+    dense_pays,
+)
 from iibench.compute.similarity.own import ComparedSimilarity, comparing
 from iibench.contract.errors import CaseError, PluginError
 from iibench.contract.specs import EmbeddingMetric, PairwiseMetric

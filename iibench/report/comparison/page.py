@@ -17,7 +17,7 @@ from iibench.report.comparison.figures import figure_of
 from iibench.report.comparison.images import ImageFiles, UnitImages, unit_images
 from iibench.report.shared.base import environment, frame
 from iibench.report.shared.numbers import MISSING, decimals_for, signed
-from iibench.report.shared.output import FolderOutput, PAGE
+from iibench.report.shared.output import PAGE, FolderOutput
 from iibench.report.shared.plots import Figure, plot_data
 from iibench.results.comparison.cases import CaseComparison, UnitChange
 from iibench.results.comparison.conditions import Outcome

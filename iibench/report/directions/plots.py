@@ -11,7 +11,16 @@ from markupsafe import Markup
 
 from iibench.report.directions.tables import Family, Row, View
 from iibench.report.shared.numbers import compact, number
-from iibench.report.shared.plots import COLOURS, DASHES, Figure, Look, SYMBOLS, TILTED, band, chance_line
+from iibench.report.shared.plots import (
+    COLOURS,
+    DASHES,
+    SYMBOLS,
+    TILTED,
+    Figure,
+    Look,
+    band,
+    chance_line,
+)
 from iibench.results.leaderboard import BASELINE
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from iibench.report.directions.plots import span, strip
 from iibench.report.directions.tables import LEVELS, MAIN_EVALUATION, View, places
 from iibench.report.page import write_page
 from iibench.report.shared.base import PageOutput, counts, environment, frame
-from iibench.report.shared.output import FolderOutput, PAGE
+from iibench.report.shared.output import PAGE, FolderOutput
 from iibench.report.site.groups import Group, groups
 
 if TYPE_CHECKING:

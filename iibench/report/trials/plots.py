@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iibench.report.shared.numbers import compact, interval, number
-from iibench.report.shared.plots import COLOURS, DASHES, Figure, Look, SYMBOLS, chance_line
+from iibench.report.shared.plots import COLOURS, DASHES, SYMBOLS, Figure, Look, chance_line
 from iibench.suite.labels import base_of
 
 if TYPE_CHECKING:

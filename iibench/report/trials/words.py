@@ -9,7 +9,15 @@ from markupsafe import Markup
 
 from iibench.report.directions.words import metric_definitions
 from iibench.report.shared.numbers import interval, number, signed
-from iibench.report.trials.measures import KINDS, OF_PEOPLE, SHARE, UNIT_NUMBERS, correlation, known, title
+from iibench.report.trials.measures import (
+    KINDS,
+    OF_PEOPLE,
+    SHARE,
+    UNIT_NUMBERS,
+    correlation,
+    known,
+    title,
+)
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Measure

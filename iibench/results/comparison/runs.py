@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.contract.reports import CaseReport, Report, TrialReport
-from iibench.results.comparison.cases import CaseComparison, MeasureChange, as_array, as_number, mean_of
+from iibench.results.comparison.cases import (
+    CaseComparison,
+    MeasureChange,
+    as_array,
+    as_number,
+    mean_of,
+)
 from iibench.results.comparison.same_units import same_stimuli, same_units
 from iibench.results.comparison.settings import SettingChange, setting_changes
 from iibench.statistics.paired import paired

@@ -25,7 +25,14 @@ from iibench.contract.executors import Job, Task, TaskError, TaskResult
 from iibench.hooks.loading import load_plugins
 from iibench.runner.case_reports import task_error
 from iibench.runner.session import open_session, resume_session
-from iibench.runner.workers.tasks import ASKED, asked_description, indices_of, software, task_inputs, task_key
+from iibench.runner.workers.tasks import (
+    ASKED,
+    asked_description,
+    indices_of,
+    software,
+    task_inputs,
+    task_key,
+)
 from iibench.suite.cases import AnyCase, Case
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from iibench.contract.trials import TrialDatasetSpec
 from iibench.suite.params import label as label_of
 from iibench.suite.params import parse_params
 from iibench.testing.checks import Check, CheckReport, failed_load, judge
-from iibench.testing.datasets.rules import DatasetUnderTest, RULES
+from iibench.testing.datasets.rules import RULES, DatasetUnderTest
 from iibench.testing.reference import toy_harness
 from iibench.testing.state import Watched, preserved, watch
 

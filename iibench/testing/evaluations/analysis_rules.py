@@ -21,7 +21,7 @@ from iibench.results.details_io import checked, packed, read_details, unpacked, 
 from iibench.suite.choices import choice_of
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
 from iibench.testing.evaluations import rules as shared
-from iibench.testing.evaluations.rules import EvaluationUnderTest, ROUNDING
+from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
 from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs, first_directions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from iibench.suite.params import parse_params
 from iibench.testing.checks import Check, CheckReport, failed_load, judge
 from iibench.testing.finders import meaning as finder_meaning
 from iibench.testing.finders import rules as finder_rules
-from iibench.testing.finders.subject import FIT, FinderUnderTest, NEURONS, SEED
+from iibench.testing.finders.subject import FIT, NEURONS, SEED, FinderUnderTest
 from iibench.testing.reference import toy_harness
 from iibench.testing.state import preserved
 

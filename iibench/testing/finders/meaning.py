@@ -6,7 +6,15 @@ import numpy as np
 
 from iibench.contract.errors import CaseError, Skip
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
-from iibench.testing.finders.subject import FinderUnderTest, MANY, REPEATED, activations, apart, best_cosines, planted_directions
+from iibench.testing.finders.subject import (
+    MANY,
+    REPEATED,
+    FinderUnderTest,
+    activations,
+    apart,
+    best_cosines,
+    planted_directions,
+)
 
 
 def trains(finder: FinderUnderTest) -> Finding:

@@ -9,7 +9,7 @@ import numpy as np
 
 from iibench.contract.specs import Directions
 from iibench.testing.checks import Finding, Rule, good, wrong
-from iibench.testing.finders.subject import FinderUnderTest, REPEATED, SEED, activations, apart, off
+from iibench.testing.finders.subject import REPEATED, SEED, FinderUnderTest, activations, apart, off
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 #: Largest difference, as a share of the largest response, of a computation on other rows.

@@ -10,7 +10,16 @@ from iibench.contract.specs import Harness, MetricSpec
 from iibench.stages.harness import LocalHarness
 from iibench.suite.params import label as label_of
 from iibench.suite.params import parse_params
-from iibench.testing.checks import Check, CheckReport, Finding, Rule, failed_load, good, judge, wrong
+from iibench.testing.checks import (
+    Check,
+    CheckReport,
+    Finding,
+    Rule,
+    failed_load,
+    good,
+    judge,
+    wrong,
+)
 from iibench.testing.metrics import inputs as metric_inputs
 from iibench.testing.metrics import loading as metric_loading
 from iibench.testing.metrics import meaning as metric_meaning

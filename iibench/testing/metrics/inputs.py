@@ -9,7 +9,7 @@ import numpy as np
 
 from iibench.contract.errors import CaseError, Skip
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
-from iibench.testing.metrics.subject import MetricUnderTest, ROUNDING
+from iibench.testing.metrics.subject import ROUNDING, MetricUnderTest
 from iibench.testing.pictures import photos
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from iibench.contract.errors import Skip
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.inspection import differing, in_training, networks_of, tensors_of
 from iibench.testing.metrics.inputs import images_only
-from iibench.testing.metrics.subject import MetricUnderTest, REPEATED
+from iibench.testing.metrics.subject import REPEATED, MetricUnderTest
 from iibench.testing.pictures import photos
 from iibench.testing.traces import generators, printed, settings, working_folder
 

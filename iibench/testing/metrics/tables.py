@@ -9,7 +9,7 @@ import numpy as np
 from iibench.contract.errors import Skip
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
 from iibench.testing.inspection import in_training
-from iibench.testing.metrics.subject import MetricUnderTest, ROUNDING
+from iibench.testing.metrics.subject import ROUNDING, MetricUnderTest
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from iibench.stages.harness import LocalHarness
 from iibench.suite.params import label as label_of
 from iibench.suite.params import parse_params
 from iibench.testing.checks import Check, CheckReport, failed_load, judge
-from iibench.testing.models.rules import ModelUnderTest, RULES
+from iibench.testing.models.rules import RULES, ModelUnderTest
 from iibench.testing.reference import toy_harness
 from iibench.testing.state import preserved, watch
 

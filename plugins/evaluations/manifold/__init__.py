@@ -66,7 +66,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from iibench.compute.exemplars import exemplars
     from iibench.contract.details import Details
 
-    from .. import ii
+    from .. import _index
     from . import found as parts
     from .activation import activation
     from .map import distances, layout
@@ -74,7 +74,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     lab = inputs.lab
     if lab is None:
         raise CaseError("manifold needs the activations and the images, which are not at hand")
-    index = ii.evaluate(ii.Params(m=params.m), inputs)
+    index = _index.evaluate(_index.Params(m=params.m), inputs)
     scored = ~np.isnan(index.values)
     top = exemplars(inputs.order, params.m)
     images = np.unique(top[scored])

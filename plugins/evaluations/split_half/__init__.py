@@ -100,10 +100,10 @@ def index(
     """(K,) II of every direction as the evaluation `ii` gives it, NaN for dead ones."""
     import dataclasses
 
-    from .. import ii
+    from .. import _index
 
     of_these = dataclasses.replace(inputs, responses=responses, order=order)  # type: ignore[arg-type]
-    return ii.evaluate(ii.Params(params.m, params.mean), of_these).values
+    return _index.evaluate(_index.Params(params.m, params.mean), of_these).values
 
 
 def halves(values: DoubleArray) -> tuple[IntArray, IntArray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from iibench.contract.details import Histogram, ImageMap, XYPlot
 from iibench.report.shared.numbers import compact
-from iibench.report.shared.plots import COLOURS, Figure, SCALE, SYMBOLS, TILTED, band, chance_line
+from iibench.report.shared.plots import COLOURS, SCALE, SYMBOLS, TILTED, Figure, band, chance_line
 
 if TYPE_CHECKING:
     from iibench.contract.details import Axis, HeatMap, Series

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.report.directions.explorer.sprites import COLUMNS, Key, Sheets, TILES, pack
-from iibench.report.directions.explorer.unit_data import CHUNK, Side, Trials, UnitFrames, column, trial_files, unit_file
+from iibench.report.directions.explorer.sprites import COLUMNS, TILES, Key, Sheets, pack
+from iibench.report.directions.explorer.unit_data import (
+    CHUNK,
+    Side,
+    Trials,
+    UnitFrames,
+    column,
+    trial_files,
+    unit_file,
+)
 from iibench.report.directions.gallery import gallery_entries, once
 from iibench.report.shared.numbers import decimals_for
 from iibench.results.leaderboard import BASELINE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from iibench.report.directions.sweeps import words
 from iibench.report.shared.numbers import compact, number
-from iibench.report.shared.plots import COLOURS, DASHES, Figure, Look, SCALE, SYMBOLS, chance_line
+from iibench.report.shared.plots import COLOURS, DASHES, SCALE, SYMBOLS, Figure, Look, chance_line
 from iibench.suite.labels import format_value
 
 if TYPE_CHECKING:
