@@ -24,13 +24,7 @@ def correlations_with_ii(
     """
     import numpy as np
 
-    from iibench.statistics.resampling import (
-        correlations,
-        interval,
-        pearson_resampled,
-        resample_units,
-        spearman_resampled,
-    )
+    from iibench.statistics.resampling import correlations, interval, pearson_resampled, resample_units, spearman_resampled
 
     both = ~(np.isnan(values) | np.isnan(ii))
     x, y, n = values[both], ii[both], int(both.sum())

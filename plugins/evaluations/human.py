@@ -21,24 +21,14 @@ from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
 from .._shared.bibliography import KLINDT2023, ZIMMERMANN2023, entries
 from ._people.answers import ObserverParams, margins_of, mis, mis_margins
-from ._people.measures import (
-    NO_ANSWERS,
-    ONE_CLASS,
-    Drawn,
-    auc_ceilings,
-    groups_of,
-    human_accuracy,
-    of_ceiling,
-    per_unit_share,
-    roc_curve,
-)
+from ._people.measures import Drawn, NO_ANSWERS, ONE_CLASS, auc_ceilings, groups_of, human_accuracy, of_ceiling, per_unit_share, roc_curve
 from ._people.units import accuracy_of_units, judged, unit_measures
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray
     from iibench.contract.evaluations import EvaluationBase
     from iibench.contract.measures import Measure
-    from iibench.contract.trials import TrialInputs, Trials, TrialSimilarities
+    from iibench.contract.trials import TrialInputs, TrialSimilarities, Trials
 
 BY = (
     "model",

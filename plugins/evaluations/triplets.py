@@ -19,7 +19,7 @@ from iibench.contract.errors import CaseError
 from iibench.contract.trials import TrialEvaluationSpec, TrialScores
 
 from ._people.answers import Cell
-from ._people.measures import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
+from ._people.measures import Drawn, NO_ANSWERS, groups_of, of_ceiling, per_unit_share, roc_curve
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, IntArray
@@ -71,12 +71,7 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
 def _measures(margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
     import numpy as np
 
-    from iibench.statistics.agreement import (
-        agreeing,
-        majority_agreeing,
-        majority_agreement,
-        vote_ceiling,
-    )
+    from iibench.statistics.agreement import agreeing, majority_agreeing, majority_agreement, vote_ceiling
     from iibench.statistics.resampling import share, share_resampled
 
     cell = group.cell

@@ -28,16 +28,7 @@ from iibench import Directions, FinderSpec, hookimpl
 from iibench.contract.specs import FinderWork
 
 from .._shared.bibliography import arxiv, entry
-from ._autoencoder import (
-    ROWS,
-    Weights,
-    backward,
-    describe,
-    initial_weights,
-    standard,
-    stored,
-    train,
-)
+from ._autoencoder import ROWS, Weights, backward, describe, initial_weights, standard, stored, train
 from ._counts import autoencoder
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import Any
 
 from iibench.report.directions.tables import places
 from iibench.report.page import write_page, write_single
-from tests.report.unit_runs import UnitRun, unit_run
+from tests.report.directions.explorer.unit_runs import UnitRun, unit_run
 
 METRICS = 10
 TRIALS = 20

@@ -24,7 +24,7 @@ from iibench.report.trials.page import render_trials
 from iibench.results.run import Run
 from iibench.results.unit_tables import Stem, directions_frame, exemplars_frame
 from iibench.statistics.scores import summarise
-from tests.report import trial_runs
+from tests.report.trials import runs as trial_runs
 
 FLAGS = [
     "--no-sandbox",

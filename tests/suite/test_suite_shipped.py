@@ -46,9 +46,9 @@ def test_the_papers_suite_is_the_papers_setting(real: Registry) -> None:
 
 def test_reading_suites_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from iibench.registry import Registry; "
+        "import sys; from iibench.suite.registry import Registry; "
         "import iibench.suite.load, iibench.suite.select, iibench.suite.jsonschema; "
-        "import iibench.suite.expect; from iibench.suite.load import shipped_suites; "
+        "import iibench.results.verdicts; from iibench.suite.load import shipped_suites; "
         "shipped_suites(); "
         "heavy = {'torch', 'scipy', 'pandas', 'numpy', 'pydantic', 'PIL'} & set(sys.modules); "
         "sys.exit(', '.join(sorted(heavy)) or 0)"

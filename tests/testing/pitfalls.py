@@ -25,11 +25,11 @@ from iibench.testing import (
     toy_harness,
 )
 from iibench.testing.toys import small_network
-from tests.testing import planted_datasets as datasets
-from tests.testing import planted_evaluations as evaluations
-from tests.testing import planted_finders as finders
-from tests.testing import planted_metrics as metrics
-from tests.testing import planted_models as models
+from tests.testing import faulty_datasets as datasets
+from tests.testing import faulty_evaluations as evaluations
+from tests.testing import faulty_finders as finders
+from tests.testing import faulty_metrics as metrics
+from tests.testing import faulty_models as models
 
 GOLDEN = "golden value of planted"
 

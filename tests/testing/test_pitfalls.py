@@ -13,13 +13,11 @@ from iibench.testing import (
     toy_harness,
 )
 from iibench.testing.toys import small_network
-from tests.testing import (
-    planted_datasets,
-    planted_evaluations,
-    planted_finders,
-    planted_metrics,
-    planted_models,
-)
+from tests.testing import faulty_datasets as planted_datasets
+from tests.testing import faulty_evaluations as planted_evaluations
+from tests.testing import faulty_finders as planted_finders
+from tests.testing import faulty_metrics as planted_metrics
+from tests.testing import faulty_models as planted_models
 from tests.testing.pitfalls import NUMBERED, PITFALLS, caught
 
 PLANTED = [pitfall for pitfall in PITFALLS if pitfall.plant is not None]

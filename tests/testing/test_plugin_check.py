@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
-
-TOYS = Path(__file__).resolve().parents[1] / "toys"
 
 FAULTY = """
 from iibench import MetricSpec, hookimpl

@@ -6,7 +6,6 @@ import gc
 import subprocess
 import sys
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,8 +27,7 @@ from iibench.testing import toys as plugin
 from iibench.testing.finders.subject import activations, best_cosines, planted_directions
 from iibench.testing.pictures import noise_like, photos, pictures
 from iibench.testing.reference import with_toys
-
-TOYS = Path(__file__).resolve().parents[1] / "toys"
+from tests.conftest import TOYS
 
 
 @given(st.integers(8, 40), st.integers(0, 1000))
@@ -69,7 +67,7 @@ def test_they_are_a_plugin() -> None:
     code = "\n".join(
         [
             "import sys",
-            "from iibench.plugins import load_plugins",
+            "from iibench.hooks.loading import load_plugins",
             "found = load_plugins(['iibench.testing.toys'], environ='')",
             "assert not found.broken(), found.broken()",
             "assert 'reference_net' in found.registry.models",

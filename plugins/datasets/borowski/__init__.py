@@ -31,7 +31,7 @@ from ..._shared.bibliography import arxiv, entry
 from .._trials.csv_rows import Row, read_rows
 from .._trials.files import FileTrials
 from .._trials.paths import find_folder
-from .rows import TRIAL_TYPES, Answer, read_answers
+from .rows import Answer, TRIAL_TYPES, read_answers
 
 BOROWSKI2021 = entry(
     "inproceedings",

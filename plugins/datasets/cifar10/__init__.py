@@ -29,7 +29,7 @@ from iibench.contract.errors import AssetError
 
 from ..._shared.bibliography import entry
 from .._images.stored import Made, fingerprint_of
-from .names import COUNTS, NOT_TEST, OTHER_ORDER, Cifar10Images
+from .names import COUNTS, Cifar10Images, NOT_TEST, OTHER_ORDER
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,7 +29,7 @@ from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Tri
 
 from .._trials.files import FileTrials
 from .._trials.paths import find_folder
-from .folders import LAYOUTS, FolderTrial, find_trials
+from .folders import FolderTrial, LAYOUTS, find_trials
 from .pixels import Pixels, read_pixels
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from iibench.contract.errors import CaseError, unknown_name
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.trials import BoolArray, TextArray, Trials, TrialSimilarities
+    from iibench.contract.trials import BoolArray, TextArray, TrialSimilarities, Trials
 
 CONFIDENCE = "confidence"
 

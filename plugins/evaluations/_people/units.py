@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from iibench.contract.measures import Measure
 
-from .measures import GROUP_RESAMPLES, NO_ANSWERS, Drawn, of_ceiling, once_per_group, per_unit_share
+from .measures import Drawn, GROUP_RESAMPLES, NO_ANSWERS, of_ceiling, once_per_group, per_unit_share
 
 if TYPE_CHECKING:
     from iibench.contract.base import DoubleArray

@@ -119,12 +119,7 @@ def _correlation(name: str, x: DoubleArray, y: DoubleArray) -> Measure:
     import numpy as np
 
     from iibench.contract.measures import Measure
-    from iibench.statistics.resampling import (
-        correlations,
-        interval,
-        resample_units,
-        spearman_resampled,
-    )
+    from iibench.statistics.resampling import correlations, interval, resample_units, spearman_resampled
 
     kept = ~(np.isnan(x) | np.isnan(y))
     n = int(kept.sum())

@@ -18,7 +18,7 @@ from iibench.contract.errors import AssetError, UsageError
 
 from ..map import OPPOSITE, PATH, QUERIES, REFERENCES
 from ..responses import COLUMNS, responses_path
-from .design import MAP_KEYS, Design, Unit
+from .design import Design, MAP_KEYS, Unit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,16 +12,8 @@ from ..._trials.files import FileTrials
 from ..images import Stimulus
 from ..names import layer_group
 from ..pixels import as_shown
-from .design import EXPERIMENTS, Design, Unit, release_name
-from .files import (
-    hide,
-    specials,
-    write_map,
-    write_optimized,
-    write_photographs,
-    write_responses,
-    write_truth,
-)
+from .design import Design, EXPERIMENTS, Unit, release_name
+from .files import hide, specials, write_map, write_optimized, write_photographs, write_responses, write_truth
 from .people import deal, judge, probabilities, scaled
 from .rows import Click, Row, submission
 
