@@ -1,73 +1,239 @@
 """iibench measures how interpretable the features inside vision networks are.
 
-`run` runs a suite and returns its results, `load_run` reads them back; `hookimpl` marks a plugin's
-hook implementations; `iibench.specs` has what plugins register. Importing this module imports
-nothing heavy.
+`run` runs a suite and returns its results, `load_run` reads them back; `hookimpl` marks a plugin's hook
+implementations, and everything that a plugin registers, is given or returns stands here too. Importing
+this module imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from iibench.contract.base import AssetFile, AssetSpec, NoParams, Resources, Spec, Work
 from iibench.contract.checks import check_rgb
-from iibench.contract.evaluations import EvaluationSpec, UnitScores, UnitTrials
-from iibench.contract.executors import ExecutorSpec
-from iibench.contract.measures import Section
+from iibench.contract.config import RunConfig
+from iibench.contract.details import (
+    Axis,
+    Details,
+    Figure,
+    HeatMap,
+    Histogram,
+    ImageMap,
+    ImageRows,
+    Series,
+    XYPlot,
+    images_shown,
+)
+from iibench.contract.errors import (
+    AssetError,
+    CaseError,
+    IibenchError,
+    PluginError,
+    Skip,
+    SuiteError,
+    UsageError,
+    nearest,
+    unknown_name,
+)
+from iibench.contract.evaluations import (
+    EvaluationBase,
+    EvaluationInputs,
+    EvaluationSpec,
+    Lab,
+    SimilarityLookup,
+    UnitScores,
+    UnitTrials,
+)
+from iibench.contract.executors import (
+    Executor,
+    ExecutorSpec,
+    Job,
+    PluginsAsked,
+    Task,
+    TaskError,
+    TaskResult,
+)
+from iibench.contract.measures import Curve, Measure, Section
+from iibench.contract.reports import (
+    CaseReport,
+    Exemplars,
+    Named,
+    Report,
+    ResponseFacts,
+    Status,
+    Summary,
+    TrialReport,
+    Verdict,
+)
 from iibench.contract.specs import (
     API_VERSION,
+    ChosenMetric,
+    ComparingMetric,
     DatasetSpec,
     Directions,
+    Distance,
+    EmbeddingMetric,
     FinderSpec,
+    FinderWork,
+    FitContext,
+    GivenNames,
+    Golden,
+    Harness,
+    ImageDataset,
     LayerSpec,
     LoadedModel,
     MetricSpec,
     ModelSpec,
+    NamedImages,
+    PairwiseMetric,
+    PreparedImages,
     Preprocess,
+    TappedNetwork,
 )
+from iibench.contract.trials import (
+    Answers,
+    TrialDataset,
+    TrialDatasetSpec,
+    TrialEvaluationSpec,
+    TrialInputs,
+    Trials,
+    TrialScores,
+    TrialSimilarities,
+)
+from iibench.contract.version import __version__
 from iibench.hooks.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from iibench.results.run import Run, load_run
+    from iibench.contract.arrays import (
+        BoolArray,
+        DoubleArray,
+        FloatArray,
+        ImageArray,
+        IntArray,
+        TextArray,
+    )
+    from iibench.report.run import ShownRun as Run
+    from iibench.report.run import load_run
     from iibench.runner.run import run
+    from iibench.runner.workers.worker import Worker
 
-try:
-    __version__ = version("iibench")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0+unknown"
+#: What is imported when it is first asked for.
+_LATER = {
+    "BoolArray": "iibench.contract.arrays",
+    "DoubleArray": "iibench.contract.arrays",
+    "FloatArray": "iibench.contract.arrays",
+    "ImageArray": "iibench.contract.arrays",
+    "IntArray": "iibench.contract.arrays",
+    "TextArray": "iibench.contract.arrays",
+    "Run": "iibench.report.run",
+    "Worker": "iibench.runner.workers.worker",
+    "load_run": "iibench.report.run",
+    "run": "iibench.runner.run",
+}
 
 __all__ = [
     "API_VERSION",
+    "Answers",
+    "AssetError",
+    "AssetFile",
+    "AssetSpec",
+    "Axis",
+    "BoolArray",
+    "CaseError",
+    "CaseReport",
+    "ChosenMetric",
+    "ComparingMetric",
+    "Curve",
     "DatasetSpec",
+    "Details",
     "Directions",
+    "Distance",
+    "DoubleArray",
+    "EmbeddingMetric",
+    "EvaluationBase",
+    "EvaluationInputs",
     "EvaluationSpec",
+    "Executor",
     "ExecutorSpec",
+    "Exemplars",
+    "Figure",
     "FinderSpec",
+    "FinderWork",
+    "FitContext",
+    "FloatArray",
+    "GivenNames",
+    "Golden",
+    "Harness",
+    "HeatMap",
+    "Histogram",
+    "IibenchError",
+    "ImageArray",
+    "ImageDataset",
+    "ImageMap",
+    "ImageRows",
+    "IntArray",
+    "Job",
+    "Lab",
     "LayerSpec",
     "LoadedModel",
+    "Measure",
     "MetricSpec",
     "ModelSpec",
+    "Named",
+    "NamedImages",
+    "NoParams",
+    "PairwiseMetric",
+    "PluginError",
+    "PluginsAsked",
+    "PreparedImages",
     "Preprocess",
+    "Report",
+    "Resources",
+    "ResponseFacts",
     "Run",
+    "RunConfig",
     "Section",
+    "Series",
+    "SimilarityLookup",
+    "Skip",
+    "Spec",
+    "Status",
+    "SuiteError",
+    "Summary",
+    "TappedNetwork",
+    "Task",
+    "TaskError",
+    "TaskResult",
+    "TextArray",
+    "TrialDataset",
+    "TrialDatasetSpec",
+    "TrialEvaluationSpec",
+    "TrialInputs",
+    "TrialReport",
+    "TrialScores",
+    "TrialSimilarities",
+    "Trials",
     "UnitScores",
     "UnitTrials",
+    "UsageError",
+    "Verdict",
+    "Work",
+    "Worker",
+    "XYPlot",
     "__version__",
     "check_rgb",
     "hookimpl",
+    "images_shown",
     "load_run",
+    "nearest",
     "run",
+    "unknown_name",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the heavy half of the public face on first use."""
-    if name == "run":
-        from iibench.runner.run import run
-
-        return run
-    if name in {"Run", "load_run"}:
-        from iibench.results import run as results
-
-        return getattr(results, name)
-    raise AttributeError(f"module 'iibench' has no attribute {name!r}")
+    """Imports the heavy part of the public face on first use."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'iibench' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), "ShownRun" if name == "Run" else name)

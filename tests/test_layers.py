@@ -1,184 +1,178 @@
-"""The architecture's rules, checked on the source: imports go downward, the core imports no plugin."""
+"""The architecture's rules, checked on the source: what may import what, what is a plugin, who is named."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "iibench"
 
-#: module or package below iibench -> layer; an import at run time may only go to the same or a lower one
-LAYERS = {
-    "errors": 0,
-    "specs": 0,
-    "hookspecs": 0,
-    "records": 0,
-    "trials": 0,
-    "rgb": 0,
-    "details": 0,
-    "shared_store": 1,
-    "shared_rows": 1,
-    "shared_columns": 2,
-    "tasks": 3,
-    "worker": 3,
-    "distribution": 3,
-    "plugins": 1,
-    "registry": 1,
-    "suite": 1,
-    "assets": 1,
-    "cache": 1,
-    "fetch": 1,
-    "recorded": 1,
-    "unpack": 1,
-    "zenodo": 1,
-    "unpickle": 1,
-    "images": 1,
-    "folding": 1,
-    "details_check": 1,
-    "details_io": 1,
-    "activations": 2,
-    "asked": 2,
-    "agreement": 2,
-    "calibration": 2,
-    "bootstrap": 2,
-    "ceilings": 2,
-    "comparing": 2,
-    "embeddings": 2,
-    "encoding": 2,
-    "exemplars": 2,
-    "extremes": 2,
-    "gradients": 2,
-    "observers": 2,
-    "streaming": 2,
-    "streamed_similarity": 2,
-    "trial_similarity": 2,
-    "reliability": 2,
-    "resampling": 2,
-    "sign_flips": 2,
-    "similarity": 2,
-    "statistics": 2,
-    "responses": 2,
-    "paired": 2,
-    "parts": 2,
-    "case_groups": 2,
-    "pair_sums": 2,
-    "pair_statistics": 2,
-    "memo": 1,
-    "memory": 1,
-    "precision": 1,
-    "columns": 1,
-    "inputs": 3,
-    "harness": 3,
-    "trial_bench": 3,
-    "trial_results": 3,
-    "trial_leaderboard": 3,
-    "keys": 3,
-    "workbench": 3,
-    "machine": 1,
-    "peak": 1,
-    "probe": 2,
-    "rates": 3,
-    "plan": 3,
-    "plan_finders": 3,
-    "plan_inputs": 3,
-    "plan_memory": 3,
-    "plan_probes": 3,
-    "results": 3,
-    "unit_results": 3,
-    "unit_tables": 3,
-    "leaderboard": 3,
-    "metric_leaderboard": 3,
-    "lab": 3,
-    "response_bench": 3,
-    "export": 3,
-    "figures": 3,
-    "notebook": 3,
-    "case_comparison": 3,
-    "comparison": 3,
-    "same_units": 3,
-    "run_settings": 3,
-    "fail_if": 3,
-    "rerun": 3,
-    "terminal_compare": 3,
-    "provenance": 3,
-    "runner": 3,
-    "run_folder": 3,
-    "report": 3,
-    "terminal": 3,
-    "terminal_analyses": 3,
-    "testing": 4,
-    "api": 4,
-    "cli": 4,
+#: package of iibench -> the packages that it may import, besides itself
+MAY_IMPORT = {
+    "contract": set(),
+    "assets": {"contract"},
+    "cache": {"contract"},
+    "statistics": {"contract"},
+    "suite": {"contract"},
+    "compute": {"contract", "cache"},
+    "results": {"contract", "statistics", "suite"},
+    "stages": {"contract", "assets", "cache", "statistics", "suite", "compute", "results"},
+    "report": {"contract", "statistics", "suite", "results"},
+    "hooks": {"contract", "cache", "suite", "results"},
 }
-MODULES = sorted((ROOT / "iibench").rglob("*.py"))
+BELOW = set(MAY_IMPORT)
+MAY_IMPORT["runner"] = BELOW
+MAY_IMPORT["testing"] = BELOW | {"runner"}
+MAY_IMPORT["cli"] = BELOW | {"runner", "testing"}
+
+#: what a plugin may import of iibench
+FOR_PLUGINS = {"compute", "statistics", "assets"}
+
+FILES = sorted(CORE.rglob("*.py"))
+PLUGIN_FILES = sorted((ROOT / "plugins").rglob("*.py"))
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names a module imports when it runs; what stands under TYPE_CHECKING does not count."""
-    found: set[str] = set()
+def name_of(path: Path) -> str:
+    """The module's dotted name."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
+
+MODULES = {name_of(path): path for path in FILES}
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
+    """(line, module) of every import, those under TYPE_CHECKING and inside functions included."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    package = name_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(path.read_text()))
-    return found
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield node.lineno, inner if inner in MODULES else module
 
 
-def part(path: Path) -> str:
-    return path.relative_to(ROOT / "iibench").parts[0].removesuffix(".py")
+def package_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_downward(path: Path) -> None:
-    own = part(path)
-    if own in {"__init__", "__main__"}:
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_packages_import_only_what_the_table_names(path: Path) -> None:
+    own = package_of(name_of(path))
+    if own in {"", "__main__"}:  # the public face hands on what all of them have
         return
-    assert own in LAYERS, f"give {own} a layer"
-    for name in imports(path):
-        pieces = name.split(".")
-        assert pieces[0] != "iibench_plugins", f"the core imports the plugin {name}"
-        if pieces[0] == "iibench" and len(pieces) > 1 and pieces[1] in LAYERS:
-            assert LAYERS[pieces[1]] <= LAYERS[own], f"{own} (layer {LAYERS[own]}) imports {name}"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for line, module in imports(path)
+        if (module.split(".")[0] == "iibench" and package_of(module) not in MAY_IMPORT[own] | {own})
+        or module.split(".")[0] == "iibench_plugins"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_there_is_no_circle_inside_a_package(package: str) -> None:
+    inside = {n: p for n, p in MODULES.items() if package_of(n) == package}
+    # a package stands for its __init__ alone: importing a module runs it, but needs nothing of it
+    edges = {
+        name: {(line, m) for line, m in imports(path) if m in inside and m != name}
+        for name, path in inside.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> None:
+        assert name not in way, "a circle: " + " -> ".join([*way[way.index(name) :], name])
+        if name in done:
+            return
+        for _, other in sorted(edges[name]):
+            visit(other, [*way, name])
+        done.add(name)
+
+    for name in sorted(inside):
+        visit(name, [])
+
+
+def test_iibench_holds_packages_alone_each_with_a_purpose() -> None:
+    names = {path.name for path in CORE.iterdir() if path.name != "__pycache__"}
+    assert names - {"__init__.py", "__main__.py", "py.typed"} == set(MAY_IMPORT)
+    assert len(names - {"py.typed", "__init__.py", "__main__.py"}) <= 14
+    for path in FILES:
+        if path.name == "__init__.py":
+            text = ast.get_docstring(ast.parse(path.read_text()))
+            assert text, f"{path.relative_to(ROOT)} does not say what it is for"
 
 
 def test_first_party_plugins_use_what_third_parties_may_use() -> None:
-    allowed = {
-        "specs",
-        "errors",
-        "assets",
-        "unpickle",
-        "hookspecs",
-        "exemplars",
-        "images",
-        "hookimpl",
-        "rgb",
-        "records",
-        "trials",
-        "agreement",
-        "calibration",
-        "ceilings",
-        "details",
-        "observers",
-        "pair_statistics",
-        "pair_sums",
-        "reliability",
-        "resampling",
-        "statistics",
-        "trial_similarity",
-        "worker",
-    }
-    for path in (ROOT / "plugins").rglob("*.py"):
-        for name in imports(path):
-            pieces = name.split(".")
-            if pieces[0] == "iibench" and len(pieces) > 1 and pieces[1][0].islower():
-                assert pieces[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in PLUGIN_FILES
+        for line, module in imports(path)
+        if module.startswith("iibench.") and package_of(module) not in FOR_PLUGINS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def hooks_in(path: Path) -> bool:
+    """Whether a module has functions marked with `hookimpl`."""
+    return path.is_file() and any(
+        isinstance(node, ast.FunctionDef)
+        and any("hookimpl" in ast.unparse(mark) for mark in node.decorator_list)
+        for node in ast.parse(path.read_text()).body
+    )
+
+
+def plugin_of(path: Path) -> str:
+    """The plugin that a file belongs to; "" for what plugins share."""
+    parts = path.relative_to(ROOT / "plugins").with_suffix("").parts
+    for end in range(1, len(parts) + 1):
+        place = (ROOT / "plugins").joinpath(*parts[:end])
+        if parts[end - 1].startswith("_"):
+            return ""
+        if hooks_in(place / "__init__.py") or hooks_in(place.with_suffix(".py")):
+            return ".".join(parts[:end])
+    return ""
+
+
+def test_no_plugin_imports_another() -> None:
+    wrong = []
+    for path in PLUGIN_FILES:
+        package = path.relative_to(ROOT / "plugins").parent.parts
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            for alias in node.names:
+                place = (ROOT / "plugins").joinpath(*filter(None, base))
+                inner = place / alias.name
+                file = next(
+                    (
+                        f
+                        for f in (
+                            inner / "__init__.py",
+                            inner.with_name(f"{inner.name}.py"),
+                            place / "__init__.py",
+                            place.with_suffix(".py"),
+                        )
+                        if f.is_file()
+                    ),
+                    None,
+                )
+                other = plugin_of(file) if file else ""
+                if other and other != plugin_of(path):
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {other}")
+    assert not wrong, "\n".join(wrong)

@@ -26,7 +26,7 @@ from iibench.contract.errors import CaseError, PluginError, UsageError, unknown_
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import FloatArray, ImageArray, IntArray
     from iibench.contract.specs import LoadedModel, Preprocess
 
 T = TypeVar("T")

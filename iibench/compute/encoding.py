@@ -14,7 +14,7 @@ from iibench.cache.mapped import release
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray
+    from iibench.contract.arrays import FloatArray
 
 #: Images whose responses are computed at once, more or less.
 ROWS = 8192

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from iibench.compute.ranking import Order
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench.contract.arrays import FloatArray, IntArray
 
 
 def exemplars(order: Order, m: int) -> IntArray:

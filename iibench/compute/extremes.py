@@ -16,7 +16,7 @@ from iibench.compute.ranking import response_keys
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench.contract.arrays import FloatArray, IntArray
 
     Keys = npt.NDArray[np.uint64]
 

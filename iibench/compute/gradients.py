@@ -28,7 +28,7 @@ from iibench.contract.errors import CaseError, PluginError
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, ImageArray, IntArray
     from iibench.contract.specs import LoadedModel
 
     Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

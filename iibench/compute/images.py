@@ -12,7 +12,7 @@ from iibench.contract.specs import GivenNames, NamedImages
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import ImageArray
+    from iibench.contract.arrays import ImageArray
     from iibench.contract.specs import ImageDataset
 
 

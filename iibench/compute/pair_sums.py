@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from iibench.compute.ranking import Order
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
 
     Images = npt.NDArray[np.int32]
 

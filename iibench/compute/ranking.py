@@ -14,7 +14,7 @@ from iibench.cache.mapped import release
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench.contract.arrays import FloatArray, IntArray
 
     Order = npt.NDArray[np.int32]
 

@@ -13,7 +13,7 @@ from iibench.cache.mapped import release
 from iibench.contract.reports import ResponseFacts
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
 
 BINS = 40
 #: Values that are looked at in one go: 16 MiB of float64.

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    FloatArray = npt.NDArray[np.float32]
-    DoubleArray = npt.NDArray[np.float64]
-    IntArray = npt.NDArray[np.int64]
-    ImageArray = npt.NDArray[np.uint8]
+from typing import Protocol
 
 
 @dataclass(frozen=True)

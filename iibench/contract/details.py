@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.contract.measures import Measure
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
     from iibench.contract.details import Details
 
 

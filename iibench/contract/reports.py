@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from iibench.contract.measures import Curve, Measure
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.details import Details
 
 Status = Literal["passed", "failed", "skipped", "error"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from iibench.contract.base import FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import FloatArray, ImageArray, IntArray
 
 
 #: The version of this contract. A plugin may declare the version that it was written for,

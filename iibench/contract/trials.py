@@ -18,15 +18,8 @@ from iibench.contract.evaluations import EvaluationBase
 from iibench.contract.specs import DatasetSpec, Harness, ImageDataset
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import BoolArray, DoubleArray, IntArray, TextArray
     from iibench.contract.measures import Curve, Measure, Section
-
-    BoolArray = npt.NDArray[np.bool_]
-    #: text: one value per stimulus or answer, "" where there is none
-    TextArray = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from iibench.statistics.scores import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
     from iibench.contract.reports import CaseReport
 
 #: Names of the finders that the others are compared with.

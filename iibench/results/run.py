@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from iibench.contract.errors import UsageError
 from iibench.contract.measures import Measure
@@ -24,10 +24,8 @@ from iibench.results.unit_tables import STEM, UnitTables, read_unit_table, write
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from iibench.contract.details import Details
-    from iibench.report.notebook import UnitExemplars
 
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
 SCHEMA_VERSION = "2"
@@ -59,11 +57,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {len(self.reports)} cases)"
-
-    def _repr_html_(self) -> str:
-        from iibench.report.notebook import run_html
-
-        return run_html(self)
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -136,37 +129,13 @@ class Run:
             raise UsageError(f"{self.folder} has no {file.name}: it is no run on trials")
         return pd.read_parquet(file)
 
-    @overload
-    def exemplars(self) -> pd.DataFrame: ...
-    @overload
-    def exemplars(
-        self, unit: int | str, finder: str | None = None, place: int | str | None = None
-    ) -> UnitExemplars: ...
-    def exemplars(
-        self,
-        unit: int | str | None = None,
-        finder: str | None = None,
-        place: int | str | None = None,
-    ) -> pd.DataFrame | UnitExemplars:
-        """The most and least activating images: of all directions as a table, or of one as pictures.
+    def exemplars(self) -> pd.DataFrame:
+        """The most and least activating images of all directions.
 
         Columns: dataset, model, layer, finder, side, unit, rank, image (index), response. `side`: "top"
-        for the most, "bottom" for the least activating images; rank 0 is the most extreme. With a
-        `unit`, see `notebook.unit_exemplars`.
+        for the most, "bottom" for the least activating images; rank 0 is the most extreme.
         """
-        if unit is None:
-            return read_unit_table(self.folder, "exemplars")
-        from iibench.report.notebook import unit_exemplars
-
-        return unit_exemplars(self, unit, finder, place)
-
-    def figure(
-        self, what: str, *, metric: str | None = None, place: int | str | None = None
-    ) -> go.Figure:
-        """An evaluation as a plotly figure, such as `run.figure("ii")` (see `figures.figure`)."""
-        from iibench.report.figures import figure
-
-        return figure(self, what, metric=metric, place=place)
+        return read_unit_table(self.folder, "exemplars")
 
     def directions(self) -> pd.DataFrame:
         """One row per direction: dataset, model, layer, finder, unit; `low`, `high` and `counts` (40

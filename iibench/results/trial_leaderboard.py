@@ -18,7 +18,7 @@ from iibench.statistics.scores import holm
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
     from iibench.contract.reports import TrialReport
     from iibench.statistics.resampling import PairedDifference
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iibench.contract.reports import CaseReport, Report, Status, TrialReport, Verdict
-from iibench.results.run import Run
 from iibench.results.trial_verdicts import judge_trials
 from iibench.results.verdicts import judge
 from iibench.runner.case_reports import _named, _with_scores, task_error, with_trial_scores
@@ -25,7 +24,7 @@ from iibench.suite.cases import AnyCase, Case, TrialCase
 from iibench.suite.schema import Expectation, TrialExpectation
 
 if TYPE_CHECKING:
-    pass
+    from iibench.report.run import ShownRun
 
 R = TypeVar("R", bound=Report)
 
@@ -33,7 +32,7 @@ R = TypeVar("R", bound=Report)
 # ------------------------------------------------------------------------------------ running
 
 
-def execute(session: Session) -> Run:
+def execute(session: Session) -> ShownRun:
     """Runs all cases and writes the run folder; returns the run as it stands there.
 
     Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
@@ -44,7 +43,7 @@ def execute(session: Session) -> Run:
         session.close()
 
 
-def _execute(session: Session) -> Run:
+def _execute(session: Session) -> ShownRun:
     config, plugins = session.config, session.plugins
     folder = output_folder(config, session.suite)
     reports: list[Report] = []

@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench import __version__
 from iibench.contract.errors import IibenchError
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.trials import TrialEvaluationSpec
+from iibench.contract.version import __version__
 from iibench.results.run import SCHEMA_VERSION
 from iibench.suite.cases import Case
 from iibench.suite.params import describe, to_json

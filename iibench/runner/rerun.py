@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench import hookimpl
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import SuiteError, UsageError
 from iibench.contract.reports import Report
+from iibench.hooks.hookspecs import hookimpl
 from iibench.runner.session import Session, prepare
 from iibench.suite.load import shipped_paths
 

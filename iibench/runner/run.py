@@ -15,7 +15,7 @@ from iibench.runner.execute import execute
 from iibench.runner.session import prepare
 
 if TYPE_CHECKING:
-    from iibench.results.run import Run
+    from iibench.report.run import ShownRun
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
     executor: str = "local",
     shared_cache: str | None = None,
     shard_size: int | None = None,
-) -> Run:
+) -> ShownRun:
     """Runs a suite (a path, or the name of one that ships with iibench) and returns its results.
 
     The arguments are the options of `iibench run`: `device` is auto, cpu, cuda or mps; `output` is the

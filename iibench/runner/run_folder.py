@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iibench.contract.errors import UsageError
 from iibench.contract.reports import CaseReport, Report, TrialReport, Verdict
-from iibench.results.run import Run, write_tables
+from iibench.results.run import write_tables
 from iibench.results.trial_tables import write_trial_tables
 from iibench.results.unit_tables import UnitTables
 from iibench.runner.kept_units import images_of_trials, unit_tables
@@ -20,6 +20,7 @@ from iibench.suite.cases import TrialCase
 if TYPE_CHECKING:
     from iibench.contract.config import RunConfig
     from iibench.contract.trials import Trials
+    from iibench.report.run import ShownRun
     from iibench.runner.session import Session
     from iibench.suite.schema import Suite
 
@@ -73,9 +74,10 @@ def write_run(
     meta: dict[str, Any],
     reports: Sequence[Report],
     verdicts: Sequence[Verdict],
-) -> Run:
+) -> ShownRun:
     """Tables, images and page into `folder`."""
     from iibench.report.page import write_page
+    from iibench.report.run import shown
 
     of_directions = [report for report in reports if isinstance(report, CaseReport)]
     of_trials = [report for report in reports if isinstance(report, TrialReport)]
@@ -85,7 +87,7 @@ def write_run(
     else:
         units = UnitTables(images=images_of_trials(session, of_trials, trials))
         write_trial_tables(folder, of_trials, trials)
-    run = write_tables(folder, meta, reports, verdicts, units)
+    run = shown(write_tables(folder, meta, reports, verdicts, units))
     sections, failures = session.plugins.collect("iibench_report_sections", run=run)
     for failure in failures:
         session.note(failure)

@@ -17,7 +17,7 @@ from iibench.suite.choices import choice_of
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
     from iibench.contract.specs import Directions
     from iibench.stages.case_stages import Workbench
     from iibench.suite.cases import Case

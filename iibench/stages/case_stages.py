@@ -44,7 +44,7 @@ from iibench.suite.cases import Case, Choice, Tap
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.specs import ImageDataset
 
 

@@ -13,7 +13,7 @@ from iibench.suite.cases import AnyCase, Case
 from iibench.suite.params import to_json
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.suite.cases import AnyCase, Choice
     from iibench.suite.registry import Registry
 

@@ -21,7 +21,8 @@ from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 
 if TYPE_CHECKING:
-    from iibench.contract.base import AssetFile, AssetSpec, FloatArray
+    from iibench.contract.arrays import FloatArray
+    from iibench.contract.base import AssetFile, AssetSpec
     from iibench.contract.specs import ImageDataset, TappedNetwork
 
 

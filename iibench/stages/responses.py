@@ -25,7 +25,7 @@ from iibench.suite.cases import Case, Tap
 
 if TYPE_CHECKING:
     from iibench.compute.ranking import Order
-    from iibench.contract.base import FloatArray
+    from iibench.contract.arrays import FloatArray
     from iibench.contract.specs import Directions
 
 

@@ -15,7 +15,7 @@ from iibench.contract.specs import GivenNames
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench.contract.arrays import ImageArray, IntArray
     from iibench.contract.measures import Section
     from iibench.contract.specs import ImageDataset
     from iibench.contract.trials import TrialDataset, Trials

@@ -24,7 +24,7 @@ from iibench.suite.cases import Choice, TrialCase
 
 if TYPE_CHECKING:
     from iibench.cache.entries import Blob
-    from iibench.contract.base import FloatArray
+    from iibench.contract.arrays import FloatArray
     from iibench.contract.trials import TrialDataset
 
 

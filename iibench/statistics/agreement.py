@@ -21,7 +21,7 @@ from iibench.statistics.observers import correct
 from iibench.statistics.resampling import blocks, run_starts, share
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.statistics.resampling import CountArray
 
     Answered = IntArray | DoubleArray

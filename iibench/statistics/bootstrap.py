@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

@@ -16,7 +16,7 @@ import numpy as np
 from iibench.statistics.bootstrap import SEED
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
 
 #: Largest k, in units of one over the median size of the margins that are not 0.
 STEEPEST = 1e3

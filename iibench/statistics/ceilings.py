@@ -23,8 +23,7 @@ from iibench.statistics.bootstrap import CONFIDENCE
 from iibench.statistics.resampling import interval
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.trials import BoolArray
+    from iibench.contract.arrays import BoolArray, DoubleArray, IntArray
     from iibench.statistics.resampling import CountArray
 
 Family = Literal["beta", "logit_normal"]

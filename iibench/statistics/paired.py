@@ -15,7 +15,7 @@ from iibench.statistics.scores import summarise
 from iibench.statistics.sign_flips import sign_flip_p
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 #: Ends of intervals are known to this share of the largest difference; what is smaller is zero.
 ROUNDING = 1e-9

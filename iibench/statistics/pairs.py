@@ -14,7 +14,7 @@ import numpy as np
 from iibench.statistics.resampling import blocks
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.statistics.resampling import CountArray
 
 #: Classes of equal size that values are sorted into before they are ranked in resamples.

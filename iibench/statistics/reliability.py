@@ -15,7 +15,7 @@ from iibench.statistics.bootstrap import CONFIDENCE, SEED
 from iibench.statistics.resampling import blocks, interval
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.contract.trials import Answers
     from iibench.statistics.resampling import CountArray
 

@@ -20,7 +20,7 @@ from iibench.statistics.bootstrap import CONFIDENCE, SEED
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
 
     CountArray = npt.NDArray[np.int32]
 

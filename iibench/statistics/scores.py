@@ -19,7 +19,7 @@ from iibench.contract.reports import Summary
 from iibench.statistics.bootstrap import interval, resampled_means
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
 
 #: Comparisons whose resampled means are held at once (2 * B * 8 bytes each).
 BATCH = 500

@@ -13,7 +13,7 @@ import numpy as np
 from iibench.statistics.bootstrap import RESAMPLES, SEED, whole_numbers
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 #: Up to this many differences that are not zero, all 2^n patterns of signs are gone through.
 EXACT = 12

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import FloatArray, ImageArray, IntArray
 
 #: Classes of pictures: each has colours and an orientation of stripes of its own.
 CLASSES = ("reds", "greens", "blues", "yellows")

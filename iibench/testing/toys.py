@@ -33,7 +33,7 @@ from iibench.testing.pictures import CLASSES, name_counts, pictures
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench.contract.arrays import ImageArray, IntArray
     from iibench.contract.measures import Section
 
 SPLITS = ("fit", "evaluate")

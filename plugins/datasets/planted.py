@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
-from iibench import DatasetSpec, hookimpl
-from iibench.contract.specs import Harness
+from iibench import DatasetSpec, Harness, hookimpl
 
 from .._shared.planted import ELHAGE2022, FEATURES, SIZE
 from .._shared.planted.images import FULL, feature_names, glyphs, render, too_small
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench import ImageArray, IntArray
 
     Levels = npt.NDArray[np.uint8]
 

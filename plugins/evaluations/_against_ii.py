@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from iibench.contract.details import Axis, Series, XYPlot
-from iibench.contract.measures import Measure
+from iibench import Axis, Measure, Series, XYPlot
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
 TOO_FEW = "fewer than three directions have both numbers, or one of the two never differs"
 
@@ -24,7 +23,13 @@ def correlations_with_ii(
     """
     import numpy as np
 
-    from iibench.statistics.resampling import correlations, interval, pearson_resampled, resample_units, spearman_resampled
+    from iibench.statistics.resampling import (
+        correlations,
+        interval,
+        pearson_resampled,
+        resample_units,
+        spearman_resampled,
+    )
 
     both = ~(np.isnan(values) | np.isnan(ii))
     x, y, n = values[both], ii[both], int(both.sum())

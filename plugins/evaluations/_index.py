@@ -10,8 +10,7 @@ from annotated_types import Ge
 from iibench import UnitScores
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import DoubleArray, EvaluationInputs
 
 
 #: Why a direction has no score.

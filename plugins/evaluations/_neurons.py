@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench import FloatArray, IntArray
 
 
 def neuron_of(vectors: FloatArray) -> IntArray | None:

@@ -15,20 +15,25 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import CaseError
-from iibench.contract.trials import TrialEvaluationSpec, TrialScores
+from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
 
 from .._shared.bibliography import KLINDT2023, ZIMMERMANN2023, entries
 from ._people.answers import ObserverParams, margins_of, mis, mis_margins
-from ._people.measures import Drawn, NO_ANSWERS, ONE_CLASS, auc_ceilings, groups_of, human_accuracy, of_ceiling, per_unit_share, roc_curve
+from ._people.measures import (
+    NO_ANSWERS,
+    ONE_CLASS,
+    Drawn,
+    auc_ceilings,
+    groups_of,
+    human_accuracy,
+    of_ceiling,
+    per_unit_share,
+    roc_curve,
+)
 from ._people.units import accuracy_of_units, judged, unit_measures
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.evaluations import EvaluationBase
-    from iibench.contract.measures import Measure
-    from iibench.contract.trials import TrialInputs, TrialSimilarities, Trials
+    from iibench import DoubleArray, EvaluationBase, Measure, TrialInputs, Trials, TrialSimilarities
 
 BY = (
     "model",

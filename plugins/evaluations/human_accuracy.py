@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import CaseError
-from iibench.contract.trials import TrialEvaluationSpec, TrialScores
+from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
 
 from ._people.measures import Drawn, auc_ceilings, groups_of, human_accuracy
 from ._people.units import accuracy_of_units, judged, reliability
 
 if TYPE_CHECKING:
-    from iibench.contract.evaluations import EvaluationBase
-    from iibench.contract.measures import Measure
-    from iibench.contract.trials import TrialInputs
+    from iibench import EvaluationBase, Measure, TrialInputs
 
 BY = ("experiment", "model", "condition", "difficulty", "confidence", "model+layers")
 

@@ -13,7 +13,7 @@ from iibench import EvaluationSpec, UnitScores, UnitTrials, hookimpl
 from .._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import EvaluationInputs
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import CaseError
-from iibench.contract.trials import TrialEvaluationSpec, TrialScores
+from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._people.answers import ObserverParams, margins_of
 from ._people.measures import Drawn, groups_of, per_unit_share
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.evaluations import EvaluationBase
-    from iibench.contract.measures import Measure
-    from iibench.contract.trials import TrialInputs
+    from iibench import DoubleArray, EvaluationBase, Measure, TrialInputs
 
 BY = ("model", "condition", "difficulty", "layers", "layout")
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._neurons import neuron_of
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import DoubleArray, EvaluationInputs, FloatArray, IntArray
 
 #: float64 values of one block of columns.
 BLOCK = 2**22
@@ -74,8 +72,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.contract.details import Axis, Details
-    from iibench.contract.measures import Measure
+    from iibench import Axis, Details, Measure
     from iibench.statistics.scores import summarise
 
     from . import _index

@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import CaseError
-from iibench.contract.trials import TrialEvaluationSpec, TrialScores
+from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
 
 from ._people.answers import Cell
-from ._people.measures import Drawn, NO_ANSWERS, groups_of, of_ceiling, per_unit_share, roc_curve
+from ._people.measures import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import EvaluationBase
-    from iibench.contract.measures import Measure
-    from iibench.contract.trials import TrialInputs
+    from iibench import DoubleArray, EvaluationBase, IntArray, Measure, TrialInputs
 
 BY = ("majority", "subset", "split")
 
@@ -71,7 +66,12 @@ def judge(params: Params, inputs: TrialInputs) -> TrialScores:
 def _measures(margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
     import numpy as np
 
-    from iibench.statistics.agreement import agreeing, majority_agreeing, majority_agreement, vote_ceiling
+    from iibench.statistics.agreement import (
+        agreeing,
+        majority_agreeing,
+        majority_agreement,
+        vote_ceiling,
+    )
     from iibench.statistics.resampling import share, share_resampled
 
     cell = group.cell

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from iibench import hookimpl
-from iibench.contract.executors import ExecutorSpec
+from iibench import ExecutorSpec, hookimpl
 
 
 @hookimpl

@@ -11,15 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import DoubleArray, FitContext, FloatArray
 
 #: Rows that are described or encoded at once.
 ROWS = 8192

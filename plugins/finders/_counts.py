@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from iibench.contract.base import Work
-from iibench.contract.specs import FinderWork
+from iibench import FinderWork, Work
 
 #: What scikit-learn's decompositions import when they are first used.
 SKLEARN = ("sklearn.decomposition",)

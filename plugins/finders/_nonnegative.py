@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
+    from iibench import FloatArray
 
 #: ADMM: penalty for components of unit norm, over-relaxation, iterations at most, iterations between
 #: two looks at the change, and the largest change of a weight, in units of the activation's norm, at

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
     RealArray = npt.NDArray[np.floating]
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions, FinderSpec, hookimpl
 
 from .._shared.bibliography import MAIRAL2009
 from ._autoencoder import ROWS, standard, stored
@@ -28,8 +27,7 @@ from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import DoubleArray, FitContext, FloatArray
 
 #: Passes of coordinate descent over a code at most.
 CODE_PASSES = 10_000

@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.base import Work
-from iibench.contract.specs import FinderWork
+from iibench import Directions, FinderSpec, FinderWork, Work, hookimpl
 
 from .._shared.bibliography import entry
 from ._counts import SKLEARN, principal
 from ._orientation import positive_skew_signs, principal_components, sklearn_seed
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 HYVARINEN2000 = entry(
     "article",

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.base import Work
-from iibench.contract.errors import CaseError
-from iibench.contract.specs import FinderWork
+from iibench import CaseError, Directions, FinderSpec, FinderWork, Work, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._counts import projection
@@ -27,8 +24,7 @@ from ._counts import projection
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 #: Entries of a (rows, K) matrix of distances that is held at once: 4 MiB of float32.
 BLOCK = 2**20

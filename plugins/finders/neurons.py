@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions, FinderSpec, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.base import Work
-from iibench.contract.errors import CaseError
-from iibench.contract.specs import FinderWork
+from iibench import CaseError, Directions, FinderSpec, FinderWork, Work, hookimpl
 
 from .._shared.bibliography import entries, entry
 from ._nonnegative import check_nonnegative, nonnegative_weights
@@ -33,8 +30,7 @@ from ._nonnegative import check_nonnegative, nonnegative_weights
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 LEE1999 = entry(
     "article",

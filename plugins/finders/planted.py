@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions, FinderSpec, hookimpl
 
 from .._shared.planted import ELHAGE2022, FEATURES, NEURONS
 from .._shared.planted.check import MUST, mismatch, share_along
 from .._shared.planted.frame import frame, not_superposed
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import DoubleArray, FitContext, FloatArray
 
 UNCONFIRMED = (
     "too few images show one feature alone to confirm that these are the network's true directions"

@@ -17,8 +17,7 @@ from annotated_types import Ge
 from iibench import Directions, FinderSpec, hookimpl
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 
 @dataclass(frozen=True)

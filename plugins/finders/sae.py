@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.specs import FinderWork
+from iibench import Directions, FinderSpec, FinderWork, hookimpl
 
 from .._shared.bibliography import entry
 from ._autoencoder import Weights, backward, describe, initial_weights, standard, stored, train
@@ -31,8 +30,7 @@ from ._counts import autoencoder
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 SHARKEY2022 = entry(
     "misc",

@@ -24,16 +24,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions, FinderSpec, hookimpl
 
 from .._shared.bibliography import MAIRAL2009, entries, entry
 from ._orientation import positive_skew_signs, sklearn_seed
 from ._randomness import undisturbed
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import DoubleArray, FitContext, FloatArray
 
 ZOU2006 = entry(
     "article",

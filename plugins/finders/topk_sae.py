@@ -24,18 +24,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.specs import FinderWork
+from iibench import Directions, FinderSpec, FinderWork, hookimpl
 
 from .._shared.bibliography import arxiv, entry
-from ._autoencoder import ROWS, Weights, backward, describe, initial_weights, standard, stored, train
+from ._autoencoder import (
+    ROWS,
+    Weights,
+    backward,
+    describe,
+    initial_weights,
+    standard,
+    stored,
+    train,
+)
 from ._counts import autoencoder
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 GAO2024 = entry(
     "misc",

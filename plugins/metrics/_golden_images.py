@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iibench.contract.base import AssetFile, AssetSpec
-from iibench.contract.specs import Golden
+from iibench import AssetFile, AssetSpec, Golden
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray, Resources
+    from iibench import ImageArray, Resources
 
 #: Side of a crop in pixels: the size that LPIPS was validated at.
 SIDE = 64

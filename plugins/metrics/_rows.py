@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench import hookimpl
-from iibench.contract.base import NoParams, Resources
-from iibench.contract.checks import check_rgb
-from iibench.contract.specs import MetricSpec
+from iibench import MetricSpec, NoParams, Resources, check_rgb, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._golden_images import different, moved

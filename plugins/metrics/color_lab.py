@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench import hookimpl
-from iibench.contract.base import NoParams, Resources
-from iibench.contract.checks import check_rgb
-from iibench.contract.specs import MetricSpec
+from iibench import MetricSpec, NoParams, Resources, check_rgb, hookimpl
 
 from .._shared.bibliography import entry
 from ._golden_images import different, moved
@@ -24,7 +21,7 @@ from ._golden_images import different, moved
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
 SHARMA2005 = entry(
     "article",

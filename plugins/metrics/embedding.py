@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from iibench import hookimpl
-from iibench.contract.checks import check_rgb
-from iibench.contract.specs import Harness, MetricSpec, TappedNetwork
+from iibench import Harness, MetricSpec, TappedNetwork, check_rgb, hookimpl
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench import hookimpl
-from iibench.contract.base import NoParams, Resources
-from iibench.contract.errors import CaseError
-from iibench.contract.specs import MetricSpec
+from iibench import CaseError, MetricSpec, NoParams, Resources, hookimpl
 
 from .._shared.bibliography import entry
 

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.checks import check_rgb
-from iibench.contract.specs import MetricSpec
+from iibench import MetricSpec, Resources, check_rgb, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._golden_images import different, moved

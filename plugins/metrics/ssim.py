@@ -24,11 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.checks import check_rgb
-from iibench.contract.errors import CaseError
-from iibench.contract.specs import MetricSpec
+from iibench import CaseError, MetricSpec, Resources, check_rgb, hookimpl
 
 from .._shared.bibliography import entry
 from ._golden_images import different, moved
@@ -37,7 +33,7 @@ from ._rows import HEAD, image_size, rows_of
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
 WANG2004 = entry(
     "article",

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 from .._shared.loading import optional
 
 if TYPE_CHECKING:
-    from iibench.contract.base import Resources
+    from iibench import Resources
 
 #: Seconds that the hub has to answer. Its library alone would try again for minutes.
 TIMEOUT = 5.0

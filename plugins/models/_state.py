@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 if TYPE_CHECKING:
     from pathlib import Path

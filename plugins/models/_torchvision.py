@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
-from iibench.contract.base import Resources
-from iibench.contract.errors import AssetError
+from iibench import AssetError, Resources
 
 if TYPE_CHECKING:
     import torch

@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
+from iibench import (
+    AssetFile,
+    AssetSpec,
+    LayerSpec,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+    Resources,
+    hookimpl,
+)
 
 from .._shared.bibliography import arxiv, entry
 from .._shared.loading import frozen, load_strictly, optional, seeded, versions_sha256

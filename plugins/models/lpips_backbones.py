@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import UsageError
-from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
+from iibench import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
 
 from .._shared.bibliography import arxiv, entry
 from .._shared.loading import frozen, load_strictly, seeded, versions_sha256

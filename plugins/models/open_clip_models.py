@@ -17,10 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import AssetError, UsageError, unknown_name
-from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
+from iibench import (
+    AssetError,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+    Resources,
+    UsageError,
+    hookimpl,
+    unknown_name,
+)
 
 from .._shared.bibliography import arxiv, entries, entry
 from .._shared.loading import frozen, load_strictly, optional, seeded, versions_sha256

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
+from iibench import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources, hookimpl
 
 from .._shared.loading import frozen
 from .._shared.planted import ELHAGE2022, FEATURES, NEURONS, SIZE
@@ -26,7 +24,7 @@ from .._shared.planted.images import BACKGROUND, FULL, filters, too_small
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
 
 @dataclass(frozen=True)

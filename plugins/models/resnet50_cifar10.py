@@ -15,10 +15,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from iibench import hookimpl
-from iibench.contract.base import AssetFile, AssetSpec, NoParams, Resources
-from iibench.contract.errors import AssetError, UsageError, unknown_name
-from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec, Preprocess
+from iibench import (
+    AssetError,
+    AssetFile,
+    AssetSpec,
+    LayerSpec,
+    LoadedModel,
+    ModelSpec,
+    NoParams,
+    Preprocess,
+    Resources,
+    UsageError,
+    hookimpl,
+    unknown_name,
+)
 
 from .._shared.bibliography import KLINDT2023, arxiv, entries, entry
 from ._state import read_state

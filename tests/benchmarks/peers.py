@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import lpips as lpips_package
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
 
 
 def lpips_network(net: str, trunk: dict[str, torch.Tensor]) -> lpips_package.LPIPS:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import lpips
     import torch
 
-    from iibench.contract.base import FloatArray, ImageArray
+    from iibench.contract.arrays import FloatArray, ImageArray
     from iibench.contract.evaluations import UnitScores
     from iibench.contract.specs import LoadedModel
 

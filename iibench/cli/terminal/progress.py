@@ -23,9 +23,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from iibench import __version__, hookimpl
 from iibench.cli.terminal.analyses import STYLES, analysis_tables, measure_text, number
 from iibench.contract.reports import CaseReport, Report
+from iibench.contract.version import __version__
+from iibench.hooks.hookspecs import hookimpl
 from iibench.results.run import Run
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench.contract.arrays import IntArray
 
 #: An image that is not needed again.
 NEVER = np.iinfo(np.int64).max

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from iibench.cache.entries import Cache
     from iibench.cache.rows import RowStore
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench.contract.arrays import FloatArray, IntArray
     from iibench.contract.specs import EmbeddingMetric, ImageDataset, MetricSpec
 
 #: Pixels (n * h * w) embedded at once: large enough to keep two cores busy, small enough for caches.

@@ -27,7 +27,7 @@ from iibench.contract.errors import CaseError, PluginError
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.specs import Distance, PairwiseMetric
 
 #: Bytes of gathered rows that one block of `within` or `cross` may take: few enough that they are

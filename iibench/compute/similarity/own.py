@@ -12,7 +12,7 @@ from iibench.contract.errors import CaseError, PluginError
 from iibench.contract.specs import ComparingMetric
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
 
 
 def comparing(metric: Any, name: str) -> ComparingMetric:

@@ -17,7 +17,7 @@ import numpy as np
 from iibench.compute.similarity.lookups import EmbeddingSimilarity, cross_together
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
 
 
 @dataclass

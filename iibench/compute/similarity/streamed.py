@@ -16,7 +16,7 @@ from iibench.compute.similarity.blocks import plan_blocks
 
 if TYPE_CHECKING:
     from iibench.compute.similarity.embeddings import EmbeddingTable
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.evaluations import SimilarityLookup
 
     #: Images -> (positions among them, their embeddings), a batch at a time.

@@ -32,7 +32,7 @@ from iibench.contract.specs import EmbeddingMetric, PairwiseMetric
 from iibench.contract.trials import TrialSimilarities
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
     from iibench.contract.specs import Distance, MetricSpec
     from iibench.contract.trials import TrialDataset, Trials
 

@@ -13,7 +13,7 @@ import numpy as np
 from iibench.contract.details import images_shown
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench.contract.arrays import IntArray
     from iibench.contract.evaluations import UnitTrials
     from iibench.contract.reports import CaseReport, Exemplars
     from iibench.report.directions.tables import Place

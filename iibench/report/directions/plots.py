@@ -26,7 +26,7 @@ from iibench.results.leaderboard import BASELINE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
     from iibench.contract.reports import CaseReport
 
 

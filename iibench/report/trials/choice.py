@@ -16,9 +16,9 @@ from iibench.report.trials.units import extremes
 from iibench.results.trial_tables import votes
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import BoolArray, DoubleArray, IntArray
     from iibench.contract.reports import TrialReport
-    from iibench.contract.trials import BoolArray, Trials
+    from iibench.contract.trials import Trials
 
 #: Trials shown of each kind; similarity judgements show three images each, not twenty.
 EACH, EACH_JUDGED = 2, 4

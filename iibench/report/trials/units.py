@@ -11,7 +11,7 @@ import numpy as np
 from iibench.report.trials.measures import KINDS, UNIT_NUMBERS
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.contract.measures import Measure
     from iibench.contract.reports import TrialReport
     from iibench.report.trials.tables import Row

@@ -12,7 +12,7 @@ import numpy as np
 from iibench.contract.reports import CaseReport, Report, TrialReport
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from iibench.contract.errors import CaseError
 from iibench.contract.specs import Directions, FinderSpec, FitContext
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray, ImageArray
+    from iibench.contract.arrays import FloatArray, ImageArray
     from iibench.contract.specs import ComparingMetric, EmbeddingMetric, LoadedModel, PairwiseMetric
 
 Clock = Callable[[], float]

@@ -29,7 +29,7 @@ from iibench.suite.cases import AnyCase, Case, TrialCase
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore
-    from iibench.contract.base import IntArray
+    from iibench.contract.arrays import IntArray
     from iibench.runner.session import Session
     from iibench.suite.cases import Choice
 

@@ -15,7 +15,7 @@ from iibench.stages.keys import LIBRARIES
 from iibench.suite.cases import AnyCase, Case, TrialCase
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench.contract.arrays import IntArray
     from iibench.hooks.loaded import Plugins
     from iibench.stages.case_stages import Workbench
 

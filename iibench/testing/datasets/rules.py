@@ -18,7 +18,7 @@ from iibench.testing.state import Watched, watch
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray
+    from iibench.contract.arrays import ImageArray
 
 #: Images of a split that are looked at.
 SAMPLE = 12

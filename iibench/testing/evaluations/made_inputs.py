@@ -14,7 +14,7 @@ from iibench.contract.errors import PluginError
 from iibench.contract.evaluations import EvaluationInputs
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.evaluations import SimilarityLookup
 
 #: Images; directions to which the images of one class respond; such with random responses; a dead one.

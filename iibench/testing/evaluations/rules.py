@@ -17,7 +17,7 @@ from iibench.testing.state import Watched, watch
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 #: Largest difference of scores that rounding explains, as a share of the largest score.
 ROUNDING = 1e-6

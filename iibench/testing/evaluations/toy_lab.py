@@ -20,7 +20,7 @@ from iibench.testing.evaluations.made_inputs import GOOD, K, classes, lookup
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
 
 #: Images, neurons, pixels a side; directions of a finder that an analysis fits itself.
 IMAGES, NEURONS, SIDE, FOUND = 300, 32, 8, 4

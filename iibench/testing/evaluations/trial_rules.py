@@ -19,7 +19,7 @@ from iibench.testing.toys import TrialParams, load_trials
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
     from iibench.contract.measures import Measure
     from iibench.contract.trials import Trials
 

@@ -12,7 +12,7 @@ from iibench.contract.specs import Directions, FinderSpec, FitContext
 from iibench.testing.state import Watched, watch
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench.contract.arrays import DoubleArray, FloatArray
 
 #: Images of the fit split, of the evaluated one, and directions planted in both.
 FIT, EVALUATED, PLANTED = 1200, 300, 8

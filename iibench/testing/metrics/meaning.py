@@ -20,7 +20,7 @@ from iibench.testing.metrics.subject import MetricUnderTest
 from iibench.testing.pictures import noise_like
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 REVERSED = (
     "a distance is returned as if it were a similarity (LPIPS and DreamSim give distances, larger = "

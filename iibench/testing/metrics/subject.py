@@ -17,7 +17,7 @@ from iibench.testing.state import Watched, watch
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 #: Side of the pictures where the metric does not say which size it wants.
 SIDE = 64

@@ -14,7 +14,7 @@ from iibench.testing.metrics.subject import ROUNDING, MetricUnderTest
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import DoubleArray
+    from iibench.contract.arrays import DoubleArray
 
 ELEMENT_WISE = (
     "it compares image i with image i only, as lpips(x, y) and torchmetrics do; a table of all "

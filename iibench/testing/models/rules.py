@@ -19,7 +19,7 @@ from iibench.testing.state import Watched, watch
 from iibench.testing.traces import generators, printed, settings, working_folder
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray, ImageArray, IntArray
+    from iibench.contract.arrays import FloatArray, ImageArray, IntArray
 
 #: Largest difference, as a share of the largest activation, that another batch explains.
 OTHER_BATCH = 1e-4

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
+    from iibench import DoubleArray, FloatArray
 
 #: Images among which parallel activations are sought, and the least cosine of two that are parallel.
 SOUGHT, PARALLEL = 1000, 1 - 1e-6

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
+    from iibench import DoubleArray
 
 #: Steps of gradient descent; inner products hardly change after half of them.
 STEPS = 200

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, ImageArray
+    from iibench import DoubleArray, ImageArray
 
     Integers = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-    from iibench.contract.base import ImageArray
+    from iibench import ImageArray
 
 _EXIF_ORIENTATION = 0x0112
 #: Values of the EXIF orientation that swap height and width.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench.contract.errors import UsageError, nearest
+from iibench import UsageError, nearest
 
 from .decode import DecodeError, displayed_size
 

@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iibench import UsageError
 from iibench.assets.local import sha256_of
-from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench import ImageArray, IntArray
 
 #: What a dataset is made of: images uint8 (n, h, w, 3) and labels int64 (n,).
 Made = tuple["ImageArray", "IntArray"]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .decode import DecodeError, displayed_size, rgb
 from .stored import fingerprint_of
@@ -17,7 +17,7 @@ from .stored import fingerprint_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import ImageArray, IntArray
+    from iibench import ImageArray, IntArray
 
 T = TypeVar("T")
 

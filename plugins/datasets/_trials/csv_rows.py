@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest
 
 #: Whole numbers, also as tables of numbers with gaps write them ("3.0").
 _WHOLE = re.compile(r"([0-9]{1,15})(\.0*)?")

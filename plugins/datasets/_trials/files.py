@@ -10,14 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .._images.decode import DecodeError, rgb
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray, IntArray
-    from iibench.contract.measures import Section
-    from iibench.contract.trials import Trials
+    from iibench import ImageArray, IntArray, Section, Trials
 
 
 @dataclass(frozen=True)

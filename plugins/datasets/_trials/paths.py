@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iibench.contract.base import Resources
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, Resources, UsageError, nearest
 
 
 def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:

@@ -21,17 +21,25 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Literal
 
-from iibench import hookimpl
-from iibench.contract.errors import AssetError, UsageError, unknown_name
-from iibench.contract.measures import Section
-from iibench.contract.specs import DatasetSpec, Harness
-from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench import (
+    Answers,
+    AssetError,
+    DatasetSpec,
+    Harness,
+    Section,
+    TrialDataset,
+    TrialDatasetSpec,
+    Trials,
+    UsageError,
+    hookimpl,
+    unknown_name,
+)
 
 from ..._shared.bibliography import arxiv, entry
 from .._trials.csv_rows import Row, read_rows
 from .._trials.files import FileTrials
 from .._trials.paths import find_folder
-from .rows import Answer, TRIAL_TYPES, read_answers
+from .rows import TRIAL_TYPES, Answer, read_answers
 
 BOROWSKI2021 = entry(
     "inproceedings",

@@ -21,15 +21,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import DatasetSpec, hookimpl
+from iibench import AssetError, AssetFile, AssetSpec, DatasetSpec, Resources, hookimpl
 from iibench.assets.local import find_local, sha256_of
 from iibench.assets.unpickle import load_numpy_pickle
-from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.errors import AssetError
 
 from ..._shared.bibliography import entry
 from .._images.stored import Made, fingerprint_of
-from .names import COUNTS, Cifar10Images, NOT_TEST, OTHER_ORDER
+from .names import COUNTS, NOT_TEST, OTHER_ORDER, Cifar10Images
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,14 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.errors import AssetError, Skip
-from iibench.contract.specs import GivenNames
+from iibench import AssetError, AssetFile, AssetSpec, GivenNames, Resources, Skip
 
 from .._images.stored import Made, StoredImages
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 COMMIT = "597cbc5f07266c9405b830ee4a53463539124c4f"
 COUNTS = AssetSpec(

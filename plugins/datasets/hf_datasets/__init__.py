@@ -13,9 +13,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from iibench import DatasetSpec, hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import UsageError, unknown_name
+from iibench import DatasetSpec, Resources, UsageError, hookimpl, unknown_name
 
 from ..._shared.bibliography import arxiv, entry
 from ..._shared.loading import optional

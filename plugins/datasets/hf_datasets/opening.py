@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest
 
 from ..._shared.loading import optional
 
 if TYPE_CHECKING:
-    from iibench.contract.base import Resources
+    from iibench import Resources
 
 EXTRA = "datasets"
 #: Seconds that the hub has to answer the first question. Its library alone would try for minutes.

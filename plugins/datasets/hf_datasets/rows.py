@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import UsageError, unknown_name
+from iibench import UsageError, unknown_name
 
 from ..._shared.loading import optional
 from .._images.npz import read_arrays, write_arrays
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 AUTO = "auto"
 #: Changes when what is kept of a table would be something else.

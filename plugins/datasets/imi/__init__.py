@@ -12,19 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench import hookimpl
+from iibench import (
+    AssetError,
+    AssetFile,
+    AssetSpec,
+    DatasetSpec,
+    Resources,
+    TrialDatasetSpec,
+    hookimpl,
+)
 from iibench.assets.local import by_hand, find_local
-from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.errors import AssetError
-from iibench.contract.specs import DatasetSpec
-from iibench.contract.trials import TrialDatasetSpec
 
 from ..._shared.bibliography import ZIMMERMANN2023
 from . import standin
 from .choice import Choice
 
 if TYPE_CHECKING:
-    from iibench.contract.specs import Harness
+    from iibench import Harness
 
     from .._trials.files import FileTrials
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench.contract.errors import UsageError, unknown_name
+from iibench import UsageError, unknown_name
 
 from .names import CONDITIONS, DIFFICULTIES
 from .pixels import SIDE

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .._images.decode import DecodeError
 from .pixels import mode_of

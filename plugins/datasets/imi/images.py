@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .map import FileMap, OPPOSITE, QUERIES, REFERENCES
+from .map import OPPOSITE, QUERIES, REFERENCES, FileMap
 from .names import Experiment
 
 NOT_IN_MAP = "their images are not in the file map"

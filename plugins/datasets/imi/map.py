@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iibench.contract.errors import AssetError, UsageError
+from iibench import AssetError, UsageError
 
 PATH = "image_data/imagenet_exemplars_file_map.json"
 

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iibench.contract.measures import Section
-from iibench.contract.trials import Trials
+from iibench import Section, Trials
 
 from .choice import Selection
 from .images import Images, Stimulus

@@ -9,7 +9,7 @@ from .._images.decode import opened
 if TYPE_CHECKING:
     from PIL import Image
 
-    from iibench.contract.base import ImageArray
+    from iibench import ImageArray
 
 #: Pixels of a side in the study.
 SIDE = 224

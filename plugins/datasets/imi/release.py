@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import AssetError, UsageError
-from iibench.contract.trials import Answers, Trials
+from iibench import Answers, AssetError, Trials, UsageError
 
 from .._trials.files import FileTrials
 from .choice import Choice, Selection, select
@@ -29,7 +28,7 @@ from .responses import Quality, Responses, read_responses, responses_path
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 __all__ = ["Choice", "needed_photographs", "read_release"]
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest
 
 from .names import Experiment, experiment_of, is_layer
 

@@ -21,19 +21,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from iibench import hookimpl
-from iibench.contract.errors import UsageError
-from iibench.contract.measures import Section
-from iibench.contract.specs import DatasetSpec, Harness
-from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench import (
+    Answers,
+    DatasetSpec,
+    Harness,
+    Section,
+    TrialDataset,
+    TrialDatasetSpec,
+    Trials,
+    UsageError,
+    hookimpl,
+)
 
 from .._trials.files import FileTrials
 from .._trials.paths import find_folder
-from .folders import FolderTrial, LAYOUTS, find_trials
+from .folders import LAYOUTS, FolderTrial, find_trials
 from .pixels import Pixels, read_pixels
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 VERSION = "1"
 _ORIGIN = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 LAYOUTS = (
     "TRIAL/queries/{max,min}.png with TRIAL/references/{max,min}_I.png, "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .._images.decode import DecodeError, rgb
 

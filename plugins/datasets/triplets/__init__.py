@@ -23,11 +23,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import UsageError
-from iibench.contract.measures import Section
-from iibench.contract.specs import DatasetSpec, Harness
-from iibench.contract.trials import Answers, TrialDataset, TrialDatasetSpec, Trials
+from iibench import (
+    Answers,
+    DatasetSpec,
+    Harness,
+    Section,
+    TrialDataset,
+    TrialDatasetSpec,
+    Trials,
+    UsageError,
+    hookimpl,
+)
 
 from ..._shared.bibliography import FU2023, ZHANG2018, entries, entry
 from .._images.decode import rgb
@@ -40,7 +46,7 @@ from . import tables as _triplets_tables
 from .record import Judgements
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 LAGUNAS2019 = entry(
     "article",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .record import Judgement, Judgements
 

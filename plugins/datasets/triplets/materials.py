@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest
 
 from .._trials.csv_rows import LARGEST
 from .record import Judgement, Judgements

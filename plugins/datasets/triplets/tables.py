@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .._trials.csv_rows import Row, read_rows
 from .._trials.paths import file_below

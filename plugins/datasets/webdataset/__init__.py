@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, MinLen
 
-from iibench import DatasetSpec, hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import UsageError
+from iibench import DatasetSpec, Resources, UsageError, hookimpl
 
 from ..._shared.bibliography import arxiv, entry
 from .._images.streamed import Images, StreamedImages, common_names, joined
@@ -26,7 +24,7 @@ from .shards import find_shards
 from .stored import shard_indexes
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench import IntArray
 
 AIZMAN2019 = entry(
     "inproceedings",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from iibench.contract.errors import UsageError, nearest
+from iibench import UsageError, nearest
 
 from .._images.streamed import sampled
 

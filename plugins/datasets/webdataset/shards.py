@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iibench.contract.errors import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest
 
 EXTRA = "webdataset"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from .._images.npz import read_arrays, write_arrays
 from .index import ShardIndex, Wanted, index_shard

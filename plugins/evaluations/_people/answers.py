@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Gt, Interval
 
-from iibench.contract.errors import CaseError, unknown_name
+from iibench import CaseError, unknown_name
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.trials import BoolArray, TextArray, TrialSimilarities, Trials
+    from iibench import BoolArray, DoubleArray, IntArray, TextArray, Trials, TrialSimilarities
 
 CONFIDENCE = "confidence"
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from iibench.contract.measures import Curve, Measure
+from iibench import Curve, Measure
 
 from .answers import Cell, cells, everything
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.trials import BoolArray, Trials
+    from iibench import BoolArray, DoubleArray, IntArray, Trials
     from iibench.statistics.ceilings import Ceiling
     from iibench.statistics.resampling import CountArray
 

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iibench.contract.measures import Measure
+from iibench import Measure
 
-from .measures import Drawn, GROUP_RESAMPLES, NO_ANSWERS, of_ceiling, once_per_group, per_unit_share
+from .measures import GROUP_RESAMPLES, NO_ANSWERS, Drawn, of_ceiling, once_per_group, per_unit_share
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.trials import BoolArray, Trials
+    from iibench import BoolArray, DoubleArray, Trials
 
 TOO_FEW = "fewer than three units differ in it and in human accuracy"
 #: Attribute -> the value on which units are scored, where a group has stimuli of it and others.

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from ..._shared.bibliography import KLINDT2023
 
 if TYPE_CHECKING:
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import EvaluationInputs
 
 FLAT = "all images are equally far from the direction"
 
@@ -63,8 +62,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
+    from iibench import Details
     from iibench.compute.exemplars import exemplars
-    from iibench.contract.details import Details
 
     from .. import _index
     from . import found as parts

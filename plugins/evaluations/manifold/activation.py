@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench import DoubleArray, FloatArray, IntArray
 
 #: float64 values that one block of distances may hold.
 BLOCK = 2**21

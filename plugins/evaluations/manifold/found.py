@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.details import Axis, ImageMap, XYPlot
-from iibench.contract.measures import Measure
+from iibench import Axis, ImageMap, Measure, XYPlot
 
 from .._against_ii import correlations_with_ii, in_words, scatter
 from .activation import mean_distance, most_active, spread
@@ -14,8 +13,7 @@ from .activation import mean_distance, most_active, spread
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import Lab
+    from iibench import DoubleArray, IntArray, Lab
 
 #: Directions whose activation colours the map, at equal steps of the rank of their II.
 COLOURED = 12

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from iibench.contract.errors import CaseError, Skip
+from iibench import CaseError, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
-    from iibench.contract.evaluations import SimilarityLookup
+    from iibench import DoubleArray, FloatArray, IntArray, SimilarityLookup
 
 #: Images on each side of one question to the metric.
 BLOCK = 128

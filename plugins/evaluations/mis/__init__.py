@@ -32,8 +32,7 @@ from ..._shared.bibliography import arxiv, entry
 from .tasks import draw_tasks
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import DoubleArray, EvaluationInputs
 
 ZIMMERMANN2024 = entry(
     "inproceedings",

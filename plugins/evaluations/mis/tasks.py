@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
+    from iibench import IntArray
     from iibench.compute.ranking import Order, ShuffledOrder
-    from iibench.contract.base import IntArray
 
 #: Names the draws' stream beside those that shuffle ties, which begin with the same two numbers.
 STREAM = 1

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from ..._shared.bibliography import KLINDT2023
 from .._index import DEAD, average
@@ -24,8 +23,7 @@ from .params import Params
 from .paths import TIP, between, gradient_norms, nearest
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import EvaluationInputs, Lab
+    from iibench import DoubleArray, EvaluationInputs, IntArray, Lab
 
 
 def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:

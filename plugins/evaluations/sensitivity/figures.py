@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iibench.contract.details import Axis, Details, HeatMap, ImageRows, Series, XYPlot
+from iibench import Axis, Details, HeatMap, ImageRows, Series, XYPlot
 
 from .found import Found, measures
 from .paths import curve
 from .tables import DISTANCES, notes, tables
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.measures import Measure
+    from iibench import DoubleArray, Measure
 
     from .params import Params
 

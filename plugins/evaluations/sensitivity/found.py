@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from .paths import mean_over
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.measures import Measure
+    from iibench import DoubleArray, IntArray, Measure
 
     from .pairs import Relation
 
@@ -78,7 +77,7 @@ def measures(found: Found) -> tuple[Measure, ...]:
     """The numbers of the analysis; intervals are 95 % bootstrap intervals over the units that each names."""
     import numpy as np
 
-    from iibench.contract.measures import Measure
+    from iibench import Measure
 
     relation = found.relation
     ends, middle, beyond = found.ends, found.middle, found.beyond
@@ -118,8 +117,13 @@ def _correlation(name: str, x: DoubleArray, y: DoubleArray) -> Measure:
     """Spearman's correlation over directions, which are resampled."""
     import numpy as np
 
-    from iibench.contract.measures import Measure
-    from iibench.statistics.resampling import correlations, interval, resample_units, spearman_resampled
+    from iibench import Measure
+    from iibench.statistics.resampling import (
+        correlations,
+        interval,
+        resample_units,
+        spearman_resampled,
+    )
 
     kept = ~(np.isnan(x) | np.isnan(y))
     n = int(kept.sum())
@@ -136,7 +140,7 @@ def _p(name: str, x: DoubleArray, y: DoubleArray) -> Measure:
     import numpy as np
     from scipy.stats import spearmanr
 
-    from iibench.contract.measures import Measure
+    from iibench import Measure
     from iibench.statistics.resampling import correlations
 
     kept = ~(np.isnan(x) | np.isnan(y))
@@ -158,7 +162,7 @@ def _mean(name: str, values: DoubleArray) -> Measure:
     """Mean over pairs, which are resampled; no direction is in two of them."""
     import numpy as np
 
-    from iibench.contract.measures import Measure
+    from iibench import Measure
 
     mean, low, high = mean_over(values)
     n = int((~np.isnan(values)).sum())

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import SimilarityLookup
+    from iibench import DoubleArray, IntArray, SimilarityLookup
 
 #: Distinct images whose similarities to each other are asked for at once.
 BLOCK = 128

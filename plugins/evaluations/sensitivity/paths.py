@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
-    from iibench.contract.evaluations import Lab
+    from iibench import DoubleArray, FloatArray, IntArray, Lab
 
 #: Bytes of float64 scores, and of activations, that are held at once.
 BLOCK_BYTES = 32 << 20

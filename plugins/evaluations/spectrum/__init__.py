@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from ..._shared.bibliography import KLINDT2023, entries
 
 if TYPE_CHECKING:
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import EvaluationInputs
 
     from .found import Spectrum
 
@@ -67,7 +66,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.contract.details import Details
+    from iibench import Details
 
     from .eigenvalues import spectra, usable
     from .found import FEWEST, Spectrum, figures_of, measures_of, tables_of

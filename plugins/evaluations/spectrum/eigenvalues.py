@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from iibench.contract.errors import CaseError
+from iibench import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
+    from iibench import DoubleArray, FloatArray, IntArray
 
 #: float64 values of the rows that are multiplied at once.
 BLOCK = 2**22

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.details import Axis, Series, XYPlot
-from iibench.contract.measures import Measure
+from iibench import Axis, Measure, Series, XYPlot
 
 from .eigenvalues import Weights, exponents, line_through, slopes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench import DoubleArray, IntArray
 
 #: Last ranks for which the exponent is shown, and the fewest eigenvalues that a line is fitted to.
 STEPS, FEWEST = 40, 10

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from ..._shared.bibliography import KLINDT2023
 from .._index import DEAD
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray, IntArray
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import DoubleArray, EvaluationInputs, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
-    from iibench.contract.details import Details
+    from iibench import Details
 
     from .found import Halves, figure_of, measures_of, notes_of, tables_of
 

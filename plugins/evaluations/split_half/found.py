@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.details import Axis, Series, XYPlot
-from iibench.contract.measures import Measure
+from iibench import Axis, Measure, Series, XYPlot
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench import DoubleArray, IntArray
 
 NAMES = ("lower", "upper")
 NONE = "no unit has an II"

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, EvaluationSpec, UnitScores, hookimpl
 
 from ..._shared.bibliography import KLINDT2023
 from .._index import DEAD
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import EvaluationInputs
+    from iibench import DoubleArray, EvaluationInputs, IntArray
 
     from .found import Synergies
 
@@ -46,8 +44,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     """
     import numpy as np
 
+    from iibench import Details
     from iibench.compute.exemplars import constant_directions
-    from iibench.contract.details import Details
 
     from .figures import figures_of
     from .found import measures_of, tables_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iibench.contract.details import Axis, Figure, Histogram, ImageRows, Series, XYPlot
+from iibench import Axis, Figure, Histogram, ImageRows, Series, XYPlot
 
 if TYPE_CHECKING:
     from .found import Synergies

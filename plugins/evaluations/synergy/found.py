@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.measures import Measure
+from iibench import Measure
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from iibench import DoubleArray, IntArray
     from iibench.compute.pair_sums import Images
-    from iibench.contract.base import DoubleArray, IntArray
     from iibench.statistics.resampling import CountArray
 
 #: Up to this many directions the table `all_pairs` is kept.

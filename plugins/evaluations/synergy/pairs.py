@@ -15,8 +15,7 @@ from .._index import average
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.evaluations import SimilarityLookup
+    from iibench import DoubleArray, IntArray, SimilarityLookup
 
 #: Most images of which a table of all pairs is kept (4 bytes a pair: 1 GiB).
 TABLE_LIMIT = 16_384

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.errors import UsageError
-from iibench.contract.executors import ExecutorSpec, Job
+from iibench import ExecutorSpec, Job, UsageError, hookimpl
 
 if TYPE_CHECKING:
     from .team import RayTeam

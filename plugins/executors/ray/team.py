@@ -16,8 +16,7 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from iibench.contract.errors import UsageError
-from iibench.contract.executors import Job, Task, TaskError, TaskResult
+from iibench import Job, Task, TaskError, TaskResult, UsageError
 
 log = logging.getLogger("iibench.executors.ray")
 
@@ -84,7 +83,7 @@ class RemoteWorker:
 
     def prepare(self) -> tuple[str, str]:
         """(who this is, what keeps it from working or "")."""
-        from iibench.runner.workers.worker import Worker
+        from iibench import Worker
 
         try:
             self._worker = Worker(self._job, scratch=self._scratch, threads=self._cpus)

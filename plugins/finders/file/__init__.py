@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import Directions, FinderSpec, hookimpl
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions, FinderSpec, hookimpl
 
 from .vectors import file_sha256, read_vectors
 
 if TYPE_CHECKING:
-    from iibench.contract.base import DoubleArray, FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import DoubleArray, FitContext, FloatArray
 
 #: Rows that are encoded at once.
 ROWS = 8192

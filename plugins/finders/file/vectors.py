@@ -6,12 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError, unknown_name
+from iibench import AssetError, unknown_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench.contract.base import FloatArray
+    from iibench import FloatArray
 
 
 def file_sha256(path: Path) -> str:

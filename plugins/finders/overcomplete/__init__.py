@@ -21,9 +21,7 @@ from .shared import Params, package_version
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iibench import Directions
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import Directions, FitContext, FloatArray
 
 FEL2025 = entry(
     "inproceedings",

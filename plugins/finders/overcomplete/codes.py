@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iibench import Directions
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions
 
 from .._autoencoder import ROWS, describe, standard, stored
 from .._randomness import undisturbed
@@ -23,8 +22,7 @@ from .shared import Params, submodule
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 
 def learn(params: Params, A: FloatArray, context: FitContext) -> Directions:

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iibench import Directions
-from iibench.contract.errors import CaseError
+from iibench import CaseError, Directions
 
 from .._autoencoder import standard
 from .._nonnegative import check_nonnegative, nonnegative_weights
@@ -28,8 +27,7 @@ from .._randomness import undisturbed
 from .shared import Params, submodule
 
 if TYPE_CHECKING:
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import FitContext
+    from iibench import FitContext, FloatArray
 
 METHODS = ("nmf", "semi_nmf", "convex_nmf")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 from .._randomness import undisturbed
 

@@ -20,8 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.checks import check_rgb
-from iibench.contract.errors import AssetError, CaseError
+from iibench import AssetError, CaseError, check_rgb
 
 from .._rows import HEAD, image_size, rows_of
 from .._weights import exact, fast_layout, fingerprint_of, strict

@@ -17,9 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.specs import MetricSpec
+from iibench import MetricSpec, Resources, hookimpl
 
 from ..._shared.bibliography import FU2023
 from .demo import GOLDEN

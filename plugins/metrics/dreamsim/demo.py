@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iibench.contract.base import AssetFile, AssetSpec
-from iibench.contract.specs import Golden
+from iibench import AssetFile, AssetSpec, Golden
 
 from .network import SIDE
 
 if TYPE_CHECKING:
-    from iibench.contract.base import ImageArray, Resources
+    from iibench import ImageArray, Resources
 
 COMMIT = "077b5571ebe171c41a2f41efa4da0644b48fb3f5"
 IMAGES = f"https://raw.githubusercontent.com/ssundaram21/dreamsim/{COMMIT}/images"

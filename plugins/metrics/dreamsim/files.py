@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from iibench import AssetError, AssetFile, AssetSpec
 from iibench.assets.local import sha256_of
-from iibench.contract.base import AssetFile, AssetSpec
-from iibench.contract.errors import AssetError
 
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import Resources
+    from iibench import Resources
 
 CHUNK = 1 << 20
 RELEASES = "https://github.com/ssundaram21/dreamsim/releases/download"

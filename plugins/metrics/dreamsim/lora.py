@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError
+from iibench import AssetError
 
 from .._weights import strict
 from .files import read_tensors

@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.checks import check_rgb
-from iibench.contract.errors import AssetError, CaseError
+from iibench import AssetError, CaseError, check_rgb
 
 from .._weights import exact, fingerprint_of, strict
 from .lora import Adapter, merged

@@ -14,9 +14,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.specs import EmbeddingMetric, MetricSpec
+from iibench import EmbeddingMetric, MetricSpec, Resources, hookimpl
 
 from ..._shared.bibliography import ZHANG2018
 from ..._shared.lpips_backbones import BACKBONES, backbone

@@ -19,8 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.checks import check_rgb
-from iibench.contract.errors import AssetError, CaseError
+from iibench import AssetError, CaseError, check_rgb
 
 if TYPE_CHECKING:
     import torch

@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.errors import AssetError
-from iibench.contract.specs import MetricSpec
+from iibench import AssetError, AssetFile, AssetSpec, MetricSpec, Resources, hookimpl
 
 from ..._shared.bibliography import arxiv, entry
 from .._golden_images import different, moved

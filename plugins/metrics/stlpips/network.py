@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from iibench.contract.checks import check_rgb
-from iibench.contract.errors import AssetError, CaseError
+from iibench import AssetError, CaseError, check_rgb
 
 from .._weights import exact, fast_layout, fingerprint_of, strict
 

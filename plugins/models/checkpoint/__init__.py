@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import AssetError, UsageError
-from iibench.contract.specs import LoadedModel, ModelSpec, Preprocess
+from iibench import AssetError, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
 
 from ..._shared.loading import few, frozen, load_strictly, not_finite
 from .._state import read_state

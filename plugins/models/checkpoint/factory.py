@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import UsageError, unknown_name
+from iibench import UsageError, unknown_name
 
 from ..._shared.loading import seeded
 

@@ -20,10 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from iibench import hookimpl
-from iibench.contract.base import Resources
-from iibench.contract.errors import UsageError, unknown_name
-from iibench.contract.specs import LayerSpec, LoadedModel, ModelSpec
+from iibench import LayerSpec, LoadedModel, ModelSpec, Resources, UsageError, hookimpl, unknown_name
 
 from ..._shared.bibliography import ZIMMERMANN2023
 from .layers import all_layers, study_layers

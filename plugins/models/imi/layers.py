@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from iibench.contract.errors import UsageError, unknown_name
-from iibench.contract.specs import LayerSpec
+from iibench import LayerSpec, UsageError, unknown_name
 
 RESNET_BLOCKS = (3, 4, 6, 3)
 RESNET_MODULES = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "shortcut")

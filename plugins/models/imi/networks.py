@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError
-from iibench.contract.specs import Preprocess
+from iibench import AssetError, Preprocess
 
 from .._torchvision import IMAGENET_MEAN, IMAGENET_STD, build_network
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iibench import AssetError
 from iibench.assets.local import sha256_of, torch_hub_dir
-from iibench.contract.errors import AssetError
 
 from .._state import read_state
 from .._torchvision import pretrained_network
@@ -21,7 +21,7 @@ from .networks import NETWORKS, Published
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.base import Resources
+    from iibench import Resources
 
 
 def pretrained(variant: str, path: str, resources: Resources) -> tuple[torch.nn.Module, str]:

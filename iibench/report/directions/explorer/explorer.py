@@ -28,7 +28,7 @@ from iibench.results.leaderboard import BASELINE
 from iibench.results.unit_tables import Stem
 
 if TYPE_CHECKING:
-    from iibench.contract.base import IntArray
+    from iibench.contract.arrays import IntArray
     from iibench.contract.reports import CaseReport
     from iibench.report.directions.tables import Place
     from iibench.report.shared.output import Output

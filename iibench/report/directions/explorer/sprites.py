@@ -18,7 +18,7 @@ from iibench.report.shared.thumbnails import SMALL, THUMBNAIL
 if TYPE_CHECKING:
     from PIL import Image
 
-    from iibench.contract.base import ImageArray
+    from iibench.contract.arrays import ImageArray
     from iibench.report.shared.output import Output
 
 COLUMNS = 16

@@ -19,7 +19,7 @@ from iibench.results.unit_tables import STEM, Stem
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.contract.base import DoubleArray, IntArray
+    from iibench.contract.arrays import DoubleArray, IntArray
     from iibench.contract.reports import CaseReport
     from iibench.results.run import Run
 

@@ -15,17 +15,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import UsageError
-from iibench.contract.trials import TrialDatasetSpec
+from iibench import TrialDatasetSpec, UsageError
 
 from ...._shared.bibliography import ZIMMERMANN2023
 from ..choice import Choice
 from .params import Params
 
 if TYPE_CHECKING:
+    from iibench import FloatArray, Harness, ImageDataset
     from iibench.compute.similarity.within_trials import TrialMetric
-    from iibench.contract.base import FloatArray
-    from iibench.contract.specs import Harness, ImageDataset
 
     from ..._trials.files import FileTrials
     from .design import Design

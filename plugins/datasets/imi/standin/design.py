@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 from ..images import Stimulus
 from ..names import experiment_of
@@ -20,7 +20,7 @@ from ..names import experiment_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from iibench.contract.base import FloatArray, IntArray
+    from iibench import FloatArray, IntArray
 
 MODELS = ("standin_a", "standin_b")
 #: In the order of the rows.

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import AssetError, UsageError
+from iibench import AssetError, UsageError
 
 from ..map import OPPOSITE, PATH, QUERIES, REFERENCES
 from ..responses import COLUMNS, responses_path
-from .design import Design, MAP_KEYS, Unit
+from .design import MAP_KEYS, Design, Unit
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from iibench.contract.base import DoubleArray, ImageArray
-    from iibench.contract.specs import ImageDataset
+    from iibench import DoubleArray, ImageArray, ImageDataset
 
 TRAIN = "train"
 TRUTH = "truth.csv"

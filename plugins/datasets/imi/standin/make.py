@@ -12,18 +12,24 @@ from ..._trials.files import FileTrials
 from ..images import Stimulus
 from ..names import layer_group
 from ..pixels import as_shown
-from .design import Design, EXPERIMENTS, Unit, release_name
-from .files import hide, specials, write_map, write_optimized, write_photographs, write_responses, write_truth
+from .design import EXPERIMENTS, Design, Unit, release_name
+from .files import (
+    hide,
+    specials,
+    write_map,
+    write_optimized,
+    write_photographs,
+    write_responses,
+    write_truth,
+)
 from .people import deal, judge, probabilities, scaled
 from .rows import Click, Row, submission
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from iibench import BoolArray, DoubleArray, ImageDataset, Trials
     from iibench.compute.similarity.within_trials import TrialMetric
-    from iibench.contract.base import DoubleArray
-    from iibench.contract.specs import ImageDataset
-    from iibench.contract.trials import BoolArray, Trials
 
 Rule = Literal["eq2", "two_sided"]
 Pool = Literal["mean", "max"]
@@ -112,7 +118,7 @@ def _trials(stimuli: Sequence[Stimulus], shown: np.ndarray) -> Trials:
     """The stimuli without answers."""
     import numpy as np
 
-    from iibench.contract.trials import Answers, Trials
+    from iibench import Answers, Trials
 
     none = np.zeros(0, np.int64)
     return Trials(

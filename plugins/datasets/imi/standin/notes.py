@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench.contract.measures import Section
+from iibench import Section
 
 from .files import truth
 from .make import SINGLE_CLASS, single_class_group
 
 if TYPE_CHECKING:
-    from iibench.contract.trials import BoolArray, Trials
+    from iibench import BoolArray, Trials
 
     from ..._trials.files import FileTrials
     from .params import Params

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.contract.errors import UsageError
+from iibench import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from iibench.contract.base import DoubleArray, IntArray
-    from iibench.contract.trials import BoolArray
+    from iibench import BoolArray, DoubleArray, IntArray
 
 #: Main trials of a task, where there are units enough: nobody judges a unit twice.
 TASK = 40

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import click
 
 from iibench import MetricSpec, Section, check_rgb, hookimpl
-from tests.third_party.example.iibench_edges.edges import edge_strength
+
+from .edges import edge_strength
 
 IIBENCH_API = "1.1"
 
