@@ -134,7 +134,7 @@ def command(
     from iibench.cli.terminal.progress import (
         TerminalReporter,
         make_console,
-        print_plan,
+        print_estimate,
         print_summary,
     )
 
@@ -179,11 +179,10 @@ def command(
             from iibench.runner.estimate.estimate import estimate
             from iibench.runner.rates import read_rates
 
-            bench = session.bench
-            rates = read_rates(cache, bench.inputs.resources.device, bench.precision)
-            plan = estimate(bench, session.cases, rates, began=began)
-            print_plan(console, session.cases, plan)
-            for note in session.notes:
+            context = session.stages.context
+            rates = read_rates(cache, context.device, context.settings.precision)
+            print_estimate(console, session.cases, estimate(session, rates, began=began))
+            for note in session.notes.items:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)
             return EXIT_OK
         result = execute(session)

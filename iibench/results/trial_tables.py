@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from iibench.contract.trials import Trials
 
 
-def _plain(values: Any) -> tuple[float | None, ...]:
+def plain_numbers(values: Any) -> tuple[float | None, ...]:
     if values is None:
         return ()
     return tuple(None if np.isnan(v) else float(v) for v in values)
@@ -180,7 +180,7 @@ def filled(folder: Path, reports: Sequence[TrialReport]) -> tuple[TrialReport, .
 
     def column(table: str, case: str, name: str) -> tuple[float | None, ...]:
         rows = read[table].get(case)
-        return () if rows is None else _plain(rows[name].to_numpy())
+        return () if rows is None else plain_numbers(rows[name].to_numpy())
 
     found = []
     for report in reports:
@@ -193,7 +193,9 @@ def filled(folder: Path, reports: Sequence[TrialReport]) -> tuple[TrialReport, .
                 margins=column("margins", report.id, "margin"),
                 resampled=column("resamples", report.id, "value"),
                 curves=tuple(_curves(read["curves"].get(report.id))),
-                per_unit={str(n): _plain(rows["value"].to_numpy()) for n, rows in per_unit.items()},
+                per_unit={
+                    str(n): plain_numbers(rows["value"].to_numpy()) for n, rows in per_unit.items()
+                },
             )
         )
     return tuple(found)
@@ -201,7 +203,7 @@ def filled(folder: Path, reports: Sequence[TrialReport]) -> tuple[TrialReport, .
 
 def _measures(rows: pd.DataFrame | None) -> Iterable[Measure]:
     for row in () if rows is None else rows.to_dict("records"):
-        value, low, high = _plain([row["value"], row["low"], row["high"]])
+        value, low, high = plain_numbers([row["value"], row["low"], row["high"]])
         counts = (int(row["n"]), int(row["stimuli"]), int(row["units"]))
         reason = row["reason"] if isinstance(row["reason"], str) else None
         yield Measure(row["measure"], value, json.loads(row["group"]), low, high, *counts, reason)

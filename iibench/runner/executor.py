@@ -60,7 +60,7 @@ def shared_store_of(config: RunConfig, registry: Registry) -> SharedStore | None
         )
     if config.shared_cache:
         return open_shared_store(config.shared_cache)
-    if spec.start is not None and not _is_one_machine(registry, choice):
+    if spec.start is not None and not is_one_machine(registry, choice):
         raise UsageError(
             f"--executor {choice.label} needs --shared-cache URL (or IIBENCH_SHARED_CACHE): a folder or "
             "an object store that this machine and all workers reach, such as /mnt/share/iibench or "
@@ -69,7 +69,7 @@ def shared_store_of(config: RunConfig, registry: Registry) -> SharedStore | None
     return None
 
 
-def _is_one_machine(registry: Registry, choice: Choice) -> bool:
+def is_one_machine(registry: Registry, choice: Choice) -> bool:
     """Whether all workers are on this machine; raises `PluginError` where the executor cannot tell."""
     entry = registry.executors[choice.name]
     try:

@@ -48,9 +48,9 @@ def unit_tables(
         stem = (case.dataset.label, case.model.label, case.layer.label, case.finder.label)
         if case.stem not in tops:
             tops[case.stem] = _exemplars(session, case)
-            facts[stem] = response_facts(session.bench.responses(case))
-        if case.id in session.bench.shown_trials and scored[case.id].scored:
-            found = session.bench.unit_trials(case)
+            facts[stem] = response_facts(session.stages.responses.of(case))
+        if case.id in session.stages.demand.shown_trials and scored[case.id].scored:
+            found = session.stages.scores.unit_trials(case)
             if found is not None:
                 trials.setdefault((stem, case.evaluation.label), found)
                 evidence[case.id] = found.evidence
@@ -73,12 +73,12 @@ def images_of_trials(
 
 def _exemplars(session: Session, case: Case) -> Exemplars:
     """The most and least activating images of the case's directions."""
-    responses = session.bench.responses(case)
+    responses = session.stages.responses.of(case)
     if len(responses) < EXEMPLARS:
         raise CaseError(
             f"{EXEMPLARS} exemplars are asked for and there are {len(responses)} images"
         )
-    found = session.bench.ranked.extremes(case, EXEMPLARS)
+    found = session.stages.responses.extremes(case, EXEMPLARS)
     top, bottom = found.top, found.bottom
     return Exemplars(
         *(case.dataset.label, case.model.label, case.layer.label, case.finder.label),
@@ -110,7 +110,7 @@ def _files(
     if not len(indices):
         return
     case = next(case for case in session.cases if case.dataset.label == label)
-    dataset = session.bench.inputs.evaluated(case)
+    dataset = session.inputs.evaluated(case)
     for start in range(0, len(indices), BLOCK):
         block = np.asarray(indices[start : start + BLOCK], np.int64)
         for index, pixels in zip(block, dataset.images(block), strict=True):

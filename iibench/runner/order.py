@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iibench.suite.cases import Case
-
 if TYPE_CHECKING:
     from iibench.suite.cases import AnyCase
 
@@ -16,8 +14,5 @@ def execution_order(cases: Sequence[AnyCase]) -> list[AnyCase]:
     groups: dict[tuple[str, ...], list[AnyCase]] = {}
     for case in cases:
         metric = case.metric.label if case.metric else ""
-        key: tuple[str, ...] = (case.dataset.label, metric)
-        if isinstance(case, Case):
-            key = (case.dataset.label, case.model.label, case.layer.label, metric)
-        groups.setdefault(key, []).append(case)
+        groups.setdefault((*case.place, metric), []).append(case)
     return [case for group in groups.values() for case in group]

@@ -41,17 +41,19 @@ LIBRARIES = (
 
 def describe_run(
     session: Session,
+    workers: int,
     interrupted: bool,
     finished: Collection[str],
 ) -> dict[str, Any]:
     """Everything a reader needs to trust or repeat the run (see `results.Run.meta`).
 
-    `finished`: ids of the cases that have a report.
+    `workers`: how many did the work. `finished`: ids of the cases that have a report.
     """
-    suite, bench, registry = session.suite, session.bench, session.plugins.registry
+    suite, registry, inputs = session.suite, session.plugins.registry, session.inputs
+    settings = session.stages.context.settings
     used = [case for case in session.cases if case.id in finished]
     of_directions = [case for case in used if isinstance(case, Case)]
-    resources = bench.inputs.resources
+    resources = inputs.resources
     now = datetime.now(UTC)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -70,8 +72,8 @@ def describe_run(
         "seed": session.cases[0].seed if session.cases else suite.seed,
         "limit": session.config.limit,
         "device": resources.device,
-        "dtype": bench.precision,
-        "batch_size": bench.batch_size,
+        "dtype": settings.precision,
+        "batch_size": settings.batch_size,
         "command": session.config.command,
         "keyword": session.config.keyword,
         "overrides": list(session.config.overrides),
@@ -84,7 +86,7 @@ def describe_run(
         },
         "executor": {
             "label": session.config.executor,
-            "workers": session.elsewhere.workers,
+            "workers": workers,
         },
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
@@ -114,10 +116,10 @@ def describe_run(
         },
         "assets": {
             name: {"filename": file.filename, "sha256": file.sha256}
-            for name, file in sorted(bench.inputs.resources.used.items())
+            for name, file in sorted(resources.used.items())
         },
         "references": [dataclasses.asdict(reference) for reference in suite.references],
-        "notes": session.notes,
+        "notes": session.notes.items,
     }
 
 
@@ -152,7 +154,7 @@ def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any
         splits = {}
         for role, split in (("fit", choice.fit), ("evaluate", choice.evaluate)):
             try:
-                data = session.bench.inputs.dataset(choice, split, case.seed)
+                data = session.inputs.dataset(choice, split, case.seed)
             except IibenchError:
                 continue
             splits[role] = {
@@ -198,7 +200,7 @@ def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
         if case.layer.path in record["weights"]:
             continue
         try:
-            loaded, sha256 = session.bench.inputs.model(case)
+            loaded, sha256 = session.inputs.model(case)
         except Exception:  # the model's cases carry the reason
             continue
         record["weights"][case.layer.path] = {"provenance": loaded.provenance, "sha256": sha256}
@@ -216,7 +218,7 @@ def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]
         entry = session.plugins.registry.metrics[choice.name]
         spec = entry.spec
         try:
-            fingerprint = session.bench.inputs.metric(choice).fingerprint
+            fingerprint = session.inputs.metric(choice).fingerprint
         except Exception:  # the metric's cases carry the reason
             fingerprint = None
         records[choice.label] = {

@@ -99,4 +99,4 @@ def _trials(session: Session, reports: Sequence[TrialReport]) -> Trials | None:
     """Stimuli and answers of the run's dataset; None where it is none of trials or cannot be had."""
     ids = {report.id for report in reports if report.scored}
     case = next((c for c in session.cases if isinstance(c, TrialCase) and c.id in ids), None)
-    return None if case is None else session.bench.inputs.trials(case).trials
+    return None if case is None else session.inputs.trials(case).trials

@@ -17,11 +17,13 @@ from iibench.compute.activations import layer_names
 from iibench.compute.precision import check_precision
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
-from iibench.runner.executor import Elsewhere, shared_store_of
-from iibench.runner.last_failed import _read_last_failed
+from iibench.runner.executor import shared_store_of
+from iibench.runner.last_failed import read_last_failed
 from iibench.runner.order import execution_order
-from iibench.stages.case_stages import Progress, Workbench
-from iibench.stages.demand import asked_images, cases_with_shown_trials, parts_asked
+from iibench.stages.case_stages import CaseStages
+from iibench.stages.context import Progress, Settings
+from iibench.stages.demand import demand_of
+from iibench.stages.harness import LocalHarness
 from iibench.stages.inputs import Inputs
 from iibench.suite.cases import AnyCase, TrialCase
 from iibench.suite.collect import collect
@@ -36,31 +38,54 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
-    """A suite that is ready to run: its cases, the workbench, and notes for the reader."""
+    """A suite that is ready to run: its cases, the stages that compute them, and notes for the reader.
+
+    `deselected`: how many of the suite's cases were not chosen. `notes`: grows while the run goes on.
+    """
 
     config: RunConfig
     plugins: Plugins
     suite: Suite
-    cases: list[AnyCase]
+    cases: tuple[AnyCase, ...]
     deselected: int
-    bench: Workbench
+    stages: CaseStages
     started: datetime
-    notes: list[dict[str, str]] = field(default_factory=list)
-    uses_fallback: bool = False
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    notes: Notes
+    uses_fallback: bool
+
+    @property
+    def inputs(self) -> Inputs:
+        """The datasets, networks and metrics of the cases."""
+        return self.stages.context.inputs
+
+    @property
+    def cache(self) -> Cache:
+        """Where values are kept."""
+        return self.stages.context.cache
 
     def note(self, text: str, level: str = "warning") -> None:
         """Adds a note for the terminal's summary and the page, once."""
-        item = {"level": level, "text": text}
-        if item not in self.notes:
-            self.notes.append(item)
+        self.notes.add(text, level)
 
     def close(self) -> None:
         """Removes what was computed for this session alone; `execute` does it too."""
         if self.config.fresh:
-            self.bench.cache.discard()
+            self.cache.discard()
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a run has to say besides its results: `level` (warning, info) and `text` of each note."""
+
+    items: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, text: str, level: str = "warning") -> None:
+        """Adds a note, once."""
+        item = {"level": level, "text": text}
+        if item not in self.items:
+            self.items.append(item)
 
 
 def resolve_device(asked: str) -> str:
@@ -87,33 +112,80 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
 
     Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
     """
-    suite = load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
+    started, notes = datetime.now(UTC), Notes()
+    suite = _suite(config, plugins)
     cache = Cache(config.cache_dir, shared=shared_store_of(config, plugins.registry))
     cache = cache.without_entries() if config.fresh else cache
-    session = open_session(config, plugins, cache, suite)
     try:
-        _collect(session)
+        harness = _harness(config, plugins, suite, cache, notes, told=True)
+        for record in plugins.broken():
+            notes.add(f"plugin {record.name} is not in use: {record.reason}")
+        for failure in plugins.notify("iibench_configure", config=config):
+            notes.add(failure)
+        uses_fallback = _chooses_fallback(config, suite, harness.inputs, notes)
+        everything = _all_cases(config, suite, plugins, uses_fallback)
+        cases = select(everything, config.keyword) if config.keyword else list(everything)
+        if config.last_failed:
+            failed = read_last_failed(config, suite)
+            cases = [case for case in cases if case.id in failed]
+        for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
+            notes.add(failure)
+        cases = execution_order(cases)
+        _check_inputs(cases, harness.inputs, suite)
     except BaseException:
-        session.close()
+        if config.fresh:
+            cache.discard()
         raise
-    return session
+    stages = CaseStages(harness, demand_of(cases, plugins.registry))
+    left_out = len(everything) - len(cases)
+    return Session(
+        config, plugins, suite, tuple(cases), left_out, stages, started, notes, uses_fallback
+    )
 
 
-def open_session(
+def resume(
     config: RunConfig,
     plugins: Plugins,
     cache: Cache,
-    suite: Suite | None = None,
-    told: bool = True,
+    chosen: Sequence[str],
+    uses_fallback: bool,
 ) -> Session:
-    """A session without cases yet. `told`: whether plugins are told how far a stage is."""
-    started = datetime.now(UTC)
-    if suite is None:
-        suite = load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
-    device = resolve_device(config.device)
-    base = config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd())
+    """A session of the cases with these ids, as another session of the same run has chosen them; plugins
+    are not told how far its stages are.
 
-    def progress(event: Progress) -> None:
+    Raises `UsageError` where a case does not come up here.
+    """
+    started, notes = datetime.now(UTC), Notes()
+    suite = _suite(config, plugins)
+    harness = _harness(config, plugins, suite, cache, notes, told=False)
+    plugins.notify("iibench_configure", config=config)
+    found = _all_cases(config, suite, plugins, uses_fallback)
+    by_id = {case.id: case for case in found}
+    plugins.notify("iibench_collection_modify", suite=suite, cases=found)
+    # a plugin may drop others here than among those selected
+    by_id.update({case.id: case for case in found})
+    missing = [case for case in chosen if case not in by_id]
+    if missing:
+        raise UsageError(f"the suite has no case {missing[0]} here")
+    cases = tuple(by_id[case] for case in chosen)
+    stages = CaseStages(harness, demand_of(cases, plugins.registry))
+    return Session(config, plugins, suite, cases, 0, stages, started, notes, uses_fallback)
+
+
+def _suite(config: RunConfig, plugins: Plugins) -> Suite:
+    return load_suite(config.suite, plugins.registry, config.overrides, config.metrics)
+
+
+def _harness(
+    config: RunConfig, plugins: Plugins, suite: Suite, cache: Cache, notes: Notes, told: bool
+) -> LocalHarness:
+    """What computes activations and lends to plugins. `told`: whether plugins are told how far a stage
+    is."""
+    device = resolve_device(config.device)
+    check_precision(config.precision, device)
+    cache.warn = notes.add
+
+    def tell(event: Progress) -> None:
         if told:
             plugins.notify("iibench_stage_progress", **dataclasses.asdict(event))
 
@@ -121,99 +193,35 @@ def open_session(
         data_dir=config.data_dir,
         cache_dir=config.cache_dir,
         device=device,
-        base_dir=base,
+        base_dir=config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd()),
         offline=config.offline,
-        report=lambda name, done, total: progress(
-            Progress(f"download {name}", done, total, "bytes")
-        ),
+        report=lambda name, done, total: tell(Progress(f"download {name}", done, total, "bytes")),
     )
-    inputs = Inputs(plugins.registry, resources)
-    check_precision(config.precision, device)
-    bench = Workbench(
-        inputs,
-        cache,
-        batch_size=config.batch_size,
-        memory=config.memory or default_budget(),
-        precision=config.precision,
-        progress=progress,
-    )
-    session = Session(config, plugins, suite, [], 0, bench, started)
-    cache.warn = session.note
-    return session
+    memory = config.memory or default_budget()
+    settings = Settings(config.batch_size, memory, config.precision)
+    return LocalHarness(plugins.registry, resources, cache, settings, tell)
 
 
-def _collect(session: Session) -> None:
-    """Chooses the dataset and the cases of a new session, and checks what they need."""
-    config, plugins, suite = session.config, session.plugins, session.suite
-    for record in plugins.broken():
-        session.note(f"plugin {record.name} is not in use: {record.reason}")
-    for failure in plugins.notify("iibench_configure", config=config):
-        session.note(failure)
-
-    session.uses_fallback = _choose_dataset(session)
-    cases = _all_cases(session)
-    everything = len(cases)
-    if config.keyword:
-        cases = select(cases, config.keyword)
-    if config.last_failed:
-        failed = _read_last_failed(config, suite)
-        cases = [case for case in cases if case.id in failed]
-    for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
-        session.note(failure)
-    session.cases = execution_order(cases)
-    session.deselected = everything - len(cases)
-    _tell_workbench(session)
-    _check_inputs(session)
-
-
-def _all_cases(session: Session) -> list[AnyCase]:
-    """The cases of the suite."""
+def _all_cases(
+    config: RunConfig, suite: Suite, plugins: Plugins, uses_fallback: bool
+) -> list[AnyCase]:
     return collect(
-        session.suite,
-        session.plugins.registry,
-        use_fallback=session.uses_fallback,
-        limit=session.config.limit,
-        seed=session.config.seed,
+        suite,
+        plugins.registry,
+        use_fallback=uses_fallback,
+        limit=config.limit,
+        seed=config.seed,
     )
 
 
-def _tell_workbench(session: Session) -> None:
-    """Tells the workbench what depends on all cases together."""
-    registry = session.plugins.registry
-    session.bench.asked = asked_images(session.cases, registry)
-    session.bench.asked_parts = parts_asked(session.cases)
-    session.bench.shown_trials = cases_with_shown_trials(session.cases, registry)
-
-
-def resume_session(session: Session, cases: Sequence[str], uses_fallback: bool) -> None:
-    """Gives a new session the cases with these ids, as another session of the same run has chosen them.
-
-    Raises `UsageError` where one does not come up here.
-    """
-    plugins = session.plugins
-    plugins.notify("iibench_configure", config=session.config)
-    session.uses_fallback = uses_fallback
-    found = _all_cases(session)
-    by_id = {case.id: case for case in found}
-    plugins.notify("iibench_collection_modify", suite=session.suite, cases=found)
-    by_id.update(
-        {case.id: case for case in found}
-    )  # it may drop others here than among those selected
-    missing = [case for case in cases if case not in by_id]
-    if missing:
-        raise UsageError(f"the suite has no case {missing[0]} here")
-    session.cases = [by_id[case] for case in cases]
-    _tell_workbench(session)
-
-
-def _check_inputs(session: Session) -> None:
+def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite) -> None:
     """Loads the datasets and networks of all cases, so that a wrong one is told before anything runs.
 
     What cannot be had, or a plugin that fails, is left to the cases that need it. Raises `UsageError`
     where the user's images or a layer of the suite are wrong.
     """
-    inputs, file = session.bench.inputs, session.suite.path
-    for case in session.cases:
+    file = suite.path
+    for case in cases:
         for split in (case.dataset.fit, case.dataset.evaluate):
             load = partial(inputs.dataset, case.dataset, split, case.seed)
             _loaded(load, f"{file}: dataset {case.dataset.name}")
@@ -240,18 +248,17 @@ def _loaded(load: Callable[[], T], what: str) -> T | None:
         return None
 
 
-def _choose_dataset(session: Session) -> bool:
+def _chooses_fallback(config: RunConfig, suite: Suite, inputs: Inputs, notes: Notes) -> bool:
     """Whether the fallback dataset is used: where there is one and the main one cannot be had."""
-    suite, bench, config = session.suite, session.bench, session.config
     if suite.fallback is None:
         return False
     seed = suite.seed if config.seed is None else config.seed
     try:
         for split in dict.fromkeys((suite.dataset.fit, suite.dataset.evaluate)):
-            bench.inputs.dataset(suite.dataset, split, seed)
+            inputs.dataset(suite.dataset, split, seed)
     except AssetError as error:
         first = str(error).splitlines()[0]
-        session.note(
+        notes.add(
             f"{suite.dataset.name} could not be had, so {suite.fallback.name} was used instead: "
             f"these are not the numbers of {suite.dataset.name} ({first}). "
             "iibench assets says which file to put where."

@@ -1,4 +1,4 @@
-"""What analyses may ask for besides responses and similarities: `specs.Lab` over the workbench."""
+"""What analyses may ask for besides responses and similarities, over the stages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from iibench.contract.errors import CaseError, PluginError
 from iibench.contract.specs import FitContext
+from iibench.stages.context import Progress, StageContext
 from iibench.suite.cases import derive_seed
 from iibench.suite.choices import choice_of
 
@@ -19,49 +20,52 @@ if TYPE_CHECKING:
 
     from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
     from iibench.contract.specs import Directions
-    from iibench.stages.case_stages import Workbench
+    from iibench.stages.activations import ActivationStage
+    from iibench.stages.directions import DirectionStage
     from iibench.suite.cases import Case
 
 
 @dataclass(frozen=True)
-class CaseLab:
-    """See `specs.Lab`."""
+class CaseContext:
+    """`AnalysisContext` over the stages of a case."""
 
-    bench: Workbench
+    context: StageContext
+    activation_stage: ActivationStage
+    direction_stage: DirectionStage
     case: Case
 
     @property
     def device(self) -> str:
-        """See `specs.Lab`."""
-        return self.bench.inputs.resources.device
+        """See `AnalysisContext`."""
+        return self.context.device
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """See `specs.Lab`."""
-        return tuple(self.bench.inputs.evaluated(self.case).class_names)
+        """See `AnalysisContext`."""
+        return tuple(self.context.inputs.evaluated(self.case).class_names)
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """See `specs.Lab`."""
-        return self.bench.inputs.evaluated(self.case).image_size
+        """See `AnalysisContext`."""
+        return self.context.inputs.evaluated(self.case).image_size
 
     def activations(self) -> FloatArray:
-        """See `specs.Lab`."""
-        found = self.bench.activations(self.case.tap, self.case.dataset.evaluate)
-        self.bench.check_held(found.shape, f"evaluation {self.case.evaluation.label}")
+        """See `AnalysisContext`."""
+        found = self.activation_stage.values(self.case.tap, self.case.dataset.evaluate)
+        self.activation_stage.check_held(found.shape, f"evaluation {self.case.evaluation.label}")
         return np.asarray(found)
 
     def directions(self) -> Directions:
-        """See `specs.Lab`."""
-        return self.bench.directions(self.case)
+        """See `AnalysisContext`."""
+        return self.direction_stage.of(self.case)
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
-        """See `specs.Lab`."""
-        return self.bench.inputs.evaluated(self.case).images(indices)
+        """See `AnalysisContext`."""
+        return self.context.inputs.evaluated(self.case).images(indices)
 
     def responses_of(self, finder: str, neurons: IntArray) -> FloatArray:
-        """See `specs.Lab`."""
-        registry = self.bench.inputs.registry
+        """See `AnalysisContext`."""
+        registry = self.context.inputs.registry
         spec = registry.evaluations[self.case.evaluation.name].spec
         if finder not in getattr(spec, "finders", lambda params: ())(self.case.evaluation.params):
             raise PluginError(
@@ -72,11 +76,11 @@ class CaseLab:
         chosen = np.asarray(neurons, np.int64)
         split = self.case.dataset.fit if found.trains_on else self.case.dataset.evaluate
         fitted, evaluated = (
-            self.bench.activations(self.case.tap, name)
+            self.activation_stage.values(self.case.tap, name)
             for name in (split, self.case.dataset.evaluate)
         )
         both = len(fitted) + len(evaluated), len(chosen)
-        self.bench.check_held(both, f"evaluation {self.case.evaluation.label}")
+        self.activation_stage.check_held(both, f"evaluation {self.case.evaluation.label}")
         fitted, evaluated = (
             np.ascontiguousarray(values[:, chosen]) for values in (fitted, evaluated)
         )
@@ -85,7 +89,7 @@ class CaseLab:
             derive_seed(self.case.seed, self.case.stem, finder, which),
             self.device,
             self.progress,
-            self.bench.inputs.resources.base_dir,
+            self.context.inputs.resources.base_dir,
         )
         directions = found.fit(choice.params, fitted, context)
         values = np.asarray(found.encode(choice.params, directions, evaluated), np.float32)
@@ -101,22 +105,23 @@ class CaseLab:
     def gradient_norms(
         self, indices: IntArray, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     ) -> DoubleArray:
-        """See `specs.Lab`."""
+        """See `AnalysisContext`."""
         from iibench.compute.gradients import input_gradient_norms
 
-        loaded, _ = self.bench.inputs.model(self.case)
+        loaded, _ = self.context.inputs.model(self.case)
         return input_gradient_norms(
             loaded,
             self.case.layer.path,
             self.case.layer.pool,
-            self.bench.inputs.evaluated(self.case).images,
+            self.context.inputs.evaluated(self.case).images,
             np.asarray(indices, np.int64),
             score,
             device=self.device,
-            batch_size=self.bench.batch_size,
+            batch_size=self.context.settings.batch_size,
             progress=lambda done, total: self.progress(done, total, "gradients"),
         )
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """See `specs.Lab`."""
-        self.bench.report(f"evaluation {self.case.evaluation.name}: {note}", done, total)
+        """See `AnalysisContext`."""
+        stage = f"evaluation {self.case.evaluation.name}: {note}"
+        self.context.tell(Progress(stage, done, total, "steps"))

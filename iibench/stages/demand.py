@@ -1,15 +1,16 @@
-"""What the cases of a run have in common: the order to run them in, and what they ask of one metric."""
+"""What the cases of a run ask for together: it decides how similarities are computed, and what is kept."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iibench.contract.evaluations import EvaluationSpec
-from iibench.suite.cases import AnyCase, Case
+from iibench.suite.cases import Case
 from iibench.suite.params import to_json
 
 if TYPE_CHECKING:
@@ -17,21 +18,29 @@ if TYPE_CHECKING:
     from iibench.suite.cases import AnyCase, Choice
     from iibench.suite.registry import Registry
 
-#: Directions per finder assumed in `asked_images`, which must not depend on what is fitted.
+#: Directions per finder assumed in `Demand.images`, which must not depend on what is fitted.
 TYPICAL_K = 256
 
 
-def asked_images(cases: Sequence[AnyCase], registry: Registry) -> dict[tuple[str, str], float]:
-    """(dataset, metric) labels -> images that all cases ask of that metric, for `Workbench.asked`."""
-    asked: dict[tuple[str, str], float] = {}
-    for case in cases:
-        spec = registry.evaluations[case.evaluation.name].spec
-        if case.metric is None or not isinstance(spec, EvaluationSpec):
-            continue
-        images = spec.images(case.evaluation.params, 0)
-        key = (case.dataset.label, case.metric.label)
-        asked[key] = asked.get(key, 0.0) + float(images) * TYPICAL_K
-    return asked
+@dataclass(frozen=True)
+class Demand:
+    """What all cases of a run ask for; it does not depend on what is cached.
+
+    `images`: (dataset, metric) labels -> images that are asked of the metric. `parts`: by
+    `metric_without_part`, the parts ("" for the whole) that are asked for. `shown_trials`: ids of the
+    cases whose trials the run folder keeps.
+    """
+
+    images: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
+    shown_trials: frozenset[str] = frozenset()
+
+
+def demand_of(cases: Sequence[AnyCase], registry: Registry) -> Demand:
+    """What these cases ask for together."""
+    return Demand(
+        _images(cases, registry), _parts(cases), _cases_with_shown_trials(cases, registry)
+    )
 
 
 def metric_without_part(case: AnyCase) -> str:
@@ -41,8 +50,19 @@ def metric_without_part(case: AnyCase) -> str:
     return f"{case.dataset.label}/{case.metric.name}/{to_json(case.metric.params)}"
 
 
-def parts_asked(cases: Iterable[AnyCase]) -> dict[str, dict[str, Choice]]:
-    """By `metric_without_part`: the parts ("" for the whole) that these cases ask for."""
+def _images(cases: Sequence[AnyCase], registry: Registry) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    for case in cases:
+        spec = registry.evaluations[case.evaluation.name].spec
+        if case.metric is None or not isinstance(spec, EvaluationSpec):
+            continue
+        images = spec.images(case.evaluation.params, 0)
+        key = (case.dataset.label, case.metric.label)
+        found[key] = found.get(key, 0.0) + float(images) * TYPICAL_K
+    return found
+
+
+def _parts(cases: Iterable[AnyCase]) -> dict[str, dict[str, Choice]]:
     found: dict[str, dict[str, Choice]] = {}
     for case in cases:
         if case.metric is not None:
@@ -51,31 +71,8 @@ def parts_asked(cases: Iterable[AnyCase]) -> dict[str, dict[str, Choice]]:
     return {name: dict(sorted(parts.items())) for name, parts in found.items()}
 
 
-class AskedImages:
-    """A `specs.SimilarityLookup` of n images that calls all of them equally alike."""
-
-    def __init__(self, n: int) -> None:
-        self._asked = np.zeros(n, np.bool_)
-
-    def indices(self) -> IntArray:
-        """Sorted indices of all images asked about so far."""
-        found: IntArray = np.flatnonzero(self._asked)
-        return found
-
-    def within(self, groups: IntArray) -> DoubleArray:
-        """groups (G, M) -> (G, M, M) of zeros."""
-        self._asked[groups] = True
-        return np.zeros((*groups.shape, groups.shape[1]))
-
-    def cross(self, left: IntArray, right: IntArray) -> DoubleArray:
-        """left (G, a), right (G, b) -> (G, a, b) of zeros."""
-        self._asked[left] = True
-        self._asked[right] = True
-        return np.zeros((*left.shape, right.shape[1]))
-
-
-def cases_with_shown_trials(cases: Sequence[AnyCase], registry: Registry) -> frozenset[str]:
-    """Ids of the cases whose trials are kept: on whole metrics, at the lowest value of `plot_over`."""
+def _cases_with_shown_trials(cases: Sequence[AnyCase], registry: Registry) -> frozenset[str]:
+    """Those on whole metrics, at the lowest value of `plot_over`."""
     lowest: dict[str, tuple[float, str]] = {}
     for case in cases:
         if not isinstance(case, Case) or case.metric is None or case.metric.part is not None:
@@ -88,3 +85,27 @@ def cases_with_shown_trials(cases: Sequence[AnyCase], registry: Registry) -> fro
         key = json.dumps([case.stem, case.metric.label, case.evaluation.name, params])
         lowest[key] = min(lowest.get(key, (np.inf, "")), (value, case.id))
     return frozenset(case_id for _, case_id in lowest.values())
+
+
+class NeededImages:
+    """A `SimilarityLookup` of n images that calls all of them equally alike and remembers which of them it
+    was asked about: those that a metric would have to embed."""
+
+    def __init__(self, n: int) -> None:
+        self._needed = np.zeros(n, np.bool_)
+
+    def indices(self) -> IntArray:
+        """Sorted indices of all images asked about so far."""
+        found: IntArray = np.flatnonzero(self._needed)
+        return found
+
+    def within(self, groups: IntArray) -> DoubleArray:
+        """groups (G, M) -> (G, M, M) of zeros."""
+        self._needed[groups] = True
+        return np.zeros((*groups.shape, groups.shape[1]))
+
+    def cross(self, left: IntArray, right: IntArray) -> DoubleArray:
+        """left (G, a), right (G, b) -> (G, a, b) of zeros."""
+        self._needed[left] = True
+        self._needed[right] = True
+        return np.zeros((*left.shape, right.shape[1]))

@@ -4,77 +4,96 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.cache.memo import Memo
 from iibench.cache.source import core_sha256
 from iibench.compute.activations import network
 from iibench.contract.errors import UsageError, unknown_name
 from iibench.contract.specs import ChosenMetric
+from iibench.stages.activations import ActivationStage
+from iibench.stages.context import Progress, Settings, StageContext
 from iibench.stages.inputs import Inputs
+from iibench.stages.keys import Keys
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice, Tap
 from iibench.suite.choices import choice_of, dataset_choice, layer_choice
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 
 if TYPE_CHECKING:
+    from iibench.assets.local import LocalResources
+    from iibench.cache.entries import Cache
     from iibench.contract.arrays import FloatArray
     from iibench.contract.base import AssetFile, AssetSpec
     from iibench.contract.specs import ImageDataset, TappedNetwork
+    from iibench.suite.registry import Registry
 
 
-@dataclass(frozen=True)
 class LocalHarness:
-    """`specs.Harness` over a run's inputs; `tapped(tap, split)` gives activations through the cache."""
+    """`Harness` over the things that are registered, and the stage that computes activations with them.
 
-    inputs: Inputs
-    tapped: Callable[[Tap, str], FloatArray]
+    `tell`: is told how far a stage is.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        resources: LocalResources,
+        cache: Cache,
+        settings: Settings | None = None,
+        tell: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        chosen = Settings() if settings is None else settings
+        self.inputs = Inputs(registry, resources, self, Memo(chosen.memory // 2))
+        keys = Keys(self.inputs, chosen.precision)
+        self.context = StageContext(self.inputs, cache, keys, chosen, tell)
+        self.activation_stage = ActivationStage(self.context)
 
     @property
     def data_dir(self) -> Path:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.data_dir
 
     @property
     def cache_dir(self) -> Path:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.cache_dir
 
     @property
     def device(self) -> str:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.device
 
     @property
     def base_dir(self) -> Path:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.base_dir
 
     @property
     def offline(self) -> bool:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.offline
 
     def asset(self, spec: AssetSpec) -> tuple[AssetFile, Path]:
-        """See `specs.Resources`."""
+        """See `Resources`."""
         return self.inputs.resources.asset(spec)
 
     def images(self, dataset: str, split: str | None = None) -> ImageDataset:
-        """See `specs.Harness`."""
+        """See `Harness`."""
         choice = self._dataset(dataset, split)
         return self.inputs.dataset(choice, choice.evaluate, 0)
 
     def activations(self, dataset: str, split: str | None, model: str, layer: str) -> FloatArray:
-        """See `specs.Harness`."""
+        """See `Harness`."""
         choice = self._dataset(dataset, split)
         tap = Tap(choice, *self._tapped(model, layer), 0)
-        return np.asarray(self.tapped(tap, choice.evaluate))
+        return np.asarray(self.activation_stage.values(tap, choice.evaluate))
 
     def network(self, model: str, layer: str) -> TappedNetwork:
-        """See `specs.Harness`."""
+        """See `Harness`."""
         chosen, place = self._tapped(model, layer)
         loaded, weights = self.inputs.network(chosen, place)
         entry = self.inputs.registry.models[chosen.name]
@@ -87,7 +106,7 @@ class LocalHarness:
         return network(loaded, place.path, place.pool, fingerprint)
 
     def metric(self, label: str) -> ChosenMetric:
-        """See `specs.Harness`."""
+        """See `Harness`."""
         choice = choice_of(label, self.inputs.registry.metrics)
         spec = self.inputs.registry.metrics[choice.name].spec
         known = spec.parts(choice.params)

@@ -37,14 +37,14 @@ from iibench.suite.registry import Registry
 class Inputs:
     """Loads what the cases of a run name, through the plugins that registered it.
 
-    `harness`: what datasets and metrics may ask for; the workbench, which computes it, puts it here.
+    `harness`: what datasets and metrics may ask for.
     """
 
     registry: Registry
     resources: LocalResources
+    harness: Harness
     memo: Memo = field(default_factory=Memo)
     clock: Clock = field(default_factory=Clock)
-    harness: Harness | None = None
 
     def dataset(self, choice: DatasetChoice, split: str, seed: int) -> ImageDataset:
         """One split of a dataset, cut to the choice's limit."""
@@ -52,7 +52,7 @@ class Inputs:
         def load() -> ImageDataset:
             spec = self.registry.datasets[choice.name].spec
             with self.clock.stage(f"dataset {choice.label} {split}"):
-                whole = spec.load(choice.params, split, self._lent(choice.label))
+                whole = spec.load(choice.params, split, self.harness)
                 draw = derive_seed(seed, choice.label, split)
                 if isinstance(spec, TrialDatasetSpec):
                     return limited_trials(whole, choice.limit, draw)
@@ -93,15 +93,10 @@ class Inputs:
         def load() -> EmbeddingMetric | PairwiseMetric:
             spec = self.registry.metrics[choice.name].spec
             with self.clock.stage(f"metric {choice.name}"):
-                metric = spec.load(choice.params, self._lent(choice.name))
+                metric = spec.load(choice.params, self.harness)
             wanted = "embed" if spec.distance is not None else "pairwise"
             if not hasattr(metric, wanted):
                 raise PluginError(f"metric {choice.name}: the loaded metric has no {wanted}")
             return metric
 
         return self.memo.once(f"metric/{choice.name}/{to_json(choice.params)}", load)
-
-    def _lent(self, asker: str) -> Harness:
-        if self.harness is None:
-            raise PluginError(f"{asker} was asked for before the workbench")
-        return self.harness

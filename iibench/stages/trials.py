@@ -7,25 +7,38 @@ at once; every observer and evaluation starts from them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from iibench.cache.entries import Cache
 from iibench.compute.similarity.within_trials import TrialMetric, iter_rows, row_width, split_rows
+from iibench.contract.base import Work
 from iibench.contract.errors import PluginError, Skip
 from iibench.contract.measures import Curve, Measure
+from iibench.contract.reports import Summary, TrialReport
 from iibench.contract.trials import TrialEvaluationSpec, TrialInputs, TrialScores, TrialSimilarities
-from iibench.stages.inputs import Inputs
-from iibench.stages.keys import Keys, metric_of, trial_seed
+from iibench.results.trial_tables import plain_numbers
+from iibench.stages.context import Progress, StageContext
+from iibench.stages.kept import Kept
+from iibench.stages.keys import Key, metric_of, trial_seed
+from iibench.stages.reading import reading_cost
+from iibench.stages.similarities import SimilarityStage
 from iibench.suite.cases import Choice, TrialCase
 
 if TYPE_CHECKING:
     from iibench.cache.entries import Blob
     from iibench.contract.arrays import FloatArray
+    from iibench.contract.reports import Report
     from iibench.contract.trials import TrialDataset
+    from iibench.stages.account import Account, Source
+
+
+#: Seconds of a case that declares no work.
+GUESSED_SECONDS = 1.0
+#: Passes over the embeddings of the images of a stimulus that comparing them takes.
+ROW_PASSES = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,67 +48,112 @@ class TrialResult:
     scores: TrialScores
     cached: bool
 
+    def reported(self, report: Report) -> TrialReport:
+        """The report with what its case found; skipped where its headline measure is undefined."""
+        found, scores = cast(TrialReport, report), self.scores
+        headline = next(
+            (m for m in scores.measures if m.name == found.headline and not m.group), None
+        )
+        value = headline.value if headline else None
+        found = dataclasses.replace(
+            found,
+            notes=scores.notes,
+            cached=self.cached,
+            measures=scores.measures,
+            curves=scores.curves,
+            margins=plain_numbers(scores.margins),
+            per_unit={name: plain_numbers(values) for name, values in scores.per_unit.items()},
+            resampled=plain_numbers(scores.resampled),
+            summary=Summary(
+                n=headline.units if headline else 0,
+                scored=headline.units if headline and value is not None else 0,
+                mean=value,
+                low=headline.low if headline else None,
+                high=headline.high if headline else None,
+            ),
+        )
+        if value is None:
+            reason = headline.reason if headline else f"it gave no {found.headline}"
+            return dataclasses.replace(found, status="skipped", reason=reason)
+        return found
 
-@dataclass
-class TrialBench:
-    """Computes and keeps the stages of trial cases.
 
-    `progress(stage, done, total, unit)`: total 0 says that the stage came from the cache.
+@dataclass(frozen=True)
+class TrialStage:
+    """Computes similarities within stimuli, evaluates trials and keeps both.
+
+    `similarities`: what the cost of embeddings and comparisons is asked of.
     """
 
-    inputs: Inputs
-    cache: Cache
-    keys: Keys
-    progress: Callable[[str, int, int, str], None]
-    #: bytes of embeddings held at a time
-    memory: int
-    #: of metrics; see precision.py
-    precision: str = "float32"
+    context: StageContext
+    similarities: SimilarityStage
+    form: Literal["trial_scores"] = "trial_scores"
 
-    def scores(self, case: TrialCase) -> TrialResult:
+    def of(self, case: TrialCase) -> TrialResult:
         """What the case's evaluation finds. Raises `Skip`, `CaseError` or what a plugin raises."""
-        spec = self.inputs.registry.evaluations[case.evaluation.name].spec
+        spec = self.context.inputs.registry.evaluations[case.evaluation.name].spec
         if not isinstance(spec, TrialEvaluationSpec):
             raise PluginError(f"{case.evaluation.label} is no evaluation of trials")
-        dataset = self.inputs.trials(case)
+        dataset = self.context.inputs.trials(case)
         if case.metric is not None and not dataset.trials.shown.any():
             raise Skip(
                 f"{case.dataset.label} has no stimulus whose images are to be had, so a metric has "
                 "nothing to look at"
             )
-        key = self.keys.trial_scores(case)
-        blob = self.cache.load("trial_scores", key.hash)
+        key = self.context.keys.trial_scores(case)
+        blob = self.context.cache.load(self.form, key.hash)
         if blob is not None:
             return TrialResult(_from_blob(blob), True)
-        similarities, notes = (None, ()) if case.metric is None else self.similarities(case)
-        with self.inputs.clock.stage(f"evaluation {case.evaluation.name}"):
+        similarities, notes = (None, ()) if case.metric is None else self.within(case)
+        size = len(dataset.trials), len(dataset.trials.units)
+        with self.context.clock.stage(
+            f"evaluation {case.evaluation.name}", rate=_rate(case, *size)
+        ):
             found = spec.judge(
                 case.evaluation.params, TrialInputs(dataset.trials, similarities, trial_seed(case))
             )
         _check(found, dataset, case.evaluation.label)
         found = dataclasses.replace(found, notes=(*found.notes, *notes))
         arrays, meta = _to_blob(found)
-        self.cache.store("trial_scores", key.hash, key.description, arrays, meta)
+        self.context.cache.store(self.form, key.hash, key.description, arrays, meta)
         return TrialResult(found, False)
 
+    def key(self, case: TrialCase) -> Key:
+        """Of what the case found."""
+        return self.context.keys.trial_scores(case)
+
     def is_cached(self, case: TrialCase) -> bool:
-        """Whether the case's scores are in the cache; loads what its key needs, computes nothing."""
-        return self.cache.has("trial_scores", self.keys.trial_scores(case).hash)
+        """Whether the scores are in the cache; loads what their key needs, computes nothing."""
+        return self.context.cache.has(self.form, self.key(case).hash)
 
-    def rows_present(self, case: TrialCase) -> tuple[int, int]:
-        """(stimuli whose similarities are in the cache, stimuli whose images are to be had)."""
-        store = self.cache.existing_rows("trial_similarities", self.keys.trial_rows(case).hash)
-        shown = int(self.inputs.trials(case).trials.shown.sum())
-        return (0 if store is None else store.count()), shown
+    def report(self, case: TrialCase, **common: Any) -> TrialReport:
+        """A report of the case without scores; `common`: what reports of all cases have."""
+        spec = self.context.inputs.registry.evaluations[case.evaluation.name].spec
+        headline = str(getattr(spec, "headline_measure", ""))
+        return TrialReport(**common, headline=headline, seeds={"draws": trial_seed(case)})
 
-    def similarities(self, case: TrialCase) -> tuple[TrialSimilarities, tuple[str, ...]]:
+    def first_of_many(self, case: TrialCase) -> str:
+        """What the case computes that others start from and no task of its own does: the similarities of
+        its metric; "" where it has none."""
+        return "" if case.metric is None else self.context.keys.trial_rows(case).hash
+
+    def results(self, case: TrialCase) -> tuple[Kept, ...]:
+        """What the cache keeps of the case itself."""
+        return (Kept(self.form, self.key(case).hash),)
+
+    def starts_from(self, case: TrialCase) -> Iterator[Kept]:
+        """What the cache keeps of what the case starts from."""
+        if case.metric is not None:
+            yield Kept("trial_similarities", self.context.keys.trial_rows(case).hash, "rows")
+
+    def within(self, case: TrialCase) -> tuple[TrialSimilarities, tuple[str, ...]]:
         """Similarities under the case's metric (its part), and a note on how they were computed."""
         choice = metric_of(case)
-        spec = self.inputs.registry.metrics[choice.name].spec
+        spec = self.context.inputs.registry.metrics[choice.name].spec
         parts = ("", *spec.parts(choice.params))
-        trials = self.inputs.trials(case).trials
-        key = self.keys.trial_rows(case).hash
-        rows, notes = self.inputs.memo.once(
+        trials = self.context.inputs.trials(case).trials
+        key = self.context.keys.trial_rows(case).hash
+        rows, notes = self.context.inputs.memo.once(
             f"value/{key}", lambda: self._computed(case, choice, parts)
         )
         found = split_rows(rows, trials, parts)[parts.index(choice.part or "")]
@@ -105,31 +163,35 @@ class TrialBench:
         self, case: TrialCase, choice: Choice, parts: tuple[str, ...]
     ) -> tuple[FloatArray, tuple[str, ...]]:
         """(S, width) rows, NaN where a stimulus has no images; what is missing is computed and kept."""
-        dataset = self.inputs.trials(case)
+        dataset = self.context.inputs.trials(case)
         trials, shown = dataset.trials, np.flatnonzero(dataset.trials.shown)
-        key = self.keys.trial_rows(case)
+        key = self.context.keys.trial_rows(case)
         width = row_width(trials, parts)
-        store = self.cache.rows("trial_similarities", key.hash, key.description, len(trials), width)
+        store = self.context.cache.rows(
+            "trial_similarities", key.hash, key.description, len(trials), width
+        )
         stage = f"similarities {choice.name} on {case.dataset.label}"
         notes: list[str] = []
         with store.filling():
             missing = store.missing(shown)
             if not missing.size:
-                self.progress(stage, 0, 0, "images")
+                self.context.tell(Progress(stage, 0, 0, "images"))
             else:
-                spec = self.inputs.registry.metrics[choice.name].spec
+                spec = self.context.inputs.registry.metrics[choice.name].spec
                 metric = TrialMetric(
-                    spec, self.inputs.metric(choice), spec.size(choice.params), parts
+                    spec, self.context.inputs.metric(choice), spec.size(choice.params), parts
                 )
-                with self.inputs.clock.stage(stage, len(missing)):
+                with self.context.clock.stage(stage, len(missing), stage):
                     for stimuli, values in iter_rows(
                         metric,
                         dataset,
                         missing,
-                        self.inputs.resources.device,
-                        memory=self.memory,
-                        precision=self.precision,
-                        progress=lambda done, total: self.progress(stage, done, total, "images"),
+                        self.context.device,
+                        memory=self.context.settings.memory // 2,
+                        precision=self.context.settings.precision,
+                        progress=lambda done, total: self.context.tell(
+                            Progress(stage, done, total, "images")
+                        ),
                         passes=lambda forward, distinct: notes.append(
                             f"{choice.name}: {distinct:,} distinct images, {forward:,} forward passes"
                         ),
@@ -138,6 +200,65 @@ class TrialBench:
         rows = np.full((len(trials), width), np.nan, np.float32)
         rows[shown] = store.array()[shown]
         return rows, tuple(notes)
+
+    # ------------------------------------------------------------------------------ cost
+
+    def cost(self, case: TrialCase, account: Account) -> None:
+        """Adds what the case takes, with all that it starts from and no earlier case had."""
+        spec = self.context.inputs.registry.evaluations[case.evaluation.name].spec
+        trials, stage = (
+            self.context.inputs.trials(case).trials,
+            f"evaluation {case.evaluation.name}",
+        )
+        if case.metric is not None and account.new(self.context.keys.trial_rows(case).hash):
+            self._within_cost(case, account)
+        rate = account.rates.get(_rate(case, len(trials), len(trials.units)))
+        if self.is_cached(case):
+            account.add(stage, "cases", 0, 1)
+        elif rate is not None:
+            account.add(stage, "cases", 1, 0, rate, "measured")
+        elif isinstance(spec, TrialEvaluationSpec) and spec.work is not None:
+            seconds = account.speed(spec.work(case.evaluation.params, trials))
+            account.add(stage, "cases", 1, 0, seconds, "counted")
+        else:
+            account.add(stage, "cases", 1, 0, GUESSED_SECONDS, "guess")
+
+    def _within_cost(self, case: TrialCase, account: Account) -> None:
+        """Similarities within stimuli: each image embedded once, then pairs within each stimulus."""
+        choice, dataset = metric_of(case), self.context.inputs.trials(case)
+        (kept,) = self.starts_from(case)
+        store = self.context.cache.existing_rows(kept.kind, kept.key)
+        trials, shown = dataset.trials, int(dataset.trials.shown.sum())
+        present = 0 if store is None else store.count()
+        stage, to_do = f"similarities {choice.name} on {case.dataset.label}", shown - present
+        rate = account.rates.get(stage)
+        source: Source = "measured"
+        seconds = 0.0 if rate is None else rate * to_do
+        if rate is None and to_do:
+            source = "timed"
+            spec = self.context.inputs.registry.metrics[choice.name].spec
+            f, g = trials.references.shape[1], trials.opposite.shape[1]
+            pairs = float(to_do) * (2 + f) * (f + g)
+            if spec.distance in {None, "own"}:
+                seconds = pairs * self.similarities.pair_seconds(case, account)
+            if self.similarities.embeds_images(case):
+                timed = self.similarities.timed(case, account)
+                images = [
+                    x[trials.shown].ravel()
+                    for x in (trials.queries, trials.references, trials.opposite)
+                ]
+                distinct = len(np.unique(np.concatenate(images))) * to_do / max(1, shown)
+                each = timed.seconds + reading_cost(dataset, case.dataset.label, account)
+                rows = float(to_do) * (2 + f + g) * timed.width
+                seconds += distinct * each + account.speed(Work(values=ROW_PASSES * rows))
+                held = int(distinct * timed.width * 4)
+                account.need(min(held, self.context.settings.memory // 2))
+        account.add(stage, "stimuli", to_do, present, seconds, source)
+
+
+def _rate(case: TrialCase, stimuli: int, units: int) -> str:
+    metric = "" if case.metric is None else f"/{case.metric.label}"
+    return f"evaluation {case.evaluation.label}{metric} {stimuli}x{units}"
 
 
 def _check(found: TrialScores, dataset: TrialDataset, label: str) -> None:

@@ -11,10 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,11 @@ class TrialCase:
         metric = () if self.metric is None else (self.metric.label,)
         return "/".join((self.dataset.label, *metric, self.evaluation.label))
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Labels of what the case looks at with its metric."""
+        return (self.dataset.label,)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -103,9 +105,14 @@ class Case:
         return Tap(self.dataset, self.model, self.layer, self.seed)
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """Labels of what the case looks at with its metric: dataset, model and layer."""
+        return (self.dataset.label, self.model.label, self.layer.label)
+
+    @property
     def stem(self) -> str:
         """dataset/model/layer/finder: what decides the directions and their responses."""
-        return "/".join((self.dataset.label, self.model.label, self.layer.label, self.finder.label))
+        return "/".join((*self.place, self.finder.label))
 
     @property
     def tail(self) -> tuple[str, ...]:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from iibench.contract.reports import Named
 from iibench.contract.specs import DatasetSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.labels import join_label, read_label
-from iibench.suite.params import label, label_items, label_values, parse_params, split_variant
+from iibench.suite.params import (
+    label,
+    label_items,
+    label_values,
+    parse_params,
+    split_variant,
+    to_json,
+)
 from iibench.suite.registry import Table
 from iibench.suite.schema import POOLS
 
@@ -37,3 +45,8 @@ def choice_of(text: str, table: Table[Any]) -> Choice:
     return Choice(
         written.name, params, label(spec, params, written.part, written.name), written.part
     )
+
+
+def named(choice: Choice) -> Named:
+    """The choice as reports record it."""
+    return Named(choice.name, choice.label, to_json(choice.params), choice.part)

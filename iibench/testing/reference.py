@@ -18,9 +18,7 @@ from iibench.contract.errors import UsageError
 from iibench.contract.trials import TrialDatasetSpec, TrialEvaluationSpec
 from iibench.hooks.loaded import Plugins
 from iibench.hooks.loading import load_plugins
-from iibench.stages.case_stages import Workbench
 from iibench.stages.harness import LocalHarness
-from iibench.stages.inputs import Inputs
 from iibench.suite.labels import read_label
 from iibench.suite.registry import Registry
 from iibench.testing import toys
@@ -61,8 +59,7 @@ def local_harness(
     # checks work in a folder of their own, where relative paths would lead elsewhere
     places = {name: getattr(resources, name).absolute() for name in ("data_dir", "cache_dir")}
     resources = dataclasses.replace(resources, base_dir=resources.base_dir.absolute(), **places)
-    inputs = Inputs(with_toys(registry), resources)
-    harness = LocalHarness(inputs, Workbench(inputs, Cache(made)).activations)
+    harness = LocalHarness(with_toys(registry), resources, Cache(made))
     if folder is None:
         weakref.finalize(harness, shutil.rmtree, made, ignore_errors=True)
     return harness
@@ -198,12 +195,9 @@ def _run(text: str, plugins: Plugins, folder: Path, device: str) -> Run:
         device=device,
         output=folder / "run",
         limit=LIMIT,
+        fresh=True,  # assets come from the user's cache; values are computed anew and not left there
     )
-    session = prepare(config, plugins)
-    # assets come from the user's cache; values are computed anew and leave nothing there
-    session.config = dataclasses.replace(config, cache_dir=folder / "cache")
-    session.bench.cache = Cache(folder / "cache", session.note)
-    return execute(session)
+    return execute(prepare(config, plugins))
 
 
 def _spec(table: Any, label: str) -> Any:

@@ -32,7 +32,7 @@ from iibench.results.run import Run
 if TYPE_CHECKING:
     from iibench.contract.config import RunConfig
     from iibench.hooks.loaded import Plugins
-    from iibench.runner.estimate.estimate import Plan
+    from iibench.runner.estimate.estimate import Estimate
     from iibench.suite.cases import AnyCase
     from iibench.suite.schema import Suite
 
@@ -354,14 +354,14 @@ def _counts(run: Run) -> str:
     return f"{', '.join(parts) or 'no case ran'} in {run.meta['seconds']:.1f} s"
 
 
-def print_plan(console: Console, cases: Sequence[AnyCase], plan: Plan) -> None:
+def print_estimate(console: Console, cases: Sequence[AnyCase], found: Estimate) -> None:
     """The output of `--collect-only`: the ids, then the work, where each time is from, and the total."""
     for case in cases:
         console.print(escape(case.id), soft_wrap=True)
     table = Table(title="work", title_justify="left", title_style="bold")
     for name in ("stage", "to do", "cached", "unit", "memory", "time", "from"):
         table.add_column(name, justify="left" if name in {"stage", "unit", "from"} else "right")
-    for stage in plan.stages:
+    for stage in found.stages:
         table.add_row(
             escape(stage.stage),
             f"{stage.to_do:,}",
@@ -373,20 +373,20 @@ def print_plan(console: Console, cases: Sequence[AnyCase], plan: Plan) -> None:
         )
     console.print()
     console.print(table)
-    for note in plan.left_out:
+    for note in found.left_out:
         console.print(f"[yellow]left out: {escape(note)}[/]", soft_wrap=True)
     passes = sum(
-        s.to_do for s in plan.stages if s.stage.startswith(("activations ", "embeddings "))
+        s.to_do for s in found.stages if s.stage.startswith(("activations ", "embeddings "))
     )
-    shares = [f"{name} {seconds:.0f} s" for name, seconds in plan.shares().items()]
+    shares = [f"{name} {seconds:.0f} s" for name, seconds in found.shares().items()]
     console.print(
-        f"{len(cases)} cases, {passes:,} forward passes, about {plan.seconds:.0f} s "
-        f"({', '.join(shares)}), peak memory about {_bytes(plan.peak)}",
+        f"{len(cases)} cases, {passes:,} forward passes, about {found.seconds:.0f} s "
+        f"({', '.join(shares)}), peak memory about {_bytes(found.peak)}",
         soft_wrap=True,
     )
     console.print(
-        "[dim]measured: the same work, by earlier runs; probed: a few batches timed now; declared: "
-        "operations that a plugin counts, times this machine's speed; guess: none of these[/]",
+        "[dim]measured: the same work, by earlier runs; timed: a few batches now; counted: operations, "
+        "at this machine's speed; guess: none of these[/]",
         soft_wrap=True,
     )
 

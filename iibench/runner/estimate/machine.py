@@ -1,4 +1,4 @@
-"""How fast this machine is right now, from a fraction of a second of each kind of work (`specs.Work`)."""
+"""How fast this machine is right now, from a fraction of a second of each kind of work (`Work`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from statistics import fmean
 
 from iibench.contract.base import Work
 
-#: Seconds that importing a module of `Work.imports` takes, with all that it imports.
-IMPORT_SECONDS = 2.0
 #: Sides of the matrices that are multiplied, entries that are passed over, small operations in a row.
 SIDE, ENTRIES, STEPS = 512, 1 << 21, 2000
 #: The same on a GPU, which starts each operation about as fast as it does all of a smaller one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from iibench.suite.cases import AnyCase, Case, TrialCase
 if TYPE_CHECKING:
     from iibench.contract.arrays import IntArray
     from iibench.hooks.loaded import Plugins
-    from iibench.stages.case_stages import Workbench
+    from iibench.stages.case_stages import CaseStages
 
 #: Kind of the cache entries that tasks of the kind `images` make.
-ASKED = "asked_images"
+NEEDED = "needed_images"
 
 
 def ranges_of(indices: IntArray) -> tuple[tuple[int, int], ...]:
@@ -39,30 +39,21 @@ def indices_of(ranges: Iterable[tuple[int, int]]) -> IntArray:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def task_key(bench: Workbench, case: AnyCase, task: Task) -> str:
+def task_key(stages: CaseStages, case: AnyCase, task: Task) -> str:
     """The hash of the key under which the task's result is kept here (see `Task.key`)."""
-    keys = bench.keys
-    if isinstance(case, TrialCase):
-        return keys.trial_scores(case).hash
+    if task.kind == "scores" or isinstance(case, TrialCase):
+        return stages.of(case).key(case).hash
     if task.kind == "images":
-        return key_of(asked_description(bench, case))
+        return key_of(stages.scores.needed_key(case))
+    keys = stages.context.keys
     if task.kind == "activations":
         return keys.activations(case.tap, task.split).hash
-    if task.kind == "embeddings":
-        return keys.embeddings(case).hash
-    return (keys.scores if task.kind == "scores" else keys.responses)(case).hash
+    return (keys.embeddings if task.kind == "embeddings" else keys.responses)(case).hash
 
 
-def asked_description(bench: Workbench, case: Case) -> dict[str, Any]:
-    """What decides which images a case asks its metric to embed: all that decides its scores but the
-    metric."""
-    scores = bench.keys.scores(case).description
-    return {**scores, "stage": "asked images", "embeddings": None, "part": None}
-
-
-def task_inputs(bench: Workbench, case: AnyCase, task: Task) -> tuple[tuple[str, str], ...]:
+def task_inputs(stages: CaseStages, case: AnyCase, task: Task) -> tuple[tuple[str, str], ...]:
     """What the task starts from, in words, and its hash (see `Task.inputs`)."""
-    inputs, dataset = bench.inputs, case.dataset
+    inputs, dataset = stages.context.inputs, case.dataset
     found = [
         (f"dataset {dataset.label} {split}", inputs.dataset(dataset, split, case.seed).fingerprint)
         for split in dict.fromkeys((task.split or dataset.evaluate, dataset.evaluate))

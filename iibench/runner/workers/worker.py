@@ -16,24 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iibench.assets.local import default_data_dir
-from iibench.cache.by_direction import ORDERS, RESPONSES
 from iibench.cache.entries import Cache
-from iibench.cache.shared_by_direction import fetch_columns, publish_columns
 from iibench.cache.shared_store import open_shared_store
 from iibench.contract.errors import IibenchError, UsageError
 from iibench.contract.executors import Job, Task, TaskError, TaskResult
 from iibench.hooks.loading import load_plugins
-from iibench.runner.case_reports import task_error
-from iibench.runner.session import open_session, resume_session
+from iibench.runner.case_errors import task_error
+from iibench.runner.session import resume
 from iibench.runner.workers.tasks import (
-    ASKED,
-    asked_description,
+    NEEDED,
     indices_of,
     software,
     task_inputs,
     task_key,
 )
-from iibench.suite.cases import AnyCase, Case
+from iibench.suite.cases import AnyCase, TrialCase
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins
@@ -71,13 +68,13 @@ class Worker:
                     "\n".join(f"worker on {self.name}: {text}" for text in texts)
                 ) from error
             _keep_lines(Path(folder))
-        self._bench = self._session.bench
+        self._stages = self._session.stages
         self._cases: dict[str, AnyCase] = {case.id: case for case in self._session.cases}
-        self._session.notes.clear()  # the run has the same
+        self._session.notes.items.clear()  # the run has the same
 
     def do(self, task: Task) -> TaskResult:
         """Does a task; whatever goes wrong is in the result."""
-        clock = self._bench.inputs.clock
+        clock = self._stages.context.clock
         clock.take()
         case = self._cases[task.case]
         error = self._mismatch(case, task)
@@ -86,16 +83,16 @@ class Worker:
                 self._do(case, task)
             except Exception as raised:
                 error = task_error(raised)
-        notes = tuple(f"{note['text']} ({self.name})" for note in self._session.notes)
-        self._session.notes.clear()
+        notes = tuple(f"{note['text']} ({self.name})" for note in self._session.notes.items)
+        self._session.notes.items.clear()
         return TaskResult(task, self.name, clock.take(), error, notes)
 
     def _mismatch(self, case: AnyCase, task: Task) -> TaskError | None:
         """An error where the result would not be the one that the run looks for."""
         try:
-            found = dict(task_inputs(self._bench, case, task))
+            found = dict(task_inputs(self._stages, case, task))
             others = [name for name, wanted in task.inputs if found.get(name) != wanted]
-            if not others and task_key(self._bench, case, task) == task.key:
+            if not others and task_key(self._stages, case, task) == task.key:
                 return None
             problem = f"{', '.join(others) or 'what decides it'} is not what the run has"
         except IibenchError as error:  # a file or a package that the run has
@@ -106,38 +103,33 @@ class Worker:
         return TaskError(reason, setup=True)
 
     def _do(self, case: AnyCase, task: Task) -> None:
-        bench, cache = self._bench, self._bench.cache
-        if isinstance(case, Case) and task.kind in {"images", "scores"}:
-            fetch_columns(cache, RESPONSES, bench.keys.responses(case).hash)
-            fetch_columns(cache, ORDERS, bench.keys.order(case).hash)
-        if not isinstance(case, Case):
-            bench.trials.scores(case)
-            cache.publish("trial_scores", task.key)
+        stages, cache = self._stages, self._session.cache
+        if task.kind == "scores" or isinstance(case, TrialCase):
+            stage = stages.of(case)
+            for kept in stage.starts_from(case):
+                kept.fetch(cache)
+            stage.of(case)
+            for kept in stage.results(case):
+                kept.publish(cache)
         elif task.kind == "activations":
             indices = indices_of(task.images)
-            bench.fill_activations(case.tap, task.split, indices).publish(indices)
+            stages.activations.fill(case.tap, task.split, indices).publish(indices)
         elif task.kind == "directions":
-            bench.responses(case)
-            bench.directions(case)  # where the responses were here already
-            cache.publish("directions", bench.keys.directions(case).hash)
-            cache.publish("responses", task.key)
-            if not bench.ranked.in_memory(case):
-                bench.ranked.order(case)
-                publish_columns(cache, RESPONSES, task.key)
-                publish_columns(cache, ORDERS, bench.keys.order(case).hash)
+            stages.responses.of(case)
+            stages.directions.of(case)  # where the responses were here already
+            stages.directions.kept(case).publish(cache)
+            stages.responses.publish(case)
         elif task.kind == "images":
-            images = {"images": bench.needed_images(case)}
-            cache.store(ASKED, task.key, asked_description(bench, case), images, {})
-        elif task.kind == "embeddings":
+            for kept in stages.responses.kept(case):
+                kept.fetch(cache)
+            images = {"images": stages.scores.needed_images(case)}
+            cache.store(NEEDED, task.key, stages.scores.needed_key(case), images, {})
+        else:
             indices = indices_of(task.images)
-            bench.fill_embeddings(case, indices)
+            stages.similarities.fill(case, indices)
             rows = cache.existing_rows("embeddings", task.key)
             if rows is not None:
                 rows.publish(indices)
-        else:
-            bench.scores(case)
-            cache.publish("scores", task.key)
-            cache.publish("unit_trials", task.key)
 
 
 def _session(job: Job, folder: Path, scratch: Path | None) -> Session:
@@ -154,9 +146,7 @@ def _session(job: Job, folder: Path, scratch: Path | None) -> Session:
         suite=str(suite),
         data_dir=data if data.is_dir() else default_data_dir(),
     )
-    session = open_session(config, plugins, _cache(job, scratch), told=False)
-    resume_session(session, job.cases, job.fallback)
-    return session
+    return resume(config, plugins, _cache(job, scratch), job.cases, job.fallback)
 
 
 def _load(job: Job, folder: Path) -> Plugins:
