@@ -20,7 +20,7 @@ from pathlib import Path
 #: Never one of a plugin's own modules, even where it lies beside them.
 CORE = "iibench"
 #: The packages of iibench whose code decides numbers.
-FOLLOWED = ("compute", "contract", "statistics")
+FOLLOWED = ("compute", "contract", "results", "statistics")
 
 
 def source_sha256(path: str | Path, module: str) -> str:
@@ -34,13 +34,13 @@ def source_sha256(path: str | Path, module: str) -> str:
 
 
 @functools.cache
-def core_sha256(module: str) -> str:
-    """SHA-256 (hex) of a module of iibench, by name, and of what it imports of `FOLLOWED`.
+def core_sha256(*modules: str) -> str:
+    """SHA-256 (hex) of modules of iibench, by name, and of what they import of `FOLLOWED`.
 
     >>> len(core_sha256("iibench.compute.encoding"))
     64
     """
-    return _hash_of(_core_files([module]))
+    return _hash_of(_core_files(modules))
 
 
 def source_files(path: str | Path, module: str) -> dict[Path, str]:

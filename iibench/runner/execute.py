@@ -11,6 +11,7 @@ from iibench.contract.reports import CaseReport, Report, Status, TrialReport, Ve
 from iibench.results.trial_verdicts import judge_trials
 from iibench.results.verdicts import judge
 from iibench.runner.case_errors import task_error
+from iibench.runner.case_reports import reported
 from iibench.runner.last_failed import write_last_failed
 from iibench.runner.provenance import describe_run
 from iibench.runner.rates import write_rates
@@ -142,7 +143,7 @@ def _run_case(session: Session, case: AnyCase, elsewhere: Elsewhere) -> Report:
     if result is None:
         return report
     # what a worker has just computed does not count as cached
-    return dataclasses.replace(result.reported(report), cached=result.cached and done is None)
+    return dataclasses.replace(reported(result, report), cached=result.cached and done is None)
 
 
 def _judge(session: Session, reports: Sequence[Report]) -> list[Verdict]:

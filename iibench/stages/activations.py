@@ -17,11 +17,11 @@ from iibench.compute.activations import (
     tapped,
 )
 from iibench.compute.images import to_unit_range
-from iibench.compute.timing import Timed, timed_rows
 from iibench.contract.errors import CaseError
 from iibench.stages.context import Progress, StageContext
 from iibench.stages.kept import Kept
 from iibench.stages.reading import reading_cost
+from iibench.stages.timing import Timed, timed_rows
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore

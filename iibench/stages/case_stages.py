@@ -28,9 +28,6 @@ class CaseResult(Protocol):
     @property
     def cached(self) -> bool: ...
 
-    def reported(self, report: Report) -> Report:
-        """The report with what the case found."""
-
 
 class CaseStage(Protocol):
     """The last stage of a case, on directions or on trials: what a run asks of every case."""

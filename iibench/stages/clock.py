@@ -6,9 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-#: Seconds that are too few to be a rate.
-SHORT = 0.05
-
 
 class Clock:
     """Seconds and units of work per stage."""
@@ -46,12 +43,8 @@ class Clock:
         return recent
 
     def rates(self) -> Mapping[str, float]:
-        """Name of a rate -> seconds of one unit; work too short to time is left out."""
-        return {
-            name: seconds / units
-            for name, (seconds, units) in self._rated.items()
-            if units and seconds > SHORT
-        }
+        """Name of a rate -> seconds of one unit."""
+        return {name: seconds / units for name, (seconds, units) in self._rated.items() if units}
 
 
 def _add(times: dict[str, tuple[float, int]], name: str, seconds: float, amount: int) -> None:

@@ -52,7 +52,7 @@ class Keys:
             registry = self._inputs.registry
             return {
                 "stage": "activations",
-                "code": core_sha256("iibench.compute.activations"),
+                "code": core_sha256("iibench.stages.activations"),
                 "dataset": self._inputs.dataset(tap.dataset, split, tap.seed).fingerprint,
                 "model": _plugin(registry.models[tap.model.name], tap.model),
                 "weights": weights,
@@ -79,6 +79,7 @@ class Keys:
             f"directions/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "directions",
+                "code": core_sha256("iibench.stages.directions"),
                 "activations": self.activations(case.tap, self.fit_split(case)).hash,
                 "finder": _plugin(registry.finders[case.finder.name], case.finder),
                 "files": registry.finders[case.finder.name].spec.inputs(
@@ -95,7 +96,7 @@ class Keys:
             f"responses/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "responses",
-                "code": core_sha256("iibench.compute.encoding"),
+                "code": core_sha256("iibench.stages.responses"),
                 "directions": self.directions(case).hash,
                 "activations": self.activations(case.tap, case.dataset.evaluate).hash,
             },
@@ -107,7 +108,7 @@ class Keys:
             f"order/{case.stem}/{case.seed}",
             lambda: {
                 "stage": "order",
-                "code": core_sha256("iibench.compute.ranking"),
+                "code": core_sha256("iibench.stages.responses"),
                 "responses": self.responses(case).hash,
             },
         )
@@ -138,7 +139,7 @@ class Keys:
             f"scores/{case.id}/{case.seed}",
             lambda: {
                 "stage": "scores",
-                "code": core_sha256("iibench.stages.similarities"),
+                "code": core_sha256("iibench.stages.scores", "iibench.stages.similarities"),
                 "responses": self.responses(case).hash,
                 "embeddings": self.embeddings(case).hash if case.metric else None,
                 "part": case.metric.part if case.metric else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,12 +31,10 @@ from iibench.stages.kept import Kept
 from iibench.stages.keys import Key, evaluation_seed, finder_seed
 from iibench.stages.responses import ResponseStage
 from iibench.stages.similarities import SimilarityStage
-from iibench.statistics.scores import summarise
 from iibench.suite.choices import choice_of, named
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray, IntArray
-    from iibench.contract.reports import Report
     from iibench.stages.account import Account, Source
     from iibench.suite.cases import Case
 
@@ -51,27 +49,6 @@ class Scores:
     scores: UnitScores
     cached: bool
     notes: tuple[str, ...] = ()
-
-    def reported(self, report: Report) -> CaseReport:
-        """The report with a score per direction; skipped where there is none."""
-        found, scores, details = cast(CaseReport, report), self.scores, self.scores.details
-        summary = summarise(scores.values)
-        if details is not None:
-            found = dataclasses.replace(
-                found, headline=details.headline, measures=details.measures, details=details
-            )
-        elif not summary.scored:
-            reason = f"no direction could be scored: {scores.reasons[0]}"
-            found = dataclasses.replace(found, status="skipped", reason=reason)
-        return dataclasses.replace(
-            found,
-            notes=self.notes,
-            cached=self.cached,
-            summary=summary,
-            trials=scores.trials,
-            scores=tuple(None if np.isnan(v) else float(v) for v in scores.values),
-            reasons=scores.reasons,
-        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from iibench.compute.similarity.lookups import EmbeddingSimilarity, PairwiseSimi
 from iibench.compute.similarity.own import ComparedSimilarity, comparing
 from iibench.compute.similarity.parts import PartSimilarities
 from iibench.compute.similarity.streamed import BudgetedSimilarity
-from iibench.compute.timing import Timed, mean_seconds, pixels, timed_rows
 from iibench.contract.base import Work
 from iibench.contract.errors import PluginError
 from iibench.contract.specs import EmbeddingMetric, PairwiseMetric
@@ -26,6 +25,7 @@ from iibench.stages.demand import Demand, metric_without_part
 from iibench.stages.kept import Kept
 from iibench.stages.keys import metric_of
 from iibench.stages.reading import reading_cost
+from iibench.stages.timing import Timed, mean_seconds, pixels, timed_rows
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import FloatArray, ImageArray, IntArray

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,9 +17,8 @@ from iibench.compute.similarity.within_trials import TrialMetric, iter_rows, row
 from iibench.contract.base import Work
 from iibench.contract.errors import PluginError, Skip
 from iibench.contract.measures import Curve, Measure
-from iibench.contract.reports import Summary, TrialReport
+from iibench.contract.reports import TrialReport
 from iibench.contract.trials import TrialEvaluationSpec, TrialInputs, TrialScores, TrialSimilarities
-from iibench.results.trial_tables import plain_numbers
 from iibench.stages.context import Progress, StageContext
 from iibench.stages.kept import Kept
 from iibench.stages.keys import Key, metric_of, trial_seed
@@ -30,7 +29,6 @@ from iibench.suite.cases import Choice, TrialCase
 if TYPE_CHECKING:
     from iibench.cache.entries import Blob
     from iibench.contract.arrays import FloatArray
-    from iibench.contract.reports import Report
     from iibench.contract.trials import TrialDataset
     from iibench.stages.account import Account, Source
 
@@ -47,35 +45,6 @@ class TrialResult:
 
     scores: TrialScores
     cached: bool
-
-    def reported(self, report: Report) -> TrialReport:
-        """The report with what its case found; skipped where its headline measure is undefined."""
-        found, scores = cast(TrialReport, report), self.scores
-        headline = next(
-            (m for m in scores.measures if m.name == found.headline and not m.group), None
-        )
-        value = headline.value if headline else None
-        found = dataclasses.replace(
-            found,
-            notes=scores.notes,
-            cached=self.cached,
-            measures=scores.measures,
-            curves=scores.curves,
-            margins=plain_numbers(scores.margins),
-            per_unit={name: plain_numbers(values) for name, values in scores.per_unit.items()},
-            resampled=plain_numbers(scores.resampled),
-            summary=Summary(
-                n=headline.units if headline else 0,
-                scored=headline.units if headline and value is not None else 0,
-                mean=value,
-                low=headline.low if headline else None,
-                high=headline.high if headline else None,
-            ),
-        )
-        if value is None:
-            reason = headline.reason if headline else f"it gave no {found.headline}"
-            return dataclasses.replace(found, status="skipped", reason=reason)
-        return found
 
 
 @dataclass(frozen=True)

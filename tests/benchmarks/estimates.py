@@ -33,16 +33,17 @@ began = time.perf_counter()
 from pathlib import Path
 from iibench.cli.options import load
 plugins = load((), ())
-from iibench.plan import estimate
-from iibench.rates import read_rates
-from iibench.runner import RunConfig, prepare
+from iibench import RunConfig
+from iibench.runner.estimate.estimate import estimate
+from iibench.runner.rates import read_rates
+from iibench.runner.session import prepare
 suite, data, cache, limit, keyword, written = sys.argv[1:]
 config = RunConfig(suite, Path(data), Path(cache), limit=int(limit) or None, keyword=keyword)
 session = prepare(config, plugins)
-bench = session.bench
-rates = read_rates(Path(cache), bench.inputs.resources.device, bench.precision)
+context = session.stages.context
+rates = read_rates(Path(cache), context.device, context.settings.precision)
 start = time.perf_counter()
-plan = estimate(bench, session.cases, rates, began=began)
+plan = estimate(session, rates, began=began)
 found = {"seconds": plan.seconds, "peak": plan.peak, "planning": time.perf_counter() - began}
 found["stages"] = [dataclasses.asdict(stage) for stage in plan.stages]
 open(written, "w").write(json.dumps(found))

@@ -48,7 +48,7 @@ def probabilities(run: Run, overrides: list[str]) -> np.ndarray:
     )
     session = prepare(config, load_plugins())
     case = session.cases[0]
-    folder = release_folder(case.dataset.params, session.bench.inputs.harness)
+    folder = release_folder(case.dataset.params, session.inputs.harness)
     known = truth(folder)
     return np.array([known[name] for name in run.trials()["name"]])
 

@@ -333,9 +333,9 @@ def test_kill_loses_no_finished_case(spawn, suite, tmp_path: Path) -> None:
 def test_interrupt_writes_what_is_finished(
     iibench, suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iibench.stages.case_stages import Workbench
+    from iibench.stages.scores import ScoreStage
 
-    whole = Workbench.scores
+    whole = ScoreStage.of
     seen = []
 
     def scores(self, case):
@@ -344,7 +344,7 @@ def test_interrupt_writes_what_is_finished(
         seen.append(case.id)
         return whole(self, case)
 
-    monkeypatch.setattr(Workbench, "scores", scores)
+    monkeypatch.setattr(ScoreStage, "of", scores)
     done = iibench("run", suite(), "-o", "out")
     assert done.code == 2
     content = run_json(tmp_path / "out")

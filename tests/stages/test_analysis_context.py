@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from iibench.contract.config import RunConfig
 from iibench.contract.errors import CaseError, PluginError
 from iibench.hooks.loading import load_plugins
 from iibench.runner.session import prepare
-from iibench.stages.analysis_context import CaseLab
+from iibench.stages.analysis_context import CaseContext
 from iibench.testing.toys import small_network
 
 SUITE = """
@@ -69,8 +70,8 @@ def lab(
     number: int = 0,
     batch_size: int | None = None,
     seed: int | None = None,
-) -> CaseLab:
-    """A lab of the case of neurons (number 0) or of kmeans (1)."""
+) -> CaseContext:
+    """What the case of neurons (number 0) or of kmeans (1) may ask for."""
     text = SUITE.replace("FINDER", finder).replace("LAYER", repr(layer))
     (tmp_path / "lab.yaml").write_text(text)
     (tmp_path / "plugins").mkdir(exist_ok=True)
@@ -86,7 +87,8 @@ def lab(
     )
     session = prepare(config, plugins)
     case: Any = session.cases[number]
-    return CaseLab(session.bench, case)
+    stages = session.stages
+    return CaseContext(stages.context, stages.activations, stages.directions, case)
 
 
 def pooled(x: torch.Tensor, layer: str) -> torch.Tensor:
@@ -120,7 +122,7 @@ def test_directions_are_the_cases_own(tmp_path: Path) -> None:
 
 def test_images_and_what_is_known_of_them(tmp_path: Path) -> None:
     found = lab(tmp_path)
-    evaluated = found.bench.inputs.evaluated(found.case)
+    evaluated = found.context.inputs.evaluated(found.case)
     assert found.image_size == (16, 16)
     assert found.class_names == tuple(evaluated.class_names)
     assert found.device == "cpu"
@@ -153,7 +155,7 @@ def test_a_finder_is_fitted_to_these_neurons_alone(tmp_path: Path, how: str, spl
     """On the fit split; one that learns nothing is given the evaluated one."""
     found = lab(tmp_path, finder=how)
     neurons = np.array([3, 1, 8, 20, 21])
-    fitted = found.bench.activations(found.case.tap, split)[:, neurons]
+    fitted = found.activation_stage.values(found.case.tap, split)[:, neurons]
     expected = found.activations()[:, neurons] @ fitted.mean(axis=0, keepdims=True).T
     np.testing.assert_allclose(found.responses_of(how, neurons), expected, rtol=1e-5)
 
@@ -217,8 +219,9 @@ def test_gradient_norms_are_those_of_autograd_one_image_at_a_time(
 def test_gradients_report_progress_and_leave_the_network_alone(tmp_path: Path) -> None:
     found = lab(tmp_path, batch_size=4)
     told: list[Any] = []
-    found.bench.progress = told.append
-    loaded, _ = found.bench.inputs.model(found.case)
+    context = dataclasses.replace(found.context, tell=told.append)
+    found = dataclasses.replace(found, context=context)
+    loaded, _ = found.context.inputs.model(found.case)
     found.gradient_norms(np.arange(10), lambda y, rows: y.sum(1))
     of_gradients = [event for event in told if "gradients" in event.stage]
     assert [(event.done, event.total) for event in of_gradients] == [(4, 10), (8, 10), (10, 10)]
@@ -234,7 +237,8 @@ def test_a_score_that_mixes_images_up_is_told(tmp_path: Path) -> None:
 def test_progress_goes_to_the_run(tmp_path: Path) -> None:
     found = lab(tmp_path)
     told: list[Any] = []
-    found.bench.progress = told.append
+    context = dataclasses.replace(found.context, tell=told.append)
+    found = dataclasses.replace(found, context=context)
     found.progress(2, 5, "pairs")
     (event,) = told
     assert (event.stage, event.done, event.total) == ("evaluation split_half: pairs", 2, 5)

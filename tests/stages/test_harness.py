@@ -12,18 +12,15 @@ from iibench.cache.entries import Cache
 from iibench.contract.errors import UsageError
 from iibench.contract.specs import Harness
 from iibench.hooks.loading import load_plugins
-from iibench.stages.case_stages import Workbench
-from iibench.stages.inputs import Inputs
+from iibench.stages.harness import LocalHarness
 from tests.conftest import TOYS
 
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Harness:
     registry = load_plugins(folders=[TOYS], environ="").registry
-    inputs = Inputs(registry, LocalResources(data_dir=tmp_path / "d", cache_dir=tmp_path / "c"))
-    Workbench(inputs, Cache(tmp_path / "c"))
-    assert inputs.harness is not None
-    return inputs.harness
+    resources = LocalResources(data_dir=tmp_path / "d", cache_dir=tmp_path / "c")
+    return LocalHarness(registry, resources, Cache(tmp_path / "c"))
 
 
 def test_images_by_label_and_split(harness: Harness) -> None:

@@ -26,8 +26,7 @@ from iibench.contract.errors import AssetError, UsageError
 from iibench.contract.specs import Harness
 from iibench.contract.trials import TrialDatasetSpec, TrialSimilarities
 from iibench.hooks.loading import load_plugins
-from iibench.stages.case_stages import Workbench
-from iibench.stages.inputs import Inputs
+from iibench.stages.harness import LocalHarness
 from iibench.statistics.observers import margin_eq2, margin_two_sided
 from iibench_plugins.datasets._trials.files import FileTrials
 from iibench_plugins.datasets.imi.pixels import as_shown
@@ -59,9 +58,7 @@ EXPERIMENTS = [
 
 def harness_in(folder: Path) -> Harness:
     resources = LocalResources(folder / "data", folder / "cache", base_dir=folder)
-    bench = Workbench(Inputs(load_plugins().registry, resources), Cache(folder / "cache"))
-    assert bench.inputs.harness is not None
-    return bench.inputs.harness
+    return LocalHarness(load_plugins().registry, resources, Cache(folder / "cache"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -14,24 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from iibench import RunConfig, Work
 from iibench.cli.options import load
-from iibench.contract.base import Work
-from iibench.contract.config import RunConfig
-from iibench.contract.specs import Directions, FinderSpec, FitContext, LoadedModel, Preprocess
-from iibench.runner.estimate.estimate import Plan, StageEstimate, estimate
-from iibench.runner.estimate.finders import FinderCosts
+from iibench.runner.estimate.estimate import INTERPRETER, Estimate, _starting_seconds, estimate
 from iibench.runner.estimate.machine import Machine, measured_machine
-from iibench.runner.estimate.peak import Arrays, resident
-from iibench.runner.estimate.timing import (
-    Probed,
-    probe_finder,
-    probe_metric,
-    probe_network,
-    probe_pairs,
-)
+from iibench.runner.estimate.peak import resident
 from iibench.runner.execute import execute
 from iibench.runner.rates import read_rates, write_rates
 from iibench.runner.session import Session, prepare
+from iibench.stages.account import Account, StageCost
+from iibench.stages.clock import Clock
+from iibench.stages.demand import Demand
+from iibench.stages.reading import Reading, reading
+from iibench.stages.similarities import SimilarityStage
+from iibench.stages.timing import Timed, timed_rows
 from tests.conftest import TOYS
 
 #: A machine on which the seconds of an estimate can be told by hand.
@@ -103,14 +98,12 @@ def session(tmp_path: Path) -> Iterator[Callable[..., Session]]:
     yield make
 
 
-def planned(session: Session, rates: dict[str, float] | None = None, **options: Any) -> Plan:
-    return estimate(
-        session.bench, session.cases, rates or {}, machine=MACHINE, clock=Ticks(), **options
-    )
+def planned(session: Session, rates: dict[str, float] | None = None, **options: Any) -> Estimate:
+    return estimate(session, rates or {}, machine=MACHINE, clock=Ticks(), **options)
 
 
-def by_name(plan: Plan) -> dict[str, StageEstimate]:
-    return {stage.stage: stage for stage in plan.stages}
+def by_name(found: Estimate) -> dict[str, StageCost]:
+    return {stage.stage: stage for stage in found.stages}
 
 
 def test_shared_stages_are_counted_once(session, suite) -> None:
@@ -148,7 +141,7 @@ def test_a_rate_is_used_for_the_same_work_only(session, suite) -> None:
     assert (measured.seconds, measured.source) == (120.0, "measured")
     assert stages["directions pick[k=1]"].seconds == 3.0
     assert stages["directions pick[k=1]"].source == "measured"
-    assert stages["directions pick[k=2]"].source == "probed"
+    assert stages["directions pick[k=2]"].source == "timed"
 
 
 def test_a_run_measures_and_the_next_plan_uses_it(session, suite, tmp_path: Path) -> None:
@@ -163,9 +156,9 @@ def test_a_run_measures_and_the_next_plan_uses_it(session, suite, tmp_path: Path
 
 def test_third_party_plugins_that_declare_nothing(session, suite) -> None:
     stages = by_name(planned(session(suite())))
-    assert stages["directions pick[k=2]"].source == "probed"
+    assert stages["directions pick[k=2]"].source == "timed"
     assert stages["evaluation activity"].source == "guess"
-    assert stages["evaluation ii"].source == "declared"
+    assert stages["order of images by response"].source == "counted"
 
 
 def test_rates_are_kept_by_device_precision_and_version(tmp_path: Path) -> None:
@@ -209,40 +202,6 @@ def test_declared_work_scales(name: str, size: str, params: dict[str, int]) -> N
     assert base / 4.5 < seconds(n, width, 32) < base
 
 
-def test_a_question_to_parts_of_a_metric_gathers_once(session, suite) -> None:
-    def seconds(parts: str) -> float:
-        path = suite(
-            ("parts: [sum, r]", f"parts: {parts}"),
-            (", metrics: [toycolour, toylabel]", ""),
-            ("on: ii/toycolour", "on: ii/toylabel"),
-        )
-        ready = session(path, keyword="neurons and toycolour and insilico")
-        ready.bench.asked = {}  # no matrix of all pairs
-        return by_name(planned(ready))["evaluation insilico"].seconds
-
-    spec = load((), ()).registry.evaluations["insilico"].spec
-    own = MACHINE.seconds(spec.work(spec.params(trials=5, references=3), 240, 6))
-    images, pairs = 6 * 5 * (2 + 3), 6 * 5 * 2 * 3
-    asked = MACHINE.seconds(Work(values=8 * images * 3, flops=2 * pairs * 3))
-    # at two difficulties; what has been asked of the whole is there for its parts, and the other way round
-    for parts, number in (("[sum]", 1), ("[sum, r]", 2), ("[r, gb]", 2), ("[sum, r, gb]", 3)):
-        assert seconds(parts) == pytest.approx(2 * (number * own + asked), rel=1e-6)
-    asked = MACHINE.seconds(Work(values=8 * images, flops=2 * pairs))
-    assert seconds("[r]") == pytest.approx(2 * (own + asked), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", ["ii", "insilico", "mis", "synergy", "spectrum", "manifold"])
-def test_work_of_evaluations_grows_with_images_and_directions(name: str) -> None:
-    spec = load((), ()).registry.evaluations[name].spec
-
-    def total(n: int, k: int) -> float:
-        work: Work = spec.work(spec.params(), n, k)
-        return MACHINE.seconds(work) + 1e-6 * work.pairs
-
-    assert total(10_000, 256) > 1.5 * total(10_000, 64)
-    assert total(10_000, 256) > total(2_000, 256)
-
-
 def test_seconds_are_the_sum_over_kinds_of_work() -> None:
     work = Work(flops=3e9, flops64=1e9, values=2e8, steps=1e5, pairs=9.0, memory=7.0)
     assert MACHINE.seconds(work) == pytest.approx(3 + 2 + 2 + 1)
@@ -254,23 +213,6 @@ def test_the_machine_is_measured_with_the_clock_it_is_given() -> None:
     assert found.step == pytest.approx(0.5 / 2000)
 
 
-def test_a_fit_on_the_device_is_priced_there_and_scikit_learn_is_not(session, suite) -> None:
-    path = suite(
-        ("  - neurons\n", "  - neurons\n  - {name: pca, k: 2}\n  - {name: kmeans, k: 2}\n")
-    )
-    ready = session(path, keyword="activity and (pca or kmeans)")
-    costs = {}
-    for name, device in (("slow", MACHINE), ("free", Machine(0.0, 0.0, 0.0, 0.0))):
-        finders = FinderCosts(ready.bench, {}, MACHINE, device, Ticks())
-        for case in ready.cases:
-            network = Probed(0.0, 6, np.ones((4, 6), np.float32))
-            costs[case.finder.name, name] = finders.cost(case, network)
-    assert costs["pca", "free"].fit == costs["pca", "slow"].fit > 0
-    assert costs["kmeans", "free"].fit == 0 < costs["kmeans", "slow"].fit
-    for finder in ("pca", "kmeans"):  # encoding is not told of a device
-        assert costs[finder, "free"].encode == costs[finder, "slow"].encode > 0
-
-
 def test_resident_memory_is_that_of_this_process_alone() -> None:
     status = Path("/proc/self/status")
     if not status.exists():
@@ -279,90 +221,6 @@ def test_resident_memory_is_that_of_this_process_alone() -> None:
     code = "from iibench.runner.estimate.peak import resident; print(resident())"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert resident() > held.nbytes > int(child.stdout)
-
-
-def test_peak_memory_adds_what_is_held_at_the_same_time() -> None:
-    arrays = Arrays(limit=100)
-    for size in (10, 20):
-        arrays.keep(size)
-    for size in (80, 90):
-        arrays.keep_between(size)
-    for size in (5, 7):
-        arrays.need(size)
-    assert arrays.peak() == 10 + 20 + 100 + 7
-
-
-def test_the_budget_caps_what_is_kept_between_cases(
-    session, suite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("iibench.runner.estimate.estimate.resident", lambda: 1000)
-    ready = session(suite(), keyword="activity")
-    usual = planned(ready).peak
-    k = 6 + 1 + 2  # neurons and two choices of them: responses and orders of 240 images
-    kept = 8 * 240 * k
-    ready.bench.memory = 4 * 8 * 240 * 6  # those of no finder need more than a quarter of it
-    assert kept > ready.bench.memory // 4
-    assert planned(ready).peak == usual
-    for user in ("plan", "plan_memory"):
-        monkeypatch.setattr(f"iibench.{user}.are_mapped", lambda n, k, memory: False)
-    ready.bench.memory = 2 * 4 * 240 * 6  # a fit may hold activations
-    assert usual - planned(ready).peak == kept - ready.bench.memory // 2
-
-
-def test_a_peak_beyond_memory_is_not_announced(
-    session, suite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("iibench.runner.estimate.estimate.resident", lambda: 0)
-    path = suite(("dataset: {name: toy}", "dataset: {name: toy, n: 50_000}"))
-    roomy, tight = session(path, keyword="neurons"), session(path, keyword="neurons")
-    tight.bench.memory = 4 << 20  # responses and their order take 2.4 MB
-    usual, capped = planned(roomy), planned(tight)
-    assert usual.left_out == ()
-    assert usual.peak - capped.peak > 8 * 50_000 * 6
-    assert [line.partition(": ")[2] for line in capped.left_out] == [
-        "evaluation activity holds the responses of all images to all directions in memory, and they "
-        "need more than a quarter of --memory 0.00 GiB; give it more, or take fewer images (--limit)"
-    ]
-    stages = by_name(capped)
-    assert "evaluation activity" not in stages
-    assert stages["responses neurons"].to_do == 1  # made before the evaluation is refused
-    assert stages["evaluation ii"].to_do == 4
-
-
-def test_a_fit_that_the_run_refuses_is_left_out(session, suite, tmp_path: Path) -> None:
-    ready = session(suite(), output=tmp_path / "out")
-    ready.bench.memory = 4 * 240 * 6  # activations of either split take 5,760 bytes
-    plan = planned(ready)
-    refused = [line for line in plan.left_out if "holds activations in memory" in line]
-    assert [line.partition(": ")[2].partition(" holds")[0] for line in refused] == [
-        "finder pick[k=1]",
-        "finder pick[k=2]",
-    ]
-    stages = by_name(plan)
-    assert "directions pick[k=1]" not in stages
-    assert stages["directions neurons"].to_do == 1  # looks at nothing but their number
-    errors = {report.reason for report in execute(ready).reports if report.status == "error"}
-    for line in refused:  # in the words of the run
-        assert line.partition(": ")[2] in errors
-
-
-def test_mapped_results_in_the_cache_are_seen(session, suite, tmp_path: Path) -> None:
-    def small() -> Session:
-        ready = session(suite(), output=tmp_path / "out", keyword="neurons and toylabel")
-        ready.bench.memory = 4 * 240 * 6
-        return ready
-
-    before = by_name(planned(small()))
-    assert before["responses neurons"].to_do == before["order of images by response"].to_do == 1
-    first = small()
-    first.cases = [case for case in first.cases if case.evaluation.name == "ii"]
-    assert [report.status for report in execute(first).reports] == ["passed"]
-    after = by_name(planned(small()))
-    assert after["evaluation ii"].cached == 1
-    for stage in ("responses neurons", "order of images by response"):
-        assert (after[stage].to_do, after[stage].cached, after[stage].seconds) == (0, 1, 0.0)
-    roomy = by_name(planned(session(suite(), keyword="neurons and toylabel")))
-    assert roomy["responses neurons"].to_do == 1  # not those that a run in memory would take
 
 
 def test_each_layer_asks_for_images_of_its_own(session, suite) -> None:
@@ -376,41 +234,6 @@ def test_each_layer_asks_for_images_of_its_own(session, suite) -> None:
 
     one, two = images("[tap]"), images("[raw, tap]")
     assert 0 < one < two < 2 * one
-
-
-def test_probes_run_in_the_precision_of_the_run() -> None:
-    import torch
-
-    seen: list[torch.dtype] = []
-
-    class Product(torch.nn.Module):
-        fingerprint = ""
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            rows = x.flatten(1) @ torch.ones(12, 5)
-            if isinstance(rows, torch.Tensor):  # and no stand-in that traces the network
-                seen.append(rows.dtype)
-            return rows
-
-        def embed(self, x: torch.Tensor) -> torch.Tensor:
-            return self.forward(x)
-
-        def compare(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            assert a.dtype == torch.float32  # rows of a table
-            return a @ b.T
-
-    net = torch.nn.Sequential()
-    net.add_module("product", Product())
-    model = LoadedModel(net.eval(), Preprocess(), "made up")
-    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        seen.clear()
-        found = probe_network(
-            model, "product", "mean", (2, 2), "cpu", 4, Ticks(), precision=precision
-        )
-        assert found.rows.dtype == np.float32
-        probe_metric(Product(), None, (2, 2), "cpu", Ticks(), precision)
-        probe_pairs(Product(), None, (2, 2), "cpu", Ticks(), precision)
-        assert set(seen) == {dtype}
 
 
 def test_a_network_or_a_finder_that_fails_ends_no_plan(iibench, suite, tmp_path: Path) -> None:
@@ -435,71 +258,128 @@ def test_a_network_or_a_finder_that_fails_ends_no_plan(iibench, suite, tmp_path:
     assert left.partition(" more: ")[2] in done.out  # the run says the same
 
 
-@dataclasses.dataclass(frozen=True)
-class Some:
-    k: int = 3
-
-
-def _spec(fit: Callable[..., Directions], **options: Any) -> FinderSpec:
-    def encode(params: Any, directions: Directions, A: Any) -> Any:
-        return A @ directions.vectors.T
-
-    return FinderSpec(name="some", summary="", params=Some, fit=fit, encode=encode, **options)
-
-
-def test_a_finder_without_declared_work_is_fitted_to_two_samples() -> None:
-    clock = Ticks(0.0)
-    sizes: list[int] = []
-
-    def fit(params: Some, A: Any, context: FitContext) -> Directions:
-        sizes.append(len(A))
-        assert A.min() >= 1  # of the range of the rows
-        clock.now += 0.01 + 0.001 * len(A)
-        return Directions(np.eye(A.shape[1], dtype=np.float32)[: params.k])
-
-    rows = np.random.default_rng(0).uniform(1, 2, (20, 5)).astype(np.float32)
-    found = probe_finder(_spec(fit), Some(), rows, FitContext(0), clock)
-    assert found is not None
-    assert sizes == [128, 512]
-    assert found.directions == 3
-    assert found.fit(50_000) == pytest.approx(0.01 + 50)
-
-
-def test_a_metric_is_probed_in_the_batches_of_a_run() -> None:
-    import torch
-
-    class Flat:
-        fingerprint = ""
-
-        def __init__(self) -> None:
-            self.seen: list[tuple[int, ...]] = []
-
-        def embed(self, x: torch.Tensor) -> torch.Tensor:
-            self.seen.append(tuple(x.shape))
-            return x.flatten(1)
-
-    metric = Flat()
-    found = probe_metric(metric, None, (64, 64), "cpu", Ticks(0.01))
-    assert found.width == 3 * 64 * 64
-    assert metric.seen[-1] == (64, 3, 64, 64)
-    assert found.seconds == pytest.approx(0.01 / 64, rel=0.1)
-    # where that would take too long, in smaller ones
-    probe_metric(metric, None, (64, 64), "cpu", Ticks(1.0))
-    assert metric.seen[-1] == (4, 3, 64, 64)
-
-
 def test_the_output_says_where_times_are_from(iibench, suite) -> None:
     done = iibench("run", suite(), "--collect-only")
     assert done.code == 0
-    for word in ("probed", "declared", "guess", "peak memory about", "start and loading"):
+    for word in ("timed", "counted", "guess", "peak memory about", "start and loading"):
         assert word in done.out
     assert iibench("run", suite(), "-o", "out").code == 0
     done = iibench("run", suite(("seed: 5", "seed: 6"), name="b.yaml"), "--collect-only")
     assert "measured" in done.out
 
 
+def test_parts_of_a_metric_are_asked_together(session, suite) -> None:
+    """What has been asked of one part is there for the others, of the same directions and evaluation."""
+    ready = session(suite(), keyword="toycolour and ii and not insilico")
+    stage = SimilarityStage(ready.stages.context, Demand())  # no matrix of all pairs
+    account = Account({}, MACHINE.seconds, MACHINE.seconds, 0, Ticks())
+    spent: dict[str, list[float]] = {}
+    for case in ready.cases:
+        seconds = stage.cost(case, images=30, pairs=100, account=account)
+        spent.setdefault(case.stem, []).append(seconds)
+    assert len(spent) == 3
+    for several in spent.values():
+        assert several[0] > 0
+        assert several[1:] == [0.0]
+
+
+def test_a_fit_on_the_device_is_counted_there_and_scikit_learn_is_not(session, suite) -> None:
+    path = suite(
+        ("  - neurons\n", "  - neurons\n  - {name: pca, k: 2}\n  - {name: kmeans, k: 2}\n")
+    )
+    ready = session(path, keyword="activity and (pca or kmeans)")
+    fits = {}
+    for name, device in (("slow", MACHINE.seconds), ("free", lambda work: 0.0)):
+        account = Account({}, MACHINE.seconds, device, 0, Ticks())
+        for case in ready.cases:
+            fits[case.finder.name, name] = ready.stages.directions.fit_cost(case, account)
+    assert fits["pca", "free"].fit == fits["pca", "slow"].fit > 0
+    assert fits["kmeans", "free"].fit == 0 < fits["kmeans", "slow"].fit
+    for finder in ("pca", "kmeans"):  # encoding is not told of a device
+        assert fits[finder, "free"].encode == fits[finder, "slow"].encode > 0
+
+
+def test_peak_memory_adds_what_is_held_at_the_same_time() -> None:
+    account = Account({}, MACHINE.seconds, MACHINE.seconds, limit=100)
+    for size in (10, 20):
+        account.keep(size)
+    for size in (80, 90):
+        account.keep_between(size)
+    for size in (5, 7):
+        account.need(size)
+    assert account.peak() == 10 + 20 + 100 + 7
+
+
+def test_a_peak_beyond_memory_is_not_announced(
+    session, suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iibench.runner.estimate.estimate.resident", lambda: 0)
+    path = suite(("dataset: {name: toy}", "dataset: {name: toy, n: 50_000}"))
+    roomy = session(path, keyword="neurons")
+    tight = session(path, keyword="neurons", memory=4 << 20)  # responses and order take 2.4 MB
+    usual, capped = planned(roomy), planned(tight)
+    assert usual.left_out == ()
+    assert usual.peak - capped.peak > 8 * 50_000 * 6
+    assert [line.partition(": ")[2] for line in capped.left_out] == [
+        "evaluation activity holds the responses of all images to all directions in memory, and they "
+        "need more than a quarter of --memory 0.00 GiB; give it more, or take fewer images (--limit)"
+    ]
+    stages = by_name(capped)
+    assert "evaluation activity" not in stages
+    assert stages["responses neurons"].to_do == 1  # made before the evaluation is refused
+    assert stages["evaluation ii"].to_do == 4
+
+
+def test_a_fit_that_the_run_refuses_is_left_out(session, suite, tmp_path: Path) -> None:
+    # activations of either split take 5,760 bytes
+    ready = session(suite(), output=tmp_path / "out", memory=4 * 240 * 6)
+    found = planned(ready)
+    refused = [line for line in found.left_out if "holds activations in memory" in line]
+    assert [line.partition(": ")[2].partition(" holds")[0] for line in refused] == [
+        "finder pick[k=1]",
+        "finder pick[k=2]",
+    ]
+    stages = by_name(found)
+    assert "directions pick[k=1]" not in stages
+    assert stages["directions neurons"].to_do == 1  # looks at nothing but their number
+    errors = {report.reason for report in execute(ready).reports if report.status == "error"}
+    for line in refused:  # in the words of the run
+        assert line.partition(": ")[2] in errors
+
+
+def test_mapped_results_in_the_cache_are_seen(session, suite, tmp_path: Path) -> None:
+    def small(keyword: str) -> Session:
+        return session(suite(), output=tmp_path / "out", keyword=keyword, memory=4 * 240 * 6)
+
+    before = by_name(planned(small("neurons and toylabel")))
+    assert before["responses neurons"].to_do == before["order of images by response"].to_do == 1
+    first = small("neurons and toylabel and ii and not insilico")
+    assert [report.status for report in execute(first).reports] == ["passed"]
+    after = by_name(planned(small("neurons and toylabel")))
+    assert after["evaluation ii"].cached == 1
+    for stage in ("responses neurons", "order of images by response"):
+        assert (after[stage].to_do, after[stage].cached, after[stage].seconds) == (0, 1, 0.0)
+    roomy = by_name(planned(session(suite(), keyword="neurons and toylabel")))
+    assert roomy["responses neurons"].to_do == 1  # not those that a run in memory would take
+
+
+def test_images_are_timed_in_the_batches_of_a_run() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def rows(images: Any) -> Any:
+        seen.append(images.shape)
+        return images.reshape(len(images), -1).astype(np.float32)
+
+    found = timed_rows(rows, (64, 64), 64, Ticks(0.01))
+    assert isinstance(found, Timed)
+    assert found.width == 3 * 64 * 64
+    assert seen[-1] == (64, 64, 64, 3)
+    assert found.seconds == pytest.approx(0.01 / 64, rel=0.1)
+    timed_rows(rows, (64, 64), 64, Ticks(1.0))  # where that would take too long, in smaller ones
+    assert seen[-1] == (4, 64, 64, 3)
+
+
 def test_a_dataset_that_decodes_everything_at_first_use(tmp_path: Path) -> None:
-    from iibench.runner.estimate.inputs import Reading, reading
     from iibench_plugins.datasets._images.stored import StoredImages
 
     made: list[int] = []
@@ -518,15 +398,28 @@ def test_a_dataset_that_decodes_everything_at_first_use(tmp_path: Path) -> None:
 
 
 def test_the_start_counts_loading_and_not_what_was_computed_or_downloaded() -> None:
-    from iibench.runner.estimate.inputs import INTERPRETER, starting_seconds
-
     work = {
         "dataset toy test": (1.0, 1),
+        "dataset made": (65.0, 1),
         "model toynet": (2.0, 1),
         "activations toynet/tap on test": (60.0, 240),  # a dataset was made of them
         "metric toycolour": (0.5, 1),
         "metric large": (300.0, 1),  # downloaded
     }
-    bench: Any = SimpleNamespace(inputs=SimpleNamespace(clock=SimpleNamespace(work=work)))
-    seconds = starting_seconds(bench, [], 70.0, Ticks(0.0))
-    assert seconds == pytest.approx(INTERPRETER + 70 - 60 + 0.5 + 5)
+    clock = SimpleNamespace(work=work)
+    ready: Any = SimpleNamespace(stages=SimpleNamespace(context=SimpleNamespace(clock=clock)))
+    assert _starting_seconds(ready, 150.0) == pytest.approx(INTERPRETER + 150 - 60 - 60 + 0.5 + 5)
+
+
+def test_a_clock_gives_rates_of_work_that_ended_and_took_its_time(monkeypatch) -> None:
+    now = Ticks(0.0)
+    monkeypatch.setattr("iibench.stages.clock.time.perf_counter", now)
+    clock = Clock()
+    for seconds, amount in ((2.0, 10), (4.0, 20)):
+        with clock.stage("work", amount, "images of it"):
+            now.now += seconds
+    with pytest.raises(ValueError, match="stop"), clock.stage("failed", rate="failed"):
+        now.now += 3.0
+        raise ValueError("stop")
+    assert clock.rates() == {"images of it": pytest.approx(0.2)}
+    assert clock.work["failed"] == (3.0, 1)

@@ -203,9 +203,9 @@ def test_a_shared_cache_that_is_another_one_elsewhere_is_told(run, suite, tasks)
 
 
 def test_scores_that_are_not_where_they_should_be_are_noted(run, suite, tasks, monkeypatch) -> None:
-    from iibench.stages.case_stages import Workbench
+    from iibench.stages.scores import ScoreStage
 
-    monkeypatch.setattr(Workbench, "is_cached", lambda self, case: False)
+    monkeypatch.setattr(ScoreStage, "is_cached", lambda self, case: False)
     done = run(suite(), "out", "--executor", "two", "-k", "toybright and ii and neurons")
     assert done.code == 0
     (note,) = [note["text"] for note in run_json(Path("out"))["notes"] if "scores" in note["text"]]
@@ -475,9 +475,9 @@ def session(suite, tmp_path: Path):
 def task_of(session: Any, kind: Any, **fields: Any) -> Task:
     case = session.cases[0]
     task = Task(kind, case.id, **fields)
-    bench = session.bench
+    stages = session.stages
     return dataclasses.replace(
-        task, key=task_key(bench, case, task), inputs=task_inputs(bench, case, task)
+        task, key=task_key(stages, case, task), inputs=task_inputs(stages, case, task)
     )
 
 
@@ -487,7 +487,7 @@ def test_a_worker_does_a_task_twice_without_harm(session) -> None:
     for _ in range(2):
         result = worker.do(task)
         assert (result.error, result.task) == (None, task)
-    rows = session.bench.cache.existing_rows("activations", task.key)
+    rows = session.cache.existing_rows("activations", task.key)
     np.testing.assert_array_equal(
         np.setdiff1d(np.arange(240), rows.missing(np.arange(240))), [3, 4, 5, 6, 9]
     )
@@ -521,9 +521,11 @@ def test_a_worker_without_the_plugins_of_the_run_says_which(session) -> None:
 
 def test_a_worker_has_the_memory_of_the_run(session, monkeypatch) -> None:
     """Which decides what is a file; where the run has no limit, half of what its own machine has."""
-    session.bench.memory = 123 << 20
+    with monkeypatch.context() as patched:
+        patched.setattr("iibench.runner.session.default_budget", lambda: 123 << 20)
+        session = prepare(session.config, session.plugins)
     assert session.config.memory is None
-    assert Worker(_job(session, True))._bench.memory == 123 << 20
+    assert Worker(_job(session, True))._stages.context.settings.memory == 123 << 20
 
 
 def test_a_worker_leaves_no_folder_behind(session, tmp_path: Path, monkeypatch) -> None:
