@@ -6,12 +6,12 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-from iibench.cli.options import folder_options, folders, load, plugin_options
+from iibench.cli.options import folder_options, load, plugin_options
 from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,11 +62,9 @@ def command(
     base_dir: Path | None,
     device: str | None,
     quiet: bool,
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
     plugin_names: tuple[str, ...],
     plugins_dirs: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Repeat RUN (a run folder) from its run.json, and say how far the new numbers are from the old.
 
@@ -100,7 +98,6 @@ def command(
             "(-p and --plugins-dir load plugins)",
             err=True,
         )
-    data, cache = folders(data_dir, cache_dir)
     console = make_console()
     reporter = TerminalReporter(console, plugins, -1 if quiet else 0)
     plugins.manager.register(reporter, "terminal")
@@ -110,15 +107,13 @@ def command(
                 before,
                 plugins,
                 Path(place),
-                data_dir=data,
-                cache_dir=cache,
                 device=_device(device, before),
                 output=folder,
-                offline=offline,
                 base_dir=base_dir,
                 fresh=not cached,
                 verbosity=-1 if quiet else 0,
                 command=shlex.join(["iibench", *sys.argv[1:]]),
+                **options,
             )
         result = execute(session)
     finally:

@@ -6,16 +6,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from iibench.cache.budget import parse_size
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import (
     executor_label,
     executor_options,
     folder_options,
-    folders,
     load,
     metric_option,
     plugin_options,
@@ -38,7 +37,11 @@ from iibench.compute.precision import PRECISIONS
     "--collect-only", is_flag=True, help="Show the cases and the work they need; run nothing."
 )
 @click.option(
-    "-x", "--exitfirst", is_flag=True, help="Stop at the first case that ends in an error."
+    "-x",
+    "--exitfirst",
+    "exit_first",
+    is_flag=True,
+    help="Stop at the first case that ends in an error.",
 )
 @click.option(
     "--lf",
@@ -101,30 +104,14 @@ from iibench.compute.precision import PRECISIONS
 @plugin_options
 def command(
     suite: str,
-    keyword: str,
     collect_only: bool,
-    exitfirst: bool,
-    last_failed: bool,
     verbose: int,
     quiet: bool,
-    device: str,
-    limit: int | None,
-    seed: int | None,
-    overrides: tuple[str, ...],
-    metrics: tuple[str, ...],
-    batch_size: int | None,
-    memory: str | None,
-    precision: str,
-    output: Path | None,
     executor: str,
     address: str | None,
-    shared_cache: str | None,
-    shard_size: int | None,
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
     plugin_names: tuple[str, ...],
     plugins_dirs: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Run SUITE (a YAML file, or the name of one that ships with iibench) and write its page.
 
@@ -139,33 +126,16 @@ def command(
     )
 
     plugins = load(plugin_names, plugins_dirs)
-    from iibench.contract.config import RunConfig
     from iibench.runner.execute import execute
+    from iibench.runner.options import run_config
     from iibench.runner.session import prepare
 
-    data, cache = folders(data_dir, cache_dir)
-    config = RunConfig(
-        suite=suite,
-        data_dir=data,
-        cache_dir=cache,
-        device=device,
-        output=output,
-        limit=limit,
-        seed=seed,
-        keyword=keyword,
-        overrides=overrides,
-        metrics=metrics,
-        exit_first=exitfirst,
-        last_failed=last_failed,
-        offline=offline,
-        batch_size=batch_size,
-        memory=None if memory is None else parse_size(memory),
-        precision=precision,
+    config = run_config(
+        suite,
         verbosity=-1 if quiet else verbose,
         command=shlex.join(["iibench", *sys.argv[1:]]),
         executor=executor_label(executor, address),
-        shared_cache=shared_cache,
-        shard_size=shard_size,
+        **options,
     )
     console = make_console()
     reporter = TerminalReporter(console, plugins, config.verbosity)
@@ -180,7 +150,7 @@ def command(
             from iibench.runner.rates import read_rates
 
             context = session.stages.context
-            rates = read_rates(cache, context.device, context.settings.precision)
+            rates = read_rates(config.cache_dir, context.device, context.settings.precision)
             print_estimate(console, session.cases, estimate(session, rates, began=began))
             for note in session.notes.items:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)

@@ -143,7 +143,8 @@ def _run_case(session: Session, case: AnyCase, elsewhere: Elsewhere) -> Report:
     if result is None:
         return report
     # what a worker has just computed does not count as cached
-    return dataclasses.replace(reported(result, report), cached=result.cached and done is None)
+    found: Report = reported(result, report)
+    return dataclasses.replace(found, cached=result.cached and done is None)
 
 
 def _judge(session: Session, reports: Sequence[Report]) -> list[Verdict]:

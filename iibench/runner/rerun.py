@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.contract.config import RunConfig
 from iibench.contract.errors import SuiteError, UsageError
 from iibench.contract.reports import Report
 from iibench.hooks.hookspecs import hookimpl
+from iibench.runner.options import run_config
 from iibench.runner.session import Session, prepare
 from iibench.suite.load import shipped_paths
 
@@ -129,8 +129,8 @@ def prepare_rerun(run: Run, plugins: Plugins, folder: Path, **options: Any) -> S
     only = OnlyCases(frozenset(report.id for report in run.reports))
     if not only.ids:
         raise UsageError(f"{run.folder} holds no case, so there is nothing to repeat")
-    config = RunConfig(
-        suite=str(file),
+    config = run_config(
+        file,
         limit=meta.get("limit"),
         seed=meta.get("seed"),
         keyword=meta.get("keyword") or "",

@@ -181,17 +181,15 @@ def run_reference_suite(
 
 def _run(text: str, plugins: Plugins, folder: Path, device: str) -> Run:
     """Runs the suite; its file, values and results go into the folder."""
-    from iibench.contract.config import RunConfig
     from iibench.runner.execute import execute
+    from iibench.runner.options import run_config
     from iibench.runner.session import prepare
 
     folder.mkdir(parents=True, exist_ok=True)
     suite = folder / "reference.yaml"
     suite.write_text(text, encoding="utf-8")
-    config = RunConfig(
-        suite=str(suite),
-        data_dir=default_data_dir(),
-        cache_dir=default_cache_dir(),
+    config = run_config(
+        suite,
         device=device,
         output=folder / "run",
         limit=LIMIT,
