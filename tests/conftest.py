@@ -126,3 +126,20 @@ def spawn(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 def run_json(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "run.json").read_text())
     return content
+
+
+def number_of_calls(function: Callable[[], object]) -> int:
+    """How many functions, of Python and of C, are called: what a loop in Python over many things shows."""
+    found = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal found
+        found += event in {"call", "c_call"}
+
+    function()  # what is imported and compiled at first use does not count
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return found

@@ -455,21 +455,17 @@ def test_what_cannot_be_traced_after_the_tap_does_not_cost_the_fold():
     assert pairs(module, "0") == [("0.conv", "0.bn"), ("0.body.0", "0.tail")]
 
 
-@pytest.mark.slow
-def test_layer1_of_a_cifar_resnet50_is_three_times_as_fast_as_the_whole_network():
-    """Alternating, the best of five: a plain forward pass at batch 64 against the tapped one."""
+def test_layer1_of_a_cifar_resnet50_takes_less_than_a_third_of_the_whole_network():
+    """Operations of a plain forward pass against those of the tapped one, which stops at the layer."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     torch.manual_seed(0)
     module = resnet50(num_classes=10)
     module.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     lively(module)
-    images = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
-    plain, tapped = [], []
-    for _ in range(5):
-        start = time.perf_counter()
-        for k in range(0, 256, 64):
-            naive(module, "layer1", images[k : k + 64], CIFAR)
-        middle = time.perf_counter()
-        activations(module, "layer1", "mean", CIFAR, lambda i: images[i], 256)
-        plain.append(middle - start)
-        tapped.append(time.perf_counter() - middle)
-    assert min(plain) > 3 * min(tapped), (plain, tapped)
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    with FlopCounterMode(display=False) as plain:
+        naive(module, "layer1", images, CIFAR)
+    with FlopCounterMode(display=False) as tapped:
+        activations(module, "layer1", "mean", CIFAR, lambda i: images[i], 8)
+    assert plain.get_total_flops() > 3 * tapped.get_total_flops() > 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 import zipfile
 from itertools import pairwise
@@ -288,11 +287,10 @@ def test_real_weights_equal_the_package(real, net, size):
     check_against_package(model, embedding, images(2, size), images(2, size, seed=1))
 
 
-def test_the_authors_example_images(real):
+@pytest.mark.shared
+def test_the_authors_example_images(real, shared):
     """The pair of the LPIPS repository (imgs/ex_*.png), which no package ships."""
-    folder = Path(os.environ.get("IIBENCH_DATA", "")) / "lpips_example"
-    if not (folder / "ex_ref.png").is_file():
-        pytest.skip("needs ex_ref.png, ex_p0.png and ex_p1.png in IIBENCH_DATA/lpips_example")
+    folder = shared / "data/lpips_example"
     embedding, _ = real("alex")
     ref, p0, p1 = (
         embedding.embed(as_tensor(np.asarray(Image.open(folder / f"{n}.png").convert("RGB"))))
