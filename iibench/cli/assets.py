@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_OK
-from iibench.cli.options import folder_options, load, plugin_options, resources
+from iibench.cli.options import Folders, Requested, folder_options, plugin_options
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -50,17 +50,11 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 @folder_options
 @plugin_options
-def list_assets(
-    data_dir: Path | None = None,
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    plugin_names: tuple[str, ...] = (),
-    plugins_dirs: tuple[str, ...] = (),
-) -> None:
+def list_assets(folders: Folders, requested: Requested) -> None:
     """Name, state, size and users of every asset, and how to put a missing one in place by hand."""
-    where = resources(data_dir, cache_dir, offline)
+    where = folders.resources()
     click.echo(f"data folder: {where.data_dir}")
-    for asset, users in load(plugin_names, plugins_dirs).registry.assets().values():
+    for asset, users in requested.load().registry.assets().values():
         _describe(asset, users, where)
 
 
@@ -85,15 +79,12 @@ def about(
     name: str,
     listing: str | None,
     folder: Path | None,
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
 ) -> None:
     """State of the asset NAME, or the list of the images that it refers to."""
-    where = resources(data_dir, cache_dir, offline)
-    known = load(plugin_names, plugins_dirs).registry.assets()
+    where = folders.resources()
+    known = requested.load().registry.assets()
     if name not in known:
         verbs = tuple(command.commands)
         raise UsageError(unknown_name("asset or verb", name, [*known, *verbs], "iibench assets"))
@@ -121,23 +112,20 @@ def about(
 @plugin_options
 def fetch(
     names: tuple[str, ...],
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
 ) -> int:
     """Download the assets NAMES (all of them without NAMES) into the cache, checked by SHA-256.
 
     Of a public record whose hashes are not known beforehand they are recorded on first use.
     """
     where = replace(
-        resources(data_dir, cache_dir, offline),
+        folders.resources(),
         say=lambda text: click.echo(text, err=True),
         report=_progress if sys.stderr.isatty() else _nothing,
     )
     code = EXIT_OK
-    for asset in _chosen(load(plugin_names, plugins_dirs), names):
+    for asset in _chosen(requested.load(), names):
         try:
             _, path = where.asset(asset)
         except AssetError as error:
@@ -154,18 +142,15 @@ def fetch(
 @plugin_options
 def verify(
     names: tuple[str, ...],
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
 ) -> int:
     """Check the files of the assets NAMES (all of them without NAMES) against their SHA-256."""
     from iibench.assets.local import status
 
-    where = resources(data_dir, cache_dir, offline)
+    where = folders.resources()
     code = EXIT_OK
-    for asset in _chosen(load(plugin_names, plugins_dirs), names):
+    for asset in _chosen(requested.load(), names):
         state = status(asset, where)
         click.echo(f"{asset.name}: {state.state}  {state.detail}".rstrip())
         if state.state == "damaged":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from iibench.cli.options import folders
+from iibench.assets.local import default_cache_dir
 
 
 @click.group("cache")
@@ -28,7 +28,7 @@ def size(cache_dir: Path | None) -> None:
     """Entries and bytes of each kind."""
     from iibench.cache.entries import Cache
 
-    root = folders(None, cache_dir)[1]
+    root = cache_dir or default_cache_dir()
     click.echo(f"cache folder: {root}")
     total = 0
     for kind, (entries, used) in Cache(root).sizes().items():
@@ -44,7 +44,7 @@ def clear(kind: str | None, cache_dir: Path | None) -> None:
     from iibench.cache.entries import Cache
     from iibench.contract.errors import UsageError, unknown_name
 
-    cache = Cache(folders(None, cache_dir)[1])
+    cache = Cache(cache_dir or default_cache_dir())
     kinds = cache.sizes()
     if kind is not None and kind not in kinds:
         raise UsageError(unknown_name("kind of cache entry", kind, kinds))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.options import folder_options, load, plugin_options, resources
+from iibench.cli.options import Folders, Requested, folder_options, plugin_options
 from iibench.cli.plugin_list import plugin_lines
 from iibench.contract.errors import UsageError
 
@@ -42,14 +41,11 @@ KINDS = (
 def command(
     kind: str,
     verbose: bool,
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
 ) -> None:
     """List everything of one KIND that a suite or a run may name, or the plugins themselves."""
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     if kind == "plugins":
         for record in plugins.records:
             for line in plugin_lines(record, verbose):
@@ -74,7 +70,7 @@ def command(
         return
     from iibench.suite.params import describe
 
-    where = resources(data_dir, cache_dir, offline)
+    where = folders.resources()
     for entry in getattr(plugins.registry, kind):
         spec = entry.spec
         click.echo(f"{spec.name}  {spec.summary}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -15,8 +17,47 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@dataclass(frozen=True)
+class Requested:
+    """The values of `-p` and `--plugins-dir`."""
+
+    names: tuple[str, ...]
+    folders: tuple[str, ...]
+
+    def load(self) -> Plugins:
+        """The plugins, with a warning on standard error for each that cannot be used."""
+        from iibench.hooks.loading import load_plugins
+
+        plugins = load_plugins(self.names, self.folders)
+        for record in plugins.broken():
+            click.echo(f"iibench: warning: plugin {record.name}: {record.reason}", err=True)
+        return plugins
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The values of `--data-dir`, `--cache-dir` and `--offline`."""
+
+    data_dir: Path | None
+    cache_dir: Path | None
+    offline: bool
+
+    def resources(self) -> LocalResources:
+        """Resources for verbs that handle files and compute nothing."""
+        from iibench.assets.local import LocalResources, default_cache_dir, default_data_dir
+
+        return LocalResources(
+            data_dir=self.data_dir or default_data_dir(),
+            cache_dir=self.cache_dir or default_cache_dir(),
+            device="cpu",
+            base_dir=Path.cwd(),
+            offline=self.offline,
+        )
+
+
 def plugin_options(function: F) -> F:
-    """`-p` and `--plugins-dir`."""
+    """`-p` and `--plugins-dir`, handed on as `requested`."""
+    function = _gathered(function, "requested", Requested, ("plugin_names", "plugins_dirs"))
     for option in (
         click.option(
             "--plugins-dir",
@@ -39,7 +80,8 @@ def plugin_options(function: F) -> F:
 
 
 def folder_options(function: F) -> F:
-    """`--data-dir`, `--cache-dir`, `--offline`."""
+    """`--data-dir`, `--cache-dir`, `--offline`, handed on as `folders`."""
+    function = _gathered(function, "folders", Folders, ("data_dir", "cache_dir", "offline"))
     for option in (
         click.option("--offline", is_flag=True, help="Never download anything."),
         click.option(
@@ -118,28 +160,25 @@ def executor_label(executor: str, address: str | None) -> str:
     return join_label(written.name, [f"{key}={value}" for key, value in params.items()])
 
 
-def load(plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> Plugins:
-    """The plugins, with a warning on standard error for each that cannot be used."""
-    from iibench.hooks.loading import load_plugins
-
-    plugins = load_plugins(plugin_names, plugins_dirs)
-    for record in plugins.broken():
-        click.echo(f"iibench: warning: plugin {record.name}: {record.reason}", err=True)
-    return plugins
-
-
-def folders(data_dir: Path | None, cache_dir: Path | None) -> tuple[Path, Path]:
-    """(data folder, cache folder): as given, else from the environment, else the user's defaults."""
-    from iibench.assets.local import default_cache_dir, default_data_dir
-
-    return data_dir or default_data_dir(), cache_dir or default_cache_dir()
-
-
-def resources(data_dir: Path | None, cache_dir: Path | None, offline: bool) -> LocalResources:
-    """Resources for verbs that handle files and compute nothing."""
-    from iibench.assets.local import LocalResources
-
-    data, cache = folders(data_dir, cache_dir)
-    return LocalResources(
-        data_dir=data, cache_dir=cache, device="cpu", base_dir=Path.cwd(), offline=offline
+def device_option(
+    help_text: str = "Where to compute.", default: str | None = "auto"
+) -> Callable[[F], F]:
+    """`--device`."""
+    return click.option(
+        "--device",
+        default=default,
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        show_default=default is not None,
+        help=help_text,
     )
+
+
+def _gathered(function: F, name: str, kind: Callable[..., Any], parts: tuple[str, ...]) -> F:
+    """The function with several options as one argument."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs[name] = kind(*(kwargs.pop(part) for part in parts))
+        return function(*args, **kwargs)
+
+    return cast(F, call)

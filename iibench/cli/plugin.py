@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_OK
-from iibench.cli.options import folder_options, load, plugin_options
+from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
 from iibench.cli.plugin_list import plugin_lines
 
 KINDS = ("metric", "finder", "model", "dataset", "evaluation")
@@ -21,11 +21,9 @@ def command() -> None:
 @command.command("ls")
 @click.option("-v", "--verbose", is_flag=True, help="Files, and where a broken plugin broke.")
 @plugin_options
-def list_plugins(
-    verbose: bool, plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
-) -> None:
+def list_plugins(verbose: bool, requested: Requested) -> None:
     """Every plugin: source, distribution, version, what it registers, why one is not in use."""
-    for record in load(plugin_names, plugins_dirs).records:
+    for record in requested.load().records:
         for line in plugin_lines(record, verbose):
             click.echo(line)
 
@@ -53,13 +51,7 @@ def new(name: str, kind: str, output: Path | None) -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), help="Where several things have this name.")
 @click.option("-v", "--verbose", is_flag=True, help="Also what was seen by checks that passed.")
-@click.option(
-    "--device",
-    default="auto",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    show_default=True,
-    help="Where to compute.",
-)
+@device_option()
 @folder_options
 @plugin_options
 def check(
@@ -67,22 +59,18 @@ def check(
     kind: str | None,
     verbose: bool,
     device: str,
-    data_dir: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
 ) -> int:
     """Check what a plugin registers: NAME is a plugin, or one thing as a suite writes it.
 
     For example `iibench plugin check lpips[net=vgg]`. Every check that fails says what was seen, what
     was expected and the likely cause.
     """
-    from iibench.cli.options import resources
     from iibench.cli.plugin_check import check_named, show
 
-    plugins = load(plugin_names, plugins_dirs)
-    where = resources(data_dir, cache_dir, offline)
+    plugins = requested.load()
+    where = folders.resources()
     failed = False
     for report in check_named(plugins, name, kind, where, device):
         show(report, verbose)

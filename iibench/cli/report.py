@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.options import load, plugin_options
+from iibench.cli.options import Requested, plugin_options
 from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def command(
     output: Path | None,
     single_file: bool,
     format_name: str | None,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    requested: Requested,
 ) -> None:
     """Write the page of each of RUNS anew, a site of them (-o), one file, or an export.
 
@@ -58,7 +57,7 @@ def command(
 
     if single_file and format_name is not None:
         raise UsageError("--single-file and --format exclude each other")
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     found, problems = load_runs(runs)
     for problem in problems:
         click.echo(f"iibench: warning: {problem}", err=True)

@@ -6,12 +6,12 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-from iibench.cli.options import folder_options, load, plugin_options
+from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
 from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ if TYPE_CHECKING:
     help="The folder that relative paths in the suite refer to. [default: the folder of the shipped "
     "suite that it is, else the current one]",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    help="Where to compute. [default: the run's device, where it is there]",
-)
+@device_option("Where to compute. [default: the run's device, where it is there]", None)
 @click.option("-q", "--quiet", is_flag=True, help="No line per case.")
 @folder_options
 @plugin_options
@@ -62,9 +58,8 @@ def command(
     base_dir: Path | None,
     device: str | None,
     quiet: bool,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
-    **options: Any,
+    folders: Folders,
+    requested: Requested,
 ) -> int:
     """Repeat RUN (a run folder) from its run.json, and say how far the new numbers are from the old.
 
@@ -74,7 +69,7 @@ def command(
     from iibench.results.run import load_run
 
     before = load_run(run)
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     from iibench.cli.terminal.comparison import print_deviations
     from iibench.cli.terminal.progress import TerminalReporter, make_console
     from iibench.results.comparison.runs import compare_runs
@@ -113,7 +108,7 @@ def command(
                 fresh=not cached,
                 verbosity=-1 if quiet else 0,
                 command=shlex.join(["iibench", *sys.argv[1:]]),
-                **options,
+                **vars(folders),
             )
         result = execute(session)
     finally:

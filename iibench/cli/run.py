@@ -12,10 +12,12 @@ import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import (
+    Folders,
+    Requested,
+    device_option,
     executor_label,
     executor_options,
     folder_options,
-    load,
     metric_option,
     plugin_options,
 )
@@ -52,13 +54,7 @@ from iibench.compute.precision import PRECISIONS
 )
 @click.option("-v", "--verbose", count=True, help="More detail: reasons and tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No line per case.")
-@click.option(
-    "--device",
-    default="auto",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    show_default=True,
-    help="Where to compute.",
-)
+@device_option()
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -109,8 +105,8 @@ def command(
     quiet: bool,
     executor: str,
     address: str | None,
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    folders: Folders,
+    requested: Requested,
     **options: Any,
 ) -> int:
     """Run SUITE (a YAML file, or the name of one that ships with iibench) and write its page.
@@ -125,7 +121,7 @@ def command(
         print_summary,
     )
 
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     from iibench.runner.execute import execute
     from iibench.runner.options import run_config
     from iibench.runner.session import prepare
@@ -135,6 +131,7 @@ def command(
         verbosity=-1 if quiet else verbose,
         command=shlex.join(["iibench", *sys.argv[1:]]),
         executor=executor_label(executor, address),
+        **vars(folders),
         **options,
     )
     console = make_console()

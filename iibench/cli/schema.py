@@ -6,7 +6,7 @@ import json
 
 import click
 
-from iibench.cli.options import load, plugin_options
+from iibench.cli.options import Requested, plugin_options
 
 
 @click.command("schema")
@@ -14,14 +14,14 @@ from iibench.cli.options import load, plugin_options
     "--results", is_flag=True, help="Of what `iibench report --format json` writes, instead."
 )
 @plugin_options
-def command(results: bool, plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]) -> None:
+def command(results: bool, requested: Requested) -> None:
     """Print the JSON Schema of a suite, with the parameters of every plugin that is installed."""
     if results:
         from iibench.report.export import results_schema
 
         click.echo(json.dumps(results_schema(), indent=2))
         return
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     from iibench.suite.jsonschema import suite_schema
 
     click.echo(json.dumps(suite_schema(plugins.registry), indent=2))

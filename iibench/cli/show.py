@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from iibench.cli.options import load, metric_option, plugin_options
+from iibench.cli.options import Requested, metric_option, plugin_options
 
 
 @click.command("show")
@@ -16,11 +16,10 @@ def command(
     suite: str,
     overrides: tuple[str, ...],
     metrics: tuple[str, ...],
-    plugin_names: tuple[str, ...],
-    plugins_dirs: tuple[str, ...],
+    requested: Requested,
 ) -> None:
     """Show what SUITE would run: datasets, layers, finders, metrics, evaluations, expectations."""
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     from iibench.results.trial_verdicts import sentence as trial_sentence
     from iibench.results.verdicts import sentence
     from iibench.suite.collect import collect

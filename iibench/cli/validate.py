@@ -5,18 +5,16 @@ from __future__ import annotations
 import click
 
 from iibench.cli.main import EXIT_OK, EXIT_USAGE
-from iibench.cli.options import load, plugin_options
+from iibench.cli.options import Requested, plugin_options
 from iibench.contract.errors import UsageError
 
 
 @click.command("validate")
 @click.argument("suites", nargs=-1, required=True)
 @plugin_options
-def command(
-    suites: tuple[str, ...], plugin_names: tuple[str, ...], plugins_dirs: tuple[str, ...]
-) -> int:
+def command(suites: tuple[str, ...], requested: Requested) -> int:
     """Check each of SUITES: syntax, keys, names, parameters, and that its cases can be collected."""
-    plugins = load(plugin_names, plugins_dirs)
+    plugins = requested.load()
     from iibench.suite.collect import collect
     from iibench.suite.load import load_suite
 

@@ -31,8 +31,8 @@ PLANNED = """
 import dataclasses, json, sys, time
 began = time.perf_counter()
 from pathlib import Path
-from iibench.cli.options import load
-plugins = load((), ())
+from iibench.hooks.loading import load_plugins
+plugins = load_plugins((), ())
 from iibench import RunConfig
 from iibench.runner.estimate.estimate import estimate
 from iibench.runner.rates import read_rates

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from iibench import RunConfig, Work
-from iibench.cli.options import load
+from iibench.hooks.loading import load_plugins
 from iibench.runner.estimate.estimate import INTERPRETER, Estimate, _starting_seconds, estimate
 from iibench.runner.estimate.machine import Machine, measured_machine
 from iibench.runner.estimate.peak import resident
@@ -83,7 +83,7 @@ class Ticks:
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Callable[..., Session]]:
     """Prepares runs of a suite file with the toy plugin."""
-    plugins = load((), (str(TOYS),))
+    plugins = load_plugins((), (str(TOYS),))
 
     def make(path: Path, **options: Any) -> Session:
         config = RunConfig(
@@ -187,7 +187,7 @@ def test_rates_are_kept_by_device_precision_and_version(tmp_path: Path) -> None:
     ],
 )
 def test_declared_work_scales(name: str, size: str, params: dict[str, int]) -> None:
-    spec = load((), ()).registry.finders[name].spec
+    spec = load_plugins((), ()).registry.finders[name].spec
     assert spec.work is not None
     n, width = 60_000, 64
 
