@@ -10,6 +10,7 @@ from iibench.contract.measures import Curve, Measure
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.details import Details
+    from iibench.contract.specs import Role
 
 Status = Literal["passed", "failed", "skipped", "error"]
 
@@ -87,7 +88,9 @@ class CaseReport(Report):
 
     `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
     `results.parquet`. Of an analysis, `headline` names its main measure, and `details`, which `Run.details`
-    reads, stand in the folder `analyses` under `details_folder`.
+    reads, stand in the folder `analyses` under `details_folder`. `role`: of its finder
+    (`FinderSpec.role`), which stands in the run's record of finders; filled in where a run is read or
+    written.
     """
 
     model: Named
@@ -100,6 +103,7 @@ class CaseReport(Report):
     is_analysis: bool = False
     details_folder: str = ""
     details: Details | None = None
+    role: Role = "method"
 
     @property
     def stem(self) -> tuple[str, str, str, str]:

@@ -53,7 +53,9 @@ class Group:
             dataclasses.replace(report, id=str(i)) for i, (_, report) in enumerate(self.rows)
         ]
         first = self.rows[0][0]
-        meta: dict[str, Any] = {name: {} for name in ("datasets", "evaluations", "metrics")}
+        meta: dict[str, Any] = {
+            name: {} for name in ("datasets", "finders", "evaluations", "metrics")
+        }
         for run, _ in reversed(self.rows):
             for name, known in meta.items():
                 known.update(run.meta.get(name) or {})

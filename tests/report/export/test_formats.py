@@ -66,7 +66,7 @@ def test_json_follows_its_schema(any_run: Run) -> None:
     [
         lambda d: d.update(more=1),
         lambda d: d.pop("provenance"),
-        lambda d: d.update(format_version="2.0"),
+        lambda d: d.update(format_version="3.0"),
         lambda d: d["cases"][0].update(status="fine"),
         lambda d: d["cases"][0].update(rating=1),
         lambda d: d["cases"][0].pop("score"),
