@@ -33,7 +33,8 @@ class MeasureInfo:
     `title`: its heading. `text`: what it is, for the glossary. `people`: it is about people alone and the
     same for every metric. `count`: how many of something there are, a whole number. `free`: it is no share
     or area, so that its size says how many decimals it needs. `beside`: the measure that it means little
-    without, shown in the same cell; `short`: what a measure is called there. `against`: the measure that
+    without, shown in the same cell; `short`: a few words for it there, and over its column on the
+    terminal, which shows the shares that have them. `against`: the measure that
     stands beside it in tables of groups, where that is another. `ceiling`: the measure that bounds it.
     `first`: what the page says of the metric with the largest value. `sentence`: one about that metric,
     with `{value}` of this measure, `{other}` of the one beside it and their `{difference}`.

@@ -38,9 +38,23 @@ _PEOPLE: dict[str, dict[str, Any]] = {
 }
 #: measure of trials -> fields of `MeasureInfo`
 MEASURES: dict[str, dict[str, Any]] = {
-    "auc": {"title": "AUC", "against": "human_accuracy", "first": _BEST},
-    "insilico_accuracy": {"title": "In-silico accuracy", "against": "human_accuracy"},
-    "agreement": {"title": "Agreement", "beside": "always_right", "first": _BEST},
+    "auc": {
+        "title": "AUC",
+        "short": "AUC",
+        "against": "human_accuracy",
+        "first": _BEST,
+    },
+    "insilico_accuracy": {
+        "title": "In-silico accuracy",
+        "short": "in silico",
+        "against": "human_accuracy",
+    },
+    "agreement": {
+        "title": "Agreement",
+        "beside": "always_right",
+        "short": "agrees",
+        "first": _BEST,
+    },
     "log_likelihood": {
         "title": "Log-likelihood",
         "beside": "log_likelihood_constant",
@@ -53,13 +67,17 @@ MEASURES: dict[str, dict[str, Any]] = {
         "ceiling": "vote_ceiling",
         "first": _BEST,
     },
-    "majority_agreement": {"title": "Agreement with majorities", "first": _BEST},
+    "majority_agreement": {
+        "title": "Agreement with majorities",
+        "short": "majority",
+        "first": _BEST,
+    },
     **{name: {"people": True, **info} for name, info in _PEOPLE.items()},
 }
 _OF_UNITS = {"against": "correlation_ceiling"}
 #: number of a unit -> fields of `MeasureInfo`
 UNIT_NUMBERS: dict[str, dict[str, Any]] = {
-    "ii": {"title": "Interpretability Index", **_OF_UNITS},
+    "ii": {"title": "Interpretability Index", "short": "II", **_OF_UNITS},
     "insilico_accuracy": {"title": "In-silico accuracy", **_OF_UNITS},
     "mis": {"title": "Machine Interpretability Score", **_OF_UNITS},
 }

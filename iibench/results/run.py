@@ -183,6 +183,16 @@ class Run:
         )
 
 
+def by_kind(
+    reports: Sequence[Report],
+) -> tuple[tuple[CaseReport, ...], tuple[TrialReport, ...]]:
+    """(the reports of directions, those of trials)."""
+    return (
+        tuple(report for report in reports if isinstance(report, CaseReport)),
+        tuple(report for report in reports if isinstance(report, TrialReport)),
+    )
+
+
 def units_frame(cases: Sequence[CaseReport]) -> pd.DataFrame:
     """The long table of `Run.units`."""
     import numpy as np
@@ -231,13 +241,9 @@ def write_tables(
     units: UnitTables,
 ) -> Run:
     """Writes everything but the page into an existing folder; returns the run."""
-    run = Run(
-        folder,
-        dict(meta),
-        tuple(_kept(folder, meta, [r for r in reports if isinstance(r, CaseReport)])),
-        tuple(verdicts),
-        tuple(report for report in reports if isinstance(report, TrialReport)),
-    )
+    of_directions, of_trials = by_kind(reports)
+    cases = tuple(_kept(folder, meta, of_directions))
+    run = Run(folder, dict(meta), cases, tuple(verdicts), of_trials)
     run.units().to_parquet(folder / "results.parquet", index=False)
     write_unit_tables(folder, units)
     run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")

@@ -76,6 +76,7 @@ MEASURES = {
         "half. It means little alone: an observer that is always right reaches the human accuracy, and "
         "the difference to that stands beside it.",
         beside="always_right",
+        short="agrees",
         first=BEST,
         sentence="It chooses as people do in {value} of their answers; always being right would in "
         "{other} ({difference}).",

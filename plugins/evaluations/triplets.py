@@ -43,6 +43,7 @@ MEASURES = {
         title="Agreement with majorities",
         text="Share of the stimuli with a majority on which the metric sides with it. It leaves out "
         "stimuli on which people are divided, and so flatters.",
+        short="majority",
         first=BEST,
     ),
     "vote_ceiling_of_majorities": MeasureInfo(
@@ -55,6 +56,7 @@ MEASURES = {
         text="Area under the ROC curve of votes for a candidate against the margin in its favour, each "
         "stimulus counted as it stands and with its candidates exchanged: which comes first is "
         "arbitrary.",
+        short="AUC",
         first=BEST,
     ),
 }

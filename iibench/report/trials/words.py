@@ -195,11 +195,10 @@ def _measures(boards: Sequence[Board]) -> Iterator[tuple[str, str]]:
             found = board.measures.known.get(name)
             if found is None and (name.endswith(SHARE) or correlation(name)):
                 continue  # one sentence explains them all
-            text = (found.text if found else "") or (
-                f"A measure of {board.evaluation}: {board.record.get('summary') or name}."
-            )
+            text = f"A measure of {board.evaluation}: {board.record.get('summary') or name}."
+            text = text if found is None else found.text
             term = board.measures.title(name)
-            if (term, text) not in seen:
+            if text and (term, text) not in seen:
                 seen.add((term, text))
                 yield term, text
     people = [

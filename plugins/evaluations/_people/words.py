@@ -29,6 +29,7 @@ HUMAN_ACCURACY = MeasureInfo(
 INSILICO_ACCURACY = MeasureInfo(
     title="In-silico accuracy",
     text="Share of the stimuli in which the observer chooses the right query, a tie one half.",
+    short="in silico",
     against="human_accuracy",
     sentence="It is right on {value} of the stimuli, people in {other} of their answers.",
 )
@@ -71,6 +72,7 @@ UNIT_NUMBERS = {
         title="Interpretability Index",
         text="How alike the positive references of the unit's stimuli are: mean over all ordered pairs, "
         "self-pairs included (Eq. 1 with M the number of references).",
+        short="II",
         against="correlation_ceiling",
     ),
     "insilico_accuracy": MeasureInfo(

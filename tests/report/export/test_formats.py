@@ -96,7 +96,7 @@ def test_json_holds_the_leaderboard(directions: Run) -> None:
         )
         assert (case["rank"]["low"], case["rank"]["high"]) == (row["rank_low"], row["rank_high"])
         difference = case["to_neurons"] and case["to_neurons"]["difference"]
-        assert difference == (None if pd.isna(row["diff_to_neurons"]) else row["diff_to_neurons"])
+        assert difference == (None if pd.isna(row["diff_to_baseline"]) else row["diff_to_baseline"])
 
 
 def test_json_says_why_units_and_cases_have_no_score(directions: Run) -> None:
