@@ -74,7 +74,7 @@ def test_methods_are_compared_with_its_baseline_and_its_control(directions: Path
         assert words in text
     assert "against coordinate axes" in text or "exceeds the coordinate axes" in text
     assert "of the coordinate axes, or of foggy directions, in the same table" in text
-    assert "neurons" not in text and "random directions" not in text
+    assert "the neurons" not in text and "random directions" not in text
 
 
 def test_what_leads_comes_first_and_is_described_in_its_own_words(directions: Path) -> None:
@@ -100,9 +100,7 @@ def test_measures_of_trials_are_shown_as_its_spec_says(trials: Path) -> None:
         *("Share of answers that assent.", "What a coin gets.", "The most there is."),
         "Heads 12",
         "How charming a unit is.",
-        "Charm of 12 units under hue"
-        if len(run.trial_cases[0].per_unit["charm"]) == 12
-        else "Charm",
+        "Charm of 16 units under hue",
     ):
         assert words in text, words
 
