@@ -54,7 +54,7 @@ from iibench.contract.executors import (
     TaskError,
     TaskResult,
 )
-from iibench.contract.measures import Curve, Measure, Section
+from iibench.contract.measures import Curve, Measure, MeasureInfo, Section
 from iibench.contract.reports import (
     CaseReport,
     Exemplars,
@@ -178,6 +178,7 @@ __all__ = [
     "LayerSpec",
     "LoadedModel",
     "Measure",
+    "MeasureInfo",
     "MetricSpec",
     "ModelSpec",
     "Named",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from iibench.hooks.loading import load_plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "iibench"
@@ -176,3 +179,70 @@ def test_no_plugin_imports_another() -> None:
                 if other and other != plugin_of(path):
                     wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {other}")
     assert not wrong, "\n".join(wrong)
+
+
+#: Where a string that is also a plugin's name may stand (a file, a folder, or all of iibench), and what it
+#: means there.
+MEANS_SOMETHING_ELSE = {
+    (
+        "iibench/results/earlier.py",
+        None,
+    ): "a table of what runs lack that were written before API 1.4",
+    ("iibench/report/", "color"): "a property of plotly's figures",
+    ("iibench/", "label"): "a key of labels in figures and JSON",
+    ("iibench/cache/shared_store.py", "file"): "fsspec's protocol of local files",
+    (
+        "iibench/",
+        "local",
+    ): "the default of --executor: cases run in this process, without a plugin's help",
+    ("iibench/testing/state.py", "random"): "a module of Python",
+    ("iibench/runner/provenance.py", "torchvision"): "a library whose version is recorded",
+    ("iibench/runner/provenance.py", "lpips"): "a library whose version is recorded",
+    ("iibench/report/export/software.py", "torchvision"): "a library to cite",
+    ("iibench/report/export/software.py", "lpips"): "a library to cite",
+}
+
+
+def test_iibench_names_no_plugin() -> None:
+    registry = load_plugins(environ="", entry_points=False).registry
+    names = {entry.spec.name for entry in (*registry.all(), *registry.executors)}
+    assert {"ii", "lpips", "neurons", "kmeans", "insilico"} <= names
+    wrong, used = [], set()
+    for path in FILES:
+        file = str(path.relative_to(ROOT))
+        for line, text in strings(path):
+            if text not in names:
+                continue
+            known = [
+                (place, word)
+                for place, word in MEANS_SOMETHING_ELSE
+                if file.startswith(place) and word in {None, text}
+            ]
+            used.update(known)
+            if not known:
+                wrong.append(f"{file}:{line} names {text!r}")
+    assert not wrong, "\n".join(wrong)
+    assert used == set(MEANS_SOMETHING_ELSE), "exceptions that nothing needs"
+
+
+def test_templates_of_pages_name_no_plugin() -> None:
+    registry = load_plugins(environ="", entry_points=False).registry
+    names = {entry.spec.name for entry in registry.all()} - {"color", "label", "file"}
+    quoted = re.compile(f"""["']({"|".join(map(re.escape, sorted(names)))})["']""")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number} names {found[1]!r}"
+        for path in sorted((CORE / "report" / "templates").rglob("*"))
+        if path.suffix in {".html", ".js"}
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if (found := quoted.search(line))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def strings(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of every string of a module, docstrings left out."""
+    tree = ast.parse(path.read_text())
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.lineno, node.value

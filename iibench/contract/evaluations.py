@@ -126,12 +126,14 @@ class EvaluationBase(Spec):
     """What every evaluation declares, of directions or of trials.
 
     `chance`: the value expected of what means nothing, or None. `unit`: of the score, in words.
-    `needs_metric`: False for evaluations that look at no similarity.
+    `needs_metric`: False for evaluations that look at no similarity. `sentence(params)`: how the page
+    describes what is measured; None stands for the summary.
     """
 
     chance: float | None = None
     unit: str = ""
     needs_metric: bool = True
+    sentence: Callable[[Any], str] | None = None
 
     @property
     def is_analysis(self) -> bool:
@@ -150,7 +152,8 @@ class EvaluationSpec(EvaluationBase):
     evaluation needs at most, for the estimate of `--collect-only`. `work(params, n, K)`: what it takes
     besides embedding images, for the same; None has it derived from `images`. `blockwise`: it
     looks at `responses` and `order` a block of directions at a time (as `exemplars.ShuffledOrder` does), so
-    that they may be mapped files larger than memory; others are refused there.
+    that they may be mapped files larger than memory; others are refused there. `leads`: its tables stand
+    before those of evaluations that do not.
     """
 
     evaluate: Callable[[Any, EvaluationInputs], UnitScores]
@@ -160,6 +163,7 @@ class EvaluationSpec(EvaluationBase):
     plot_over: str | None = None
     images: Callable[[Any, int], int] = lambda params, n: n
     work: Callable[[Any, int, int], Work] | None = None
+    leads: bool = False
 
     @property
     def is_analysis(self) -> bool:

@@ -26,9 +26,39 @@ class Measure:
     reason: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasureInfo:
+    """How the page shows a measure of trials, or a number of their units.
+
+    `title`: its heading. `text`: what it is, for the glossary. `people`: it is about people alone and the
+    same for every metric. `count`: how many of something there are, a whole number. `free`: it is no share
+    or area, so that its size says how many decimals it needs. `beside`: the measure that it means little
+    without, shown in the same cell; `short`: a few words for it there, and over its column on the
+    terminal, which shows the shares that have them. `against`: the measure that
+    stands beside it in tables of groups, where that is another. `ceiling`: the measure that bounds it.
+    `first`: what the page says of the metric with the largest value. `sentence`: one about that metric,
+    with `{value}` of this measure, `{other}` of the one beside it and their `{difference}`.
+    """
+
+    title: str
+    text: str = ""
+    people: bool = False
+    count: bool = False
+    free: bool = False
+    beside: str = ""
+    short: str = ""
+    against: str = ""
+    ceiling: str = ""
+    first: str = "comes first"
+    sentence: str = ""
+
+
 @dataclass(frozen=True)
 class Curve:
-    """A curve, such as an ROC curve: its points, for all answers or for a `group` of them."""
+    """A curve, such as an ROC curve: its points, for all answers or for a `group` of them.
+
+    `name`: that of the measure which is the area below it, `roc` where that is `auc`.
+    """
 
     name: str
     x: tuple[float, ...]

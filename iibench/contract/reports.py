@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from iibench.contract.measures import Curve, Measure
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray, FloatArray, IntArray
     from iibench.contract.details import Details
+    from iibench.contract.specs import Role
 
 Status = Literal["passed", "failed", "skipped", "error"]
 
@@ -50,7 +51,12 @@ class Report:
 
     `seconds`: duration of each stage that this case had to wait for. `cached`: the scores came from the
     cache. `reason`: why it was skipped or failed. `traceback`: of an error that no plugin foresaw.
+
+    `of_trials`, `item`: whether it is of trials, and what has a value each (`values`): a unit, or a stimulus.
     """
+
+    of_trials: ClassVar[bool] = False
+    item: ClassVar[str] = "unit"
 
     id: str
     dataset: str
@@ -76,6 +82,42 @@ class Report:
         return self.summary is not None and self.summary.scored > 0
 
     @property
+    def is_analysis(self) -> bool:
+        """Whether it is of an analysis, whose values are ranked nowhere: also where it found nothing."""
+        return False
+
+    @property
+    def choices(self) -> dict[str, Named]:
+        """What was chosen for it, by kind: `evaluation`, and where they play a part `metric`, `model`,
+        `finder`."""
+        metric = {"metric": self.metric} if self.metric is not None else {}
+        return {**metric, "evaluation": self.evaluation}
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Labels of where it was measured, by what they are of."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> dict[str, str]:
+        """Labels of the table in which it is ranked, by what they are of: its place and what is measured."""
+        raise NotImplementedError
+
+    @property
+    def ranked(self) -> Named | None:
+        """What is ranked in that table; None where there is nothing to rank."""
+        raise NotImplementedError
+
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """A number of each item, None where it has none."""
+        raise NotImplementedError
+
+    def why_none(self, item: int) -> str | None:
+        """Why an item has no value, where that is known."""
+        return None
+
+    @property
     def main_measure(self) -> Measure | None:
         """The measure of everything that `headline` names; None where there is none."""
         return next((m for m in self.measures if m.name == self.headline and not m.group), None)
@@ -87,7 +129,9 @@ class CaseReport(Report):
 
     `scores` (K values, None where unscored) and `reasons` are kept out of `run.json` and stand in
     `results.parquet`. Of an analysis, `headline` names its main measure, and `details`, which `Run.details`
-    reads, stand in the folder `analyses` under `details_folder`.
+    reads, stand in the folder `analyses` under `details_folder`. `role`: of its finder
+    (`FinderSpec.role`), which stands in the run's record of finders; filled in where a run is read or
+    written.
     """
 
     model: Named
@@ -96,15 +140,45 @@ class CaseReport(Report):
     trials: int = 0
     scores: tuple[float | None, ...] = ()
     reasons: tuple[str | None, ...] = ()
-    #: whether it is of an analysis, whose values are ranked nowhere: also where it found nothing
     is_analysis: bool = False
     details_folder: str = ""
     details: Details | None = None
+    role: Role = "method"
 
     @property
     def stem(self) -> tuple[str, str, str, str]:
         """Labels of the dataset, model, layer and finder that its directions are of."""
         return (self.dataset, self.model.label, self.layer, self.finder.label)
+
+    @property
+    def choices(self) -> dict[str, Named]:
+        """See `Report`."""
+        return {"model": self.model, "finder": self.finder, **super().choices}
+
+    @property
+    def place(self) -> dict[str, str]:
+        """See `Report`."""
+        return {"dataset": self.dataset, "model": self.model.label, "layer": self.layer}
+
+    @property
+    def table(self) -> dict[str, str]:
+        """See `Report`."""
+        metric = self.metric.label if self.metric else "no metric"
+        return {**self.place, "evaluation": self.evaluation.label, "metric": metric}
+
+    @property
+    def ranked(self) -> Named:
+        """See `Report`: the finder."""
+        return self.finder
+
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """See `Report`: the scores."""
+        return self.scores
+
+    def why_none(self, item: int) -> str | None:
+        """See `Report`."""
+        return self.reasons[item]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +191,33 @@ class TrialReport(Report):
     measure in resamples of units that all metrics share; None where undefined.
     """
 
+    of_trials: ClassVar[bool] = True
+    item: ClassVar[str] = "stimulus"
+
     curves: tuple[Curve, ...] = ()
     margins: tuple[float | None, ...] = ()
     per_unit: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     resampled: tuple[float | None, ...] = ()
+
+    @property
+    def place(self) -> dict[str, str]:
+        """See `Report`."""
+        return {"dataset": self.dataset, "evaluation": self.evaluation.label}
+
+    @property
+    def table(self) -> dict[str, str]:
+        """See `Report`."""
+        return self.place
+
+    @property
+    def ranked(self) -> Named | None:
+        """See `Report`: the metric."""
+        return self.metric
+
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """See `Report`: the margins."""
+        return self.margins
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 
 #: The version of this contract. A plugin may declare the version that it was written for,
-#: `IIBENCH_API = "1.3"`; a later one or another major is refused.
-API_VERSION = "1.3"
+#: `IIBENCH_API = "1.4"`; a later one or another major is refused.
+API_VERSION = "1.4"
 
 Distance = Literal["squared_euclidean", "euclidean", "cosine", "equal", "own"]
+#: What a finder is among the others: see `FinderSpec`.
+Role = Literal["method", "main", "baseline", "control"]
 
 
 # --------------------------------------------------------------------------------------- assets
@@ -199,6 +201,10 @@ class FinderSpec(Spec):
     and the activations of the fit split are not computed for it. `inputs(params, base_dir)`: SHA-256
     (hex) of the files that decide the directions, "" where there are none. `work(params, n, N)`: what
     `--collect-only` estimates time and memory from; None has it fit a few images and extrapolate.
+    `role`: every other method of a table is compared with its first `baseline` and with its first
+    `control`, a finder that finds nothing; `main` is the method that figures with room for one show, the
+    best of the others without it. `called`: its directions in a sentence (`random directions`); its name
+    where that is empty.
     """
 
     fit: Callable[[Any, FloatArray, FitContext], Directions]
@@ -206,6 +212,8 @@ class FinderSpec(Spec):
     trains_on: bool = True
     inputs: Callable[[Any, Path], str] = lambda params, base_dir: ""
     work: Callable[[Any, int, int], FinderWork] | None = None
+    role: Role = "method"
+    called: str = ""
 
 
 @runtime_checkable
@@ -281,6 +289,8 @@ class MetricSpec(Spec):
     from part name to the slice of the embedding's columns. `range`: the similarity's range in words.
     `symmetric`: False where the order of two images matters. `golden`: values it is known to give.
     `level`: what it sees; `control` stands for metrics that mean nothing and should score at chance.
+    `sentence(params, sizes)`: how the page describes it, `sizes` the (height, width) in pixels at which it
+    saw the images, where known; None stands for the summary and the range.
     """
 
     load: Callable[[Any, Harness], EmbeddingMetric | PairwiseMetric]
@@ -292,6 +302,7 @@ class MetricSpec(Spec):
     level: Literal["low", "mid", "high", "control"] = "mid"
     symmetric: bool = True
     golden: tuple[Golden, ...] = ()
+    sentence: Callable[[Any, Sequence[tuple[int, int]]], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from iibench.contract.specs import DatasetSpec, Harness, ImageDataset
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import BoolArray, DoubleArray, IntArray, TextArray
-    from iibench.contract.measures import Curve, Measure, Section
+    from iibench.contract.measures import Curve, Measure, MeasureInfo, Section
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,17 @@ class TrialEvaluationSpec(EvaluationBase):
 
     `headline_measure`: name of the measure that ranks metrics; larger is better. `work(params, trials)`:
     what `judge` takes, for the estimate of `--collect-only`.
+
+    `measures`: name -> how the page shows that measure; of others it shows the name. Some names have a
+    meaning: NAME`_ceiling` bounds NAME (where `MeasureInfo.ceiling` names no other), NAME`_of_ceiling` is
+    its share of what is possible above chance, `pearson_`NAME and `spearman_`NAME are correlations over
+    units of the first of `TrialScores.per_unit`, which is people's, with NAME of `per_unit`; the page
+    shows these beside units and trials on which people and metric differ. `unit_numbers`: NAME -> how the
+    page shows that number of a unit.
     """
 
     judge: Callable[[Any, TrialInputs], TrialScores]
     headline_measure: str
     work: Callable[[Any, Trials], Work] | None = None
+    measures: Mapping[str, MeasureInfo] = field(default_factory=dict)
+    unit_numbers: Mapping[str, MeasureInfo] = field(default_factory=dict)

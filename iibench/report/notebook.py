@@ -13,7 +13,6 @@ from iibench.contract.errors import UsageError, unknown_name
 from iibench.report.export.tables import Table, TableRow, tables_of
 from iibench.report.figures import chosen_place
 from iibench.report.shared.numbers import duration, moment, number
-from iibench.results.leaderboard import BASELINE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +215,7 @@ def unit_exemplars(
     """A unit with its images and scores.
 
     `unit`: a number, or finder and number as text (`kmeans[k=256]/3`). `finder`: its label; where none
-    is given the run's only one, else neurons. `place`: as for `iibench.figures.figure`. Raises
+    is given the run's only one, else the baseline. `place`: as for `iibench.figures.figure`. Raises
     `UsageError` for names and units that the run does not have, and for runs on trials.
     """
     if run.trial_cases:
@@ -257,9 +256,7 @@ def _parsed(unit: int | str, finder: str | None) -> tuple[str | None, int]:
         return finder, int(unit)
     label, _, digits = unit.rpartition("/")
     if not digits.strip().isdigit():
-        raise UsageError(
-            f"found unit {unit!r}; expected a number, or FINDER/NUMBER like neurons/12"
-        )
+        raise UsageError(f"found unit {unit!r}; expected a number, or FINDER/NUMBER")
     if label and finder and label != finder:
         raise UsageError(f"found unit {unit!r} and finder {finder!r}; expected one finder")
     return label or finder, int(digits)
@@ -268,8 +265,9 @@ def _parsed(unit: int | str, finder: str | None) -> tuple[str | None, int]:
 def _finder(cases: Sequence[CaseReport], label: str | None) -> str:
     known = list(dict.fromkeys(case.finder.label for case in cases))
     if label is None:
-        label = known[0] if len(known) == 1 else BASELINE
-        if label not in known:
+        baselines = [case.finder.label for case in cases if case.role == "baseline"]
+        label = known[0] if len(known) == 1 else next(iter(baselines), None)
+        if label is None:
             raise UsageError(f"name the finder of the unit; known: {', '.join(known) or 'none'}")
     if label not in known:
         raise UsageError(unknown_name("finder", label, known))

@@ -1,7 +1,8 @@
 """The leaderboard of a run: a row per case, methods compared within a table.
 
 A table holds the cases of one dataset, model, layer, evaluation and metric; nothing is ever compared
-across tables. The baselines are the finders `neurons` and `random`. Larger scores are better, always.
+across tables. Every method is compared with the first baseline and with the first control of its table
+(`FinderSpec.role`). Larger scores are better, always.
 """
 
 from __future__ import annotations
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray
     from iibench.contract.reports import CaseReport
 
-#: Names of the finders that the others are compared with.
-BASELINE = "neurons"
-RANDOM = "random"
+#: Roles of the finders that the others are compared with.
+ROLES = ("baseline", "control")
 
 Key = tuple[str, str, str, str, str | None]
 #: Labels of a finder's directions: dataset, model, layer, finder.
 Stem = tuple[str, str, str, str]
-#: Of a table: baseline -> place of a case -> what comparing it with the baseline gave.
+#: Of a table: role -> place of a case -> what comparing it with the finder of that role gave.
 Compared = dict[str, dict[int, Comparison]]
 
 COLUMNS = (
@@ -52,21 +52,23 @@ COLUMNS = (
     "high",
     "sd",
     "median",
-    "diff_to_neurons",
+    "diff_to_baseline",
     "diff_low",
     "diff_high",
     "p_value",
     "p_holm",
     "effect",
-    "diff_to_random",
-    "random_low",
-    "random_high",
-    "random_p_value",
-    "random_p_holm",
+    "diff_to_control",
+    "control_low",
+    "control_high",
+    "control_p_value",
+    "control_p_holm",
     "sparseness",
     "rank_low",
     "rank_high",
     "tie_group",
+    "baseline",
+    "control",
     "dead",
     "seconds",
     "reason",
@@ -81,15 +83,16 @@ def leaderboard(
 
     Columns: `dataset, model, layer, evaluation, metric` (the table; no metric where the evaluation
     needs none), `finder`, `status`; `k` units, `n_scored` of them, and `dead` ones, which have no
-    score; `mean` with its 95 % interval `low, high`, `sd`, `median`; `diff_to_neurons` (mean minus the
-    neurons' mean) with its interval `diff_low, diff_high`, `p_value` (two-sided Mann-Whitney), `p_holm`
-    (Holm over the table's comparisons with neurons) and `effect` (chance that a unit of this finder
-    scores above a neuron, ties one half); `diff_to_random` with `random_low, random_high`,
-    `random_p_value`, `random_p_holm`, the same against random directions; `sparseness` (mean lifetime
-    sparseness of the finder's directions, from the argument); `rank_low, rank_high` (best and worst
-    rank that Mann-Whitney tests of all pairs, Holm-corrected at 0.05, leave open) and `tie_group` (two
-    methods of a table share a letter where these tests do not separate them; `a` is the best mean);
-    `seconds` of computation; `reason`; `case` (its id). Cases that did not pass stand last, with status
+    score; `mean` with its 95 % interval `low, high`, `sd`, `median`; `diff_to_baseline` (mean minus the
+    baseline's mean) with its interval `diff_low, diff_high`, `p_value` (two-sided Mann-Whitney), `p_holm`
+    (Holm over the table's comparisons with the baseline) and `effect` (chance that a unit of this finder
+    scores above one of the baseline, ties one half); `diff_to_control` with `control_low, control_high`,
+    `control_p_value`, `control_p_holm`, the same against the control; `baseline`, `control` (labels of
+    the finders that it is compared with); `sparseness` (mean lifetime sparseness of the finder's
+    directions, from the argument); `rank_low, rank_high` (best and worst rank that Mann-Whitney tests of
+    all pairs, Holm-corrected at 0.05, leave open) and `tie_group` (two methods of a table share a letter
+    where these tests do not separate them; `a` is the best mean); `seconds` of computation; `reason`;
+    `case` (its id). Cases that did not pass stand last, with status
     and reason and without numbers.
     """
     import pandas as pd
@@ -126,22 +129,27 @@ def tables(cases: Sequence[CaseReport]) -> dict[Key, list[CaseReport]]:
 def _comparisons(
     passed: Sequence[Sequence[CaseReport]], samples: Sequence[Sequence[DoubleArray]]
 ) -> list[Compared]:
-    """Per table, its cases against the first case of each baseline; all at once, which is faster."""
+    """Per table, its cases against the first of each of `ROLES`; all at once, which is faster."""
     asked = [
-        (table, baseline, i, base)
+        (table, role, i, base)
         for table, cases in enumerate(passed)
-        for baseline in (BASELINE, RANDOM)
-        for base in [i for i, case in enumerate(cases) if case.finder.name == baseline][:1]
+        for role in ROLES
+        for base in _first(cases, role)
         for i in range(len(cases))
         if i != base
     ]
     flat = [x for table in samples for x in table]
     before = [0, *accumulate(map(len, samples))]
     pairs = [(before[table] + i, before[table] + base) for table, _, i, base in asked]
-    found: list[Compared] = [{BASELINE: {}, RANDOM: {}} for _ in passed]
-    for (table, baseline, i, _), one in zip(asked, compare_pairs(flat, pairs), strict=True):
-        found[table][baseline][i] = one
+    found: list[Compared] = [{role: {} for role in ROLES} for _ in passed]
+    for (table, role, i, _), one in zip(asked, compare_pairs(flat, pairs), strict=True):
+        found[table][role][i] = one
     return found
+
+
+def _first(cases: Sequence[CaseReport], role: str) -> list[int]:
+    """The place of the first case of that role; nothing where there is none."""
+    return [i for i, case in enumerate(cases) if case.role == role][:1]
 
 
 def _rows(
@@ -158,10 +166,17 @@ def _rows(
     letters = tie_letters(separated, order)
     for i, (row, case) in enumerate(zip(rows, passed, strict=True)):
         row |= {"tie_group": letters[i], "sparseness": sparseness.get(case.stem)}
-    neurons = ("diff_to_neurons", "diff_low", "diff_high", "p_value", "p_holm")
-    _add(compared[BASELINE], rows, neurons, effect="effect")
-    drawn = ("diff_to_random", "random_low", "random_high", "random_p_value", "random_p_holm")
-    _add(compared[RANDOM], rows, drawn)
+    for role in ROLES:
+        for first in _first(passed, role):
+            for i in compared[role]:
+                rows[i][role] = passed[first].finder.label
+    baseline = ("diff_to_baseline", "diff_low", "diff_high", "p_value", "p_holm")
+    _add(compared["baseline"], rows, baseline, effect="effect")
+    _add(
+        compared["control"],
+        rows,
+        ("diff_to_control", "control_low", "control_high", "control_p_value", "control_p_holm"),
+    )
     return [rows[i] for i in order] + [_identity(case) for case in table if not case.scored]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from iibench.contract.errors import UsageError
 from iibench.contract.measures import Measure
 from iibench.contract.reports import CaseReport, Named, Report, Summary, TrialReport, Verdict
+from iibench.results.earlier import complete
 from iibench.results.trial_tables import filled
 from iibench.results.unit_tables import STEM, UnitTables, read_unit_table, write_unit_tables
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from iibench.contract.details import Details
+    from iibench.contract.specs import Role
 
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
 SCHEMA_VERSION = "2"
@@ -40,9 +42,10 @@ class Run:
     `meta` is the plain content of run.json apart from cases and verdicts: `schema_version`, `name`,
     `started`, `finished`, `seconds`, `interrupted`, `suite` (`name`, `description`, `path`, `sha256`,
     `text`), `seed`, `device`, `dtype`, `versions`, `plugins`, `datasets` (label -> fingerprint, n,
-    splits, image_size, summary), `models` (label -> provenance, weights_sha256), `finders`, `metrics`
-    (label -> fingerprint, input size, range, citation, distance), `evaluations` (label -> unit,
-    chance, plot, plot_over, citation), `assets` (name -> filename, sha256), `notes` (`level`, `text`),
+    splits, image_size, summary), `models` (label -> provenance, weights_sha256), `finders` (label ->
+    role, called), `metrics` (label -> fingerprint, input size, range, citation, distance, sentence),
+    `evaluations` (label -> unit, chance, sentence, plot, plot_over, leads; of trials headline_measure,
+    measures, unit_numbers), `assets` (name -> filename, sha256), `notes` (`level`, `text`),
     `command`, `keyword`. A record of a dataset, model, finder, metric or evaluation also has `name`,
     `summary`, `definition`, `version`, `citation`, `bibtex`, `licence`, `params`, `parameters` (name,
     type, default, help), `plugin` and `assets` (names of those that it declares).
@@ -180,6 +183,16 @@ class Run:
         )
 
 
+def by_kind(
+    reports: Sequence[Report],
+) -> tuple[tuple[CaseReport, ...], tuple[TrialReport, ...]]:
+    """(the reports of directions, those of trials)."""
+    return (
+        tuple(report for report in reports if isinstance(report, CaseReport)),
+        tuple(report for report in reports if isinstance(report, TrialReport)),
+    )
+
+
 def units_frame(cases: Sequence[CaseReport]) -> pd.DataFrame:
     """The long table of `Run.units`."""
     import numpy as np
@@ -228,13 +241,9 @@ def write_tables(
     units: UnitTables,
 ) -> Run:
     """Writes everything but the page into an existing folder; returns the run."""
-    run = Run(
-        folder,
-        dict(meta),
-        tuple(_with_details(folder, [r for r in reports if isinstance(r, CaseReport)])),
-        tuple(verdicts),
-        tuple(report for report in reports if isinstance(report, TrialReport)),
-    )
+    of_directions, of_trials = by_kind(reports)
+    cases = tuple(_kept(folder, meta, of_directions))
+    run = Run(folder, dict(meta), cases, tuple(verdicts), of_trials)
     run.units().to_parquet(folder / "results.parquet", index=False)
     write_unit_tables(folder, units)
     run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")
@@ -249,11 +258,15 @@ def write_tables(
     return run
 
 
-def _with_details(folder: Path, cases: Sequence[CaseReport]) -> Iterator[CaseReport]:
-    """The reports, analyses with the name of the folder into which their details were written."""
+def _kept(
+    folder: Path, meta: Mapping[str, Any], cases: Sequence[CaseReport]
+) -> Iterator[CaseReport]:
+    """The reports with their finders' roles, analyses with the name of the folder into which their
+    details were written."""
     from iibench.results.details_io import write_details
 
     for case in cases:
+        case = dataclasses.replace(case, role=_role(meta, case.finder.label))
         if case.details is not None:
             digest = hashlib.sha256(case.id.encode()).hexdigest()[:8]
             name = f"{case.evaluation.name}-{digest}"
@@ -262,10 +275,16 @@ def _with_details(folder: Path, cases: Sequence[CaseReport]) -> Iterator[CaseRep
         yield case
 
 
+def _role(meta: Mapping[str, Any], finder: str) -> Role:
+    found: Role = meta.get("finders", {}).get(finder, {}).get("role", "method")
+    return found
+
+
 def _case_json(case: CaseReport) -> dict[str, Any]:
     bare = dataclasses.replace(case, scores=(), reasons=(), details=None)
     plain = dataclasses.asdict(bare)
-    del plain["scores"], plain["reasons"], plain["details"]
+    for name in ("scores", "reasons", "details", "role"):
+        del plain[name]
     return plain
 
 
@@ -309,7 +328,8 @@ def load_run(path: str | Path) -> Run:
             tuple(None if pd.isna(s) else float(s) for s in rows["score"]),
             tuple(None if pd.isna(r) else str(r) for r in rows["reason"]),
         )
-    cases = tuple(_case_from_json(plain, scores) for plain in content.pop("cases"))
+    complete(content)
+    cases = tuple(_case_from_json(plain, scores, content) for plain in content.pop("cases"))
     of_trials = [TrialReport(**_read_back(plain)) for plain in content.pop("trial_cases", [])]
     verdicts = tuple(Verdict(**plain) for plain in content.pop("verdicts"))
     return Run(folder, content, cases, verdicts, filled(folder, of_trials))
@@ -318,9 +338,11 @@ def load_run(path: str | Path) -> Run:
 def _case_from_json(
     plain: dict[str, Any],
     scores: Mapping[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]],
+    meta: Mapping[str, Any],
 ) -> CaseReport:
     values, reasons = scores.get(plain["id"], ((), ()))
-    return CaseReport(**_read_back(plain), scores=values, reasons=reasons)
+    role = _role(meta, plain["finder"]["label"])
+    return CaseReport(**_read_back(plain), scores=values, reasons=reasons, role=role)
 
 
 def _read_back(plain: dict[str, Any]) -> dict[str, Any]:

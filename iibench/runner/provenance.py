@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,8 @@ from iibench.suite.cases import Case
 from iibench.suite.params import describe, to_json
 
 if TYPE_CHECKING:
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.contract.specs import FinderSpec, MetricSpec
     from iibench.runner.session import Session
     from iibench.suite.cases import AnyCase, Choice, DatasetChoice
     from iibench.suite.registry import Entry
@@ -54,6 +56,7 @@ def describe_run(
     used = [case for case in session.cases if case.id in finished]
     of_directions = [case for case in used if isinstance(case, Case)]
     resources = inputs.resources
+    datasets = _dataset_records(session, used)
     now = datetime.now(UTC)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -104,13 +107,13 @@ def describe_run(
             }
             for record in session.plugins.records
         ],
-        "datasets": _dataset_records(session, used),
+        "datasets": datasets,
         "models": _model_records(session, of_directions),
         "finders": {
-            case.finder.label: _spec_record(registry.finders[case.finder.name], case.finder)
+            case.finder.label: _finder_record(registry.finders[case.finder.name], case.finder)
             for case in of_directions
         },
-        "metrics": _metric_records(session, used),
+        "metrics": _metric_records(session, used, datasets),
         "evaluations": {
             case.evaluation.label: _evaluation_record(session, case.evaluation) for case in used
         },
@@ -142,6 +145,11 @@ def _spec_record(entry: Entry[Any], choice: Choice | DatasetChoice) -> dict[str,
         "plugin": entry.plugin,
         "assets": [asset.name for asset in spec.assets],
     }
+
+
+def _finder_record(entry: Entry[FinderSpec], choice: Choice) -> dict[str, Any]:
+    named = {"role": entry.spec.role, "called": entry.spec.called}
+    return _spec_record(entry, choice) | named
 
 
 def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]:
@@ -209,7 +217,9 @@ def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
     return records
 
 
-def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]:
+def _metric_records(
+    session: Session, used: Sequence[AnyCase], datasets: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
         choice = case.metric
@@ -229,17 +239,49 @@ def _metric_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]
             "range": spec.range,
             "input": spec.input,
             "size": spec.size(choice.params),
+            "sentence": _sentence(session, spec, choice, _sizes(spec, choice, datasets)),
             "fingerprint": fingerprint,
         }
     return records
 
 
+def _sizes(
+    spec: MetricSpec, choice: Choice, datasets: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[int, int]]:
+    """(height, width) at which a metric saw the images, of each dataset."""
+    size = spec.size(choice.params)
+    if size is not None:
+        return [(size, size)]
+    known = (record["image_size"] for record in datasets.values() if record["image_size"])
+    return list(dict.fromkeys((int(height), int(width)) for height, width in known))
+
+
+def _sentence(
+    session: Session, spec: MetricSpec | EvaluationBase, choice: Choice, *sizes: Any
+) -> str:
+    """How the spec describes what was chosen; nothing where it cannot, since a run is worth more."""
+    if spec.sentence is None:
+        return ""
+    try:
+        return str(spec.sentence(choice.params, *sizes))
+    except Exception as error:
+        session.note(f"{choice.label}: its sentence raised {type(error).__name__}: {error}")
+        return ""
+
+
 def _evaluation_record(session: Session, choice: Choice) -> dict[str, Any]:
     entry = session.plugins.registry.evaluations[choice.name]
     spec = entry.spec
-    record = {**_spec_record(entry, choice), "unit": spec.unit, "chance": spec.chance}
+    record = {
+        **_spec_record(entry, choice),
+        "unit": spec.unit,
+        "chance": spec.chance,
+        "sentence": _sentence(session, spec, choice),
+    }
     if isinstance(spec, EvaluationSpec):
-        record |= {"plot": spec.plot, "plot_over": spec.plot_over}
+        record |= {"plot": spec.plot, "plot_over": spec.plot_over, "leads": spec.leads}
     if isinstance(spec, TrialEvaluationSpec):
-        record |= {"headline_measure": spec.headline_measure}
+        record["headline_measure"] = spec.headline_measure
+        for kind in ("measures", "unit_numbers"):
+            record[kind] = {n: dataclasses.asdict(i) for n, i in getattr(spec, kind).items()}
     return record

@@ -21,7 +21,7 @@ from iibench.hooks.loading import load_plugins
 from iibench.stages.harness import LocalHarness
 from iibench.suite.labels import read_label
 from iibench.suite.registry import Registry
-from iibench.testing import toys
+from iibench.testing import toy_methods, toys
 
 if TYPE_CHECKING:
     from iibench.results.run import Run
@@ -98,11 +98,12 @@ def reference_suite(
 ) -> str:
     """The text of a small suite on the toys in which the named things take the place of the usual ones.
 
-    Each is a label as suites write it (`lpips[net=vgg]`). The usual ones: `reference_images`,
-    `reference_net` at `middle`, `neurons`, `color`, `ii`. `layers`: of `model`, whose layers must be
-    given. `trials`: a suite on `reference_trials` (or `dataset`) with the evaluation `triplets`.
+    Each is a label as suites write it (`lpips[net=vgg]`). The usual ones are toys (`iibench.testing.toys`):
+    `reference_images`, `reference_net` at `middle`, `reference_finder`, `reference_metric`,
+    `reference_evaluation`. `layers`: of `model`, whose layers must be given. `trials`: a suite on
+    `reference_trials` (or `dataset`) with the evaluation `reference_judgement`.
     """
-    metrics = [metric or "color"]
+    usual = toy_methods.JUDGEMENT if trials else toy_methods.EVALUATION
     shown: dict[str, Any] = {
         "iibench": "1",
         "name": "reference",
@@ -110,9 +111,9 @@ def reference_suite(
         "seed": 0,
         "dataset": dataset or (toys.TRIALS.name if trials else toys.IMAGES.name),
         "models": [{"name": model or toys.NET.name, "layers": list(layers) or ["middle"]}],
-        "finders": [finder or "neurons"],
-        "metrics": metrics,
-        "evaluations": [evaluation or ("triplets" if trials else "ii")],
+        "finders": [finder or toy_methods.FINDER.name],
+        "metrics": [metric or toy_methods.METRIC.name],
+        "evaluations": [evaluation or usual.name],
     }
     if trials:
         del shown["models"], shown["finders"]

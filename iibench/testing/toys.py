@@ -1,8 +1,9 @@
 """A plugin for checks and tests: a small network, pictures and simulated judgements, nothing to download.
 
 `-p iibench.testing.toys` registers the dataset `reference_images` (splits `fit` and `evaluate`), the
-dataset of trials `reference_trials` and the network `reference_net` with the layers `early`, `middle`
-and `late`. Results on them mean nothing; they show that a plugin works.
+dataset of trials `reference_trials`, the network `reference_net` with the layers `early`, `middle`
+and `late`, and the smallest finder, metric and evaluations (toy_methods.py). Results on them mean
+nothing; they show that a plugin works.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ import numpy as np
 from annotated_types import Ge
 
 from iibench.contract.base import Resources
+from iibench.contract.evaluations import EvaluationBase
 from iibench.contract.specs import (
     DatasetSpec,
+    FinderSpec,
     GivenNames,
     Harness,
     LayerSpec,
     LoadedModel,
+    MetricSpec,
     ModelSpec,
     Preprocess,
 )
 from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
 from iibench.hooks.hookspecs import hookimpl
+from iibench.testing import toy_methods
 from iibench.testing.pictures import CLASSES, name_counts, pictures
 
 if TYPE_CHECKING:
@@ -238,3 +243,21 @@ def iibench_register_models() -> Iterable[ModelSpec]:
 def iibench_register_layers(model: ModelSpec) -> Iterable[LayerSpec]:
     """Registers `early`, `middle` and `late` of `reference_net`."""
     return LAYERS if model.name == NET.name else ()
+
+
+@hookimpl
+def iibench_register_finders() -> Iterable[FinderSpec]:
+    """Registers `reference_finder`."""
+    return (toy_methods.FINDER,)
+
+
+@hookimpl
+def iibench_register_metrics() -> Iterable[MetricSpec]:
+    """Registers `reference_metric`."""
+    return (toy_methods.METRIC,)
+
+
+@hookimpl
+def iibench_register_evaluations() -> Iterable[EvaluationBase]:
+    """Registers `reference_evaluation` and `reference_judgement`."""
+    return (toy_methods.EVALUATION, toy_methods.JUDGEMENT)

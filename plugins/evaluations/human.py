@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
+from iibench import CaseError, MeasureInfo, TrialEvaluationSpec, TrialScores, hookimpl
 
 from .._shared.bibliography import KLINDT2023, ZIMMERMANN2023, entries
 from ._people.answers import ObserverParams, margins_of, mis, mis_margins
@@ -31,10 +31,20 @@ from ._people.measures import (
     roc_curve,
 )
 from ._people.units import accuracy_of_units, judged, unit_measures
+from ._people.words import (
+    AUC_CEILINGS,
+    BEST,
+    HUMAN_ACCURACY,
+    INSILICO_ACCURACY,
+    RELIABILITY,
+    UNIT_NUMBERS,
+    about,
+)
 
 if TYPE_CHECKING:
     from iibench import DoubleArray, EvaluationBase, Measure, TrialInputs, Trials, TrialSimilarities
 
+SUMMARY = "Agreement with human psychophysics: AUC of an observer's margins against whether people were right"
 BY = (
     "model",
     "condition",
@@ -44,6 +54,63 @@ BY = (
     "model+confidence",
     "model+layers+confidence",
 )
+
+
+#: how the page shows what `judge` measures
+MEASURES = {
+    "auc": MeasureInfo(
+        title="AUC",
+        text="Area under the ROC curve: the chance that an answer that is right has a larger margin "
+        "than one that is wrong, equal margins counting one half; all answers are pooled, and answers "
+        "to one stimulus share its margin (Sec. 3.1, Fig. 2). 0.5 is chance. It asks whether margins "
+        "are larger where people are right, not whether observer and people choose alike.",
+        against="human_accuracy",
+        first=BEST,
+    ),
+    **AUC_CEILINGS,
+    "human_accuracy": HUMAN_ACCURACY,
+    "insilico_accuracy": INSILICO_ACCURACY,
+    "agreement": MeasureInfo(
+        title="Agreement",
+        text="Share of people's answers that choose as the observer does, a tie of the observer one "
+        "half. It means little alone: an observer that is always right reaches the human accuracy, and "
+        "the difference to that stands beside it.",
+        beside="always_right",
+        short="agrees",
+        first=BEST,
+        sentence="It chooses as people do in {value} of their answers; always being right would in "
+        "{other} ({difference}).",
+    ),
+    "always_right": MeasureInfo(
+        title="Always right",
+        text="Agreement of an observer that always chooses the right query.",
+        people=True,
+        short="always right",
+    ),
+    "log_likelihood": MeasureInfo(
+        title="Log-likelihood",
+        text="Mean log-probability of an answer, in nats, where P(right) = sigmoid(k × margin) and k "
+        "is fitted on other units (held out). Chance is ln ½ = −0.693; the difference to a constant "
+        "rate stands beside it.",
+        beside="log_likelihood_constant",
+        free=True,
+    ),
+    "log_likelihood_constant": MeasureInfo(
+        title="Log-likelihood of a constant rate",
+        text="The same where every answer has the share of right answers among the other units as its "
+        "probability.",
+        people=True,
+        free=True,
+        short="a constant rate",
+    ),
+    "scale": MeasureInfo(
+        title="Scale k",
+        text="Median over the folds of the scale that turns margins into probabilities; margins of two "
+        "metrics differ in scale.",
+        free=True,
+    ),
+    **RELIABILITY,
+}
 
 
 @dataclass(frozen=True)
@@ -195,8 +262,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
     """Registers `human`."""
     yield TrialEvaluationSpec(
         name="human",
-        summary="Agreement with human psychophysics: AUC of an observer's margins against whether "
-        "people were right",
+        summary=SUMMARY,
         definition=(
             "The images of each trial that people saw go to an observer who knows only the "
             "metric; its margin is its evidence for the right query minus that for the wrong one. "
@@ -211,6 +277,9 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         headline=("observer",),
         judge=judge,
         headline_measure="auc",
+        measures=MEASURES,
+        unit_numbers=UNIT_NUMBERS,
+        sentence=lambda params: about(SUMMARY, params),
         chance=0.5,
         unit="area under the ROC curve",
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 3.1; "

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
+from iibench import CaseError, MeasureInfo, TrialEvaluationSpec, TrialScores, hookimpl
 
 from ._people.measures import Drawn, auc_ceilings, groups_of, human_accuracy
 from ._people.units import accuracy_of_units, judged, reliability
+from ._people.words import AUC_CEILINGS, HUMAN_ACCURACY, RELIABILITY
 
 if TYPE_CHECKING:
     from iibench import EvaluationBase, Measure, TrialInputs
@@ -80,6 +81,14 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         unlabelled=("by", "resamples"),
         judge=judge,
         headline_measure="human_accuracy",
+        measures={
+            "human_accuracy": HUMAN_ACCURACY,
+            "answers": MeasureInfo(
+                title="Answers", text="How many answers there are.", people=True, count=True
+            ),
+            **AUC_CEILINGS,
+            **RELIABILITY,
+        },
         chance=0.5,
         unit="share of answers that are right",
         needs_metric=False,

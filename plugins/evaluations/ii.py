@@ -9,6 +9,23 @@ from iibench import EvaluationSpec, hookimpl
 from .._shared.bibliography import KLINDT2023
 from ._index import Params, evaluate
 
+MEANS = {
+    "all": "the mean over all M·M ordered pairs, the M self-pairs included, as in the paper's "
+    "released code",
+    "eq1": "the sum over all ordered pairs divided by M, as Eq. 1 is printed (M times the mean "
+    "over all M·M pairs)",
+    "off_diagonal": "the mean over pairs of two different images",
+}
+
+
+def sentence(params: Params) -> str:
+    """For the page."""
+    return (
+        f"Interpretability Index of a unit: how alike its M = {params.m} most activating images (MEIs) "
+        f"are, {MEANS[params.mean]}. Larger is better. The MEIs of two methods are chosen from the "
+        "same images."
+    )
+
 
 @hookimpl
 def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
@@ -30,6 +47,8 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         blockwise=True,
         unit="similarity",
         plot="box",
+        leads=True,
+        sentence=sentence,
         images=lambda params, n: int(params.m),
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.1",
         bibtex=KLINDT2023,

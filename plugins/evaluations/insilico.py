@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from iibench import EvaluationInputs
 
 
+OBSERVERS = {
+    "eq2": "the observer picks the query whose distance to the nearest of the strongly activating "
+    "references is smaller (Eq. 2)",
+    "two_sided": "the observer weighs the similarity of both queries to the strongly and to the "
+    "weakly activating references, as in the paper's released code",
+}
+
+
 @dataclass(frozen=True)
 class Params:
     """Parameters of the task and of the observer."""
@@ -85,6 +93,17 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     return UnitScores(values, reasons, trials=t, unit_trials=shown)
 
 
+def sentence(params: Params) -> str:
+    """For the page."""
+    return (
+        "Accuracy of a simulated observer in a two-alternative task, over "
+        f"{params.trials} trials per unit with {params.references} references on a side: "
+        f"{OBSERVERS[params.observer]}. A tie counts one half, chance is 0.5. Difficulty d takes "
+        "queries and references only from images between the d and 1 − d quantiles of the unit's "
+        "responses. Every metric sees the same trials."
+    )
+
+
 @hookimpl
 def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
     """Registers `insilico`."""
@@ -110,6 +129,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationSpec]:
         unit="share of trials answered correctly",
         plot="line",
         plot_over="difficulty",
+        sentence=sentence,
         images=lambda params, n: int(
             params.trials * (2 + params.references * (1 if params.observer == "eq2" else 2))
         ),

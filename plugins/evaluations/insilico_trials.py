@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
+from iibench import CaseError, MeasureInfo, TrialEvaluationSpec, TrialScores, hookimpl
 
 from .._shared.bibliography import KLINDT2023
 from ._people.answers import ObserverParams, margins_of
 from ._people.measures import Drawn, groups_of, per_unit_share
+from ._people.words import INSILICO_ACCURACY, UNIT_NUMBERS, about
 
 if TYPE_CHECKING:
     from iibench import DoubleArray, EvaluationBase, Measure, TrialInputs
 
+SUMMARY = "In-silico psychophysics accuracy on given trials, with or without human answers"
 BY = ("model", "condition", "difficulty", "layers", "layout")
 
 
@@ -84,7 +86,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
     """Registers `insilico_trials`."""
     yield TrialEvaluationSpec(
         name="insilico_trials",
-        summary="In-silico psychophysics accuracy on given trials, with or without human answers",
+        summary=SUMMARY,
         definition=(
             "On trials that come with their images: the observer's margin is its evidence for the "
             "query that strongly activates the unit minus that for the other one (observer "
@@ -98,6 +100,17 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         headline=("observer",),
         judge=judge,
         headline_measure="insilico_accuracy",
+        measures={
+            "insilico_accuracy": INSILICO_ACCURACY,
+            "mean_margin": MeasureInfo(
+                title="Mean margin",
+                text="Mean of the observer's margin: the evidence for the right query minus that for "
+                "the other, in units of the metric's similarity.",
+                free=True,
+            ),
+        },
+        unit_numbers=UNIT_NUMBERS,
+        sentence=lambda params: about(SUMMARY, params),
         chance=0.5,
         unit="share of trials answered correctly",
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2.3",

@@ -14,15 +14,52 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import CaseError, TrialEvaluationSpec, TrialScores, hookimpl
+from iibench import CaseError, MeasureInfo, TrialEvaluationSpec, TrialScores, hookimpl
 
 from ._people.answers import Cell
 from ._people.measures import NO_ANSWERS, Drawn, groups_of, of_ceiling, per_unit_share, roc_curve
+from ._people.words import BEST
 
 if TYPE_CHECKING:
     from iibench import DoubleArray, EvaluationBase, IntArray, Measure, TrialInputs
 
 BY = ("majority", "subset", "split")
+#: how the page shows what `judge` measures
+MEASURES = {
+    "vote_agreement": MeasureInfo(
+        title="Agreement with votes",
+        text="Share of all votes that the metric sides with: it chooses the candidate that is more "
+        "similar to the reference (Eq. 2 with one reference); a tie counts one half.",
+        ceiling="vote_ceiling",
+        first=BEST,
+    ),
+    "vote_ceiling": MeasureInfo(
+        title="Ceiling of votes",
+        text="Share of the votes on the majority's side: no metric can side with more, because people "
+        "differ.",
+        people=True,
+    ),
+    "majority_agreement": MeasureInfo(
+        title="Agreement with majorities",
+        text="Share of the stimuli with a majority on which the metric sides with it. It leaves out "
+        "stimuli on which people are divided, and so flatters.",
+        short="majority",
+        first=BEST,
+    ),
+    "vote_ceiling_of_majorities": MeasureInfo(
+        title="Ceiling of votes, stimuli with a majority",
+        text="Share of the votes on the majority's side, over the stimuli that have one.",
+        people=True,
+    ),
+    "auc": MeasureInfo(
+        title="AUC",
+        text="Area under the ROC curve of votes for a candidate against the margin in its favour, each "
+        "stimulus counted as it stands and with its candidates exchanged: which comes first is "
+        "arbitrary.",
+        short="AUC",
+        first=BEST,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -164,6 +201,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
         unlabelled=("by", "resamples"),
         judge=judge,
         headline_measure="vote_agreement",
+        measures=MEASURES,
         chance=0.5,
         unit="share of votes",
     )

@@ -307,6 +307,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         ),
         params=Params,
         headline=("k",),
+        role="main",
         fit=fit,
         encode=encode,
         work=work,

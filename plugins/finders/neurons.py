@@ -72,6 +72,8 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         fit=fit,
         encode=encode,
         trains_on=False,
+        role="baseline",
+        called="neurons",
         citation="Identifying Interpretable Features in Convolutional Neural Networks, Sec. 2",
         bibtex=KLINDT2023,
     )

@@ -60,4 +60,6 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
         fit=fit,
         encode=encode,
         trains_on=False,
+        role="control",
+        called="random directions",
     )

@@ -123,8 +123,8 @@ def _version() -> str:
 @pytest.mark.parametrize(
     ("api", "accepted"),
     [
-        *(("1", True), ("1.0", True), ("1.2", True), ("1.3", True)),
-        *(("1.4", False), ("2", False), ("0.9", False)),
+        *(("1", True), ("1.0", True), ("1.3", True), ("1.4", True)),
+        *(("1.5", False), ("2", False), ("0.9", False)),
     ],
 )
 def test_versions_of_the_api(iibench, folder: Path, api: str, accepted: bool) -> None:

@@ -62,7 +62,7 @@ def test_exports(runs: Path, tmp_path: Path, iibench: Program) -> None:
         assert done.code == 0, done.err
         assert len(done.out) > 100
     done = iibench("report", runs / "one", "--format", "json")
-    assert json.loads(done.out)["format_version"] == "1.1"
+    assert json.loads(done.out)["format_version"] == "2.0"
     assert iibench("report", runs / "one", "--format", "parquet").code == 4
     assert (
         iibench("report", runs / "one", "--format", "parquet", "-o", tmp_path / "b.parquet").code

@@ -151,8 +151,17 @@ def make_case(
         "summary": summarise(values),
         "scores": tuple(None if np.isnan(v) else float(v) for v in values),
         "reasons": tuple("dead: no response" if np.isnan(v) else None for v in values),
+        "role": ROLES.get(finder.partition("[")[0], ("method", ""))[0],
     }
     return CaseReport(**{**fields, **changes})
+
+
+#: name of a finder -> its role, and its directions in a sentence
+ROLES = {
+    "neurons": ("baseline", "neurons"),
+    "random": ("control", "random directions"),
+    "kmeans": ("main", ""),
+}
 
 
 def make_meta(cases: Sequence[CaseReport], **changes: Any) -> dict[str, Any]:
@@ -167,6 +176,8 @@ def make_meta(cases: Sequence[CaseReport], **changes: Any) -> dict[str, Any]:
             "plot": "line" if case.evaluation.name == "insilico" else "box",
             "plot_over": "difficulty" if case.evaluation.name == "insilico" else None,
             "params": case.evaluation.params,
+            "leads": case.evaluation.name == "ii",
+            "sentence": f"How {case.evaluation.label} is measured.",
         }
         for case in cases
     }
@@ -219,7 +230,13 @@ def make_meta(cases: Sequence[CaseReport], **changes: Any) -> dict[str, Any]:
         "datasets": datasets,
         "models": {"net": {"provenance": "random, seed 0", "weights_sha256": "c" * 64}},
         "finders": {
-            case.finder.label: {"name": case.finder.name, "summary": "", "params": {}}
+            case.finder.label: {
+                "name": case.finder.name,
+                "summary": "",
+                "params": {},
+                "role": case.role,
+                "called": ROLES.get(case.finder.name, ("", ""))[1],
+            }
             for case in cases
         },
         "metrics": metrics,

@@ -34,6 +34,9 @@ def case(finder: str, scores: Any, metric: str | None = "lpips", **changes: Any)
         "summary": summarise(values),
         "scores": tuple(None if np.isnan(v) else float(v) for v in values),
         "reasons": tuple("dead" if np.isnan(v) else None for v in values),
+        "role": {"neurons": "baseline", "random": "control"}.get(
+            finder.partition("[")[0], "method"
+        ),
     }
     return CaseReport(**{**fields, **changes})
 
@@ -71,11 +74,11 @@ def test_comparison_with_neurons_is_mann_whitney_with_holm() -> None:
         row = board.loc[name]
         assert row["p_value"] == pytest.approx(p[name])
         assert row["p_holm"] == pytest.approx(adjusted)
-        assert row["diff_to_neurons"] == pytest.approx(x.mean() - neurons.mean())
-        assert row["diff_low"] < row["diff_to_neurons"] < row["diff_high"]
+        assert row["diff_to_baseline"] == pytest.approx(x.mean() - neurons.mean())
+        assert row["diff_low"] < row["diff_to_baseline"] < row["diff_high"]
         assert row["effect"] == pytest.approx(np.mean(x[:, None] > neurons))
     assert pd.isna(board.loc["neurons", "p_value"])
-    assert pd.isna(board.loc["neurons", "diff_to_neurons"])
+    assert pd.isna(board.loc["neurons", "diff_to_baseline"])
 
 
 def test_methods_that_cannot_be_told_apart_share_ranks() -> None:
@@ -103,7 +106,7 @@ def test_tables_are_never_mixed() -> None:
     )
     pd.testing.assert_frame_equal(alone, mixed.iloc[:2])
     colour = mixed[mixed["metric"] == "color"].iloc[0]
-    assert pd.isna(colour["diff_to_neurons"]) and colour["rank_low"] == 1
+    assert pd.isna(colour["diff_to_baseline"]) and colour["rank_low"] == 1
 
 
 def test_cases_that_did_not_pass_stay_with_their_reason_and_no_numbers() -> None:
@@ -125,13 +128,13 @@ def test_unscored_units_are_counted_and_left_out() -> None:
     row = leaderboard([case("pca", scores), case("neurons", [np.nan, 0.1])]).set_index("finder")
     assert (row.loc["pca", "k"], row.loc["pca", "n_scored"]) == (22, 20)
     assert pd.isna(row.loc["pca", "diff_low"])  # one scored neuron cannot be resampled
-    assert row.loc["pca", "diff_to_neurons"] == pytest.approx(spread(0.3, 20).mean() - 0.1)
+    assert row.loc["pca", "diff_to_baseline"] == pytest.approx(spread(0.3, 20).mean() - 0.1)
 
 
 def test_an_evaluation_without_metric_and_no_case_at_all() -> None:
     board = leaderboard([case("neurons", spread(0.0), None), case("pca", spread(0.1), None)])
     assert board["metric"].isna().all()
-    assert board["diff_to_neurons"].notna().sum() == 1
+    assert board["diff_to_baseline"].notna().sum() == 1
     empty = leaderboard([])
     assert tuple(empty.columns) == COLUMNS and len(empty) == 0
     assert empty["mean"].dtype == np.float64
@@ -165,7 +168,7 @@ def test_no_function_is_called_for_each_unit() -> None:
 
         def compared() -> None:
             board = leaderboard(cases)
-            assert board["diff_low"].notna().sum() == board["random_low"].notna().sum() == 3 * 2
+            assert board["diff_low"].notna().sum() == board["control_low"].notna().sum() == 3 * 2
 
         return number_of_calls(compared)
 
@@ -187,11 +190,11 @@ def test_comparison_with_random_directions_letters_dead_units_and_sparseness() -
     }
     for name, adjusted in zip(p, holm(list(p.values())), strict=True):
         row = board.loc[name]
-        assert row["random_p_value"] == pytest.approx(p[name])
-        assert row["random_p_holm"] == pytest.approx(adjusted)
-        assert row["random_low"] < row["diff_to_random"] < row["random_high"]
-    assert pd.isna(board.loc["random[k=60]", "diff_to_random"])
-    assert board.loc["random[k=60]", "diff_to_neurons"] == pytest.approx(
+        assert row["control_p_value"] == pytest.approx(p[name])
+        assert row["control_p_holm"] == pytest.approx(adjusted)
+        assert row["control_low"] < row["diff_to_control"] < row["control_high"]
+    assert pd.isna(board.loc["random[k=60]", "diff_to_control"])
+    assert board.loc["random[k=60]", "diff_to_baseline"] == pytest.approx(
         random.mean() - neurons.mean()
     )
     assert list(board["dead"]) == [1, 0, 0]

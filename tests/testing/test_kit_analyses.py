@@ -269,7 +269,7 @@ def test_no_false_alarm(harness) -> None:
     report = check_evaluation(spec(), harness=harness)
     report.raise_if_failed()
     assert not report.skipped
-    assert len(report.passed) == 18
+    assert len(report.passed) == 19
 
 
 def test_details_belong_to_analyses() -> None:

@@ -123,29 +123,42 @@ def test_the_suite_is_yaml_of_the_usual_things() -> None:
     assert "models" not in yaml.safe_load(reference_suite(trials=True))
 
 
+#: The metric and evaluation of the reference suite.
+USUAL = "reference_metric/reference_evaluation"
+
+
 @pytest.mark.parametrize(
     ("chosen", "id"),
     [
         (
             {"metric": "toycolour[r]"},
-            "reference_images[limit=480]/reference_net/relu2/neurons/toycolour[r]/ii",
+            "reference_images[limit=480]/reference_net/relu2/reference_finder/toycolour[r]/reference_evaluation",
         ),
         (
             {"finder": "pick[k=3]"},
-            "reference_images[limit=480]/reference_net/relu2/pick[k=3]/color/ii",
+            f"reference_images[limit=480]/reference_net/relu2/pick[k=3]/{USUAL}",
         ),
-        ({"model": "toynet"}, "reference_images[limit=480]/toynet/tap/neurons/color/ii"),
+        (
+            {"model": "toynet"},
+            f"reference_images[limit=480]/toynet/tap/reference_finder/{USUAL}",
+        ),
         (
             {"model": "toynet", "layers": ["raw"]},
-            "reference_images[limit=480]/toynet/raw/neurons/color/ii",
+            f"reference_images[limit=480]/toynet/raw/reference_finder/{USUAL}",
         ),
-        ({"dataset": "toy"}, "toy[limit=480]/reference_net/relu2/neurons/color/ii"),
+        (
+            {"dataset": "toy"},
+            f"toy[limit=480]/reference_net/relu2/reference_finder/{USUAL}",
+        ),
         (
             {"evaluation": "activity"},
-            "reference_images[limit=480]/reference_net/relu2/neurons/activity",
+            "reference_images[limit=480]/reference_net/relu2/reference_finder/activity",
         ),
-        ({"evaluation": "triplets"}, "reference_trials[limit=480]/color/triplets"),
-        ({"dataset": "reference_trials"}, "reference_trials[limit=480]/color/triplets"),
+        ({"evaluation": "triplets"}, "reference_trials[limit=480]/reference_metric/triplets"),
+        (
+            {"dataset": "reference_trials"},
+            "reference_trials[limit=480]/reference_metric/reference_judgement",
+        ),
     ],
 )
 def test_anything_can_take_the_place_of_the_usual(chosen, id) -> None:

@@ -115,7 +115,7 @@ def test_a_plugin_for_a_later_api_is_refused_and_the_rest_goes_on(
     folder.mkdir()
     (folder / "rows.py").write_text(f'IIBENCH_API = "9.0"\n{ONE_FILE}')
     done = environment.run("iibench", "run", suite, "--plugins-dir", TOYS, "--plugins-dir", folder)
-    sentence = "plugin rows: built for plugin API 9.0, and this iibench speaks 1.3: a newer iibench"
+    sentence = "plugin rows: built for plugin API 9.0, and this iibench speaks 1.4: a newer iibench"
     assert done.returncode == 0, done.stderr
     assert sentence in done.stderr
     asked = environment.run("iibench", "plugin", "check", "rows", "--plugins-dir", folder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,7 @@ class TerminalReporter:
         style = STYLES[report.status]
         line = f"[{style}]{report.status.upper():7}[/] {escape(report.id)}"
         s = report.summary
-        if isinstance(report, CaseReport) and report.is_analysis:
+        if report.is_analysis:
             measure = report.main_measure
             line += "" if measure is None else f"  {measure_text(measure)}"
         elif s is not None and s.mean is not None:
@@ -256,17 +256,16 @@ def _leaderboard_table(key: tuple[str, ...], cases: Sequence[CaseReport]) -> Tab
     return table
 
 
-#: Measures of all answers beside the headline, in the order of the columns; those that are there.
-BESIDE = {
-    "auc": "AUC",
-    "auc_of_ceiling": "of ceiling",
-    "vote_agreement_of_ceiling": "of ceiling",
-    "majority_agreement": "majority",
-    "insilico_accuracy": "in silico",
-    "agreement": "agrees",
-    "always_right": "always right",
-    "pearson_ii": "r(II, people)",
-}
+def _beside(record: Mapping[str, Any], headline: str) -> dict[str, str]:
+    """Shares of all answers beside the headline -> headings of their columns, in their order."""
+    found = {f"{headline}_of_ceiling": "of ceiling"}
+    for name, info in (record.get("measures") or {}).items():
+        if info.get("short") and not info.get("free") and name != headline:
+            found[name] = escape(info["short"])
+    for name, info in (record.get("unit_numbers") or {}).items():
+        if info.get("short"):
+            found[f"pearson_{name}"] = escape(f"r({info['short']}, people)")
+    return found
 
 
 def trial_leaderboard_tables(run: Run) -> list[Table]:
@@ -277,14 +276,11 @@ def trial_leaderboard_tables(run: Run) -> list[Table]:
     frame = run.leaderboard()
     for (dataset, evaluation), rows in frame.groupby(["dataset", "evaluation"], sort=False):
         headline = str(rows["measure"].iloc[0])
-        shown = [
-            name
-            for name in BESIDE
-            if name in rows and name != headline and rows[name].notna().any()
-        ]
+        beside = _beside(run.meta["evaluations"].get(evaluation, {}), headline)
+        shown = [name for name in beside if name in rows and rows[name].notna().any()]
         title = escape(f"{dataset} / {evaluation}")
         table = Table(title=title, title_justify="left", title_style="bold")
-        for name in ("metric", headline, "rank", *(BESIDE[name] for name in shown), "answers"):
+        for name in ("metric", headline, "rank", *(beside[name] for name in shown), "answers"):
             table.add_column(name, justify="left" if name == "metric" else "right")
         for row in rows.to_dict("records"):
             metric = escape(row["metric"]) if isinstance(row["metric"], str) else "people"
@@ -296,8 +292,8 @@ def trial_leaderboard_tables(run: Run) -> list[Table]:
                 value += f" [dim]\\[{number(row['low'])}, {number(row['high'])}][/]"
             rank = f"{row['rank_low']}" if row["rank_low"] == row["rank_high"] else ""
             rank = rank or f"{row['rank_low']}-{row['rank_high']}"
-            beside = ["" if row[n] != row[n] else f"{row[n]:.3f}" for n in shown]
-            table.add_row(metric, value, rank, *beside, f"{row['n']:,}")
+            others = ["" if row[n] != row[n] else f"{row[n]:.3f}" for n in shown]
+            table.add_row(metric, value, rank, *others, f"{row['n']:,}")
         tables.append(table)
     return tables
 

@@ -38,25 +38,19 @@ def units_at_quantiles(scores: Sequence[float | None], q: Sequence[float]) -> li
 
 
 def shown_cases(
-    cases: Sequence[CaseReport], evaluations: Mapping[str, Mapping[str, Any]] | None
+    cases: Sequence[CaseReport], evaluations: Mapping[str, Mapping[str, Any]]
 ) -> list[CaseReport]:
     """The cases with a gallery: scored, of a `box` evaluation, on a whole metric.
 
-    `evaluations`: label -> record with `plot`; without it only the evaluation `ii` counts as `box`.
+    `evaluations`: label -> record with `plot`.
     """
-
-    def is_box(case: CaseReport) -> bool:
-        if evaluations is None:
-            return case.evaluation.name == "ii"
-        return bool(evaluations.get(case.evaluation.label, {}).get("plot") == "box")
-
     return [
         case
         for case in cases
         if case.scored
         and any(score is not None for score in case.scores)
         and (case.metric is None or case.metric.part is None)
-        and is_box(case)
+        and evaluations.get(case.evaluation.label, {}).get("plot") == "box"
     ]
 
 
@@ -64,7 +58,7 @@ def images_by_importance(
     reports: Sequence[CaseReport],
     exemplars: Sequence[Exemplars],
     trials: Mapping[tuple[Stem, str], UnitTrials],
-    evaluations: Mapping[str, Mapping[str, Any]] | None = None,
+    evaluations: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, list[int]]:
     """Dataset label -> indices of the images that pages about these cases show, each once.
 

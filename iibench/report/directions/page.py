@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iibench.report.shared.base import PageOutput, environment, shared
-from iibench.results.leaderboard import BASELINE
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Section
@@ -121,7 +120,7 @@ def _placed(family: Family, name: str, look: dict[str, Look], every: bool) -> Pl
 def _parts_figures(
     family: Family, unit: str, look: dict[str, Look], every: bool
 ) -> list[Figure | None]:
-    """A figure per metric with parts: neurons beside K-Means, or else beside the best other method."""
+    """A figure per metric with parts: the baseline beside the main method, or the best other one."""
     from iibench.report.directions.plots import parts_figure
 
     figures = []
@@ -129,9 +128,9 @@ def _parts_figures(
         views = sorted((v for v in family.parts if v.base == base), key=lambda v: v.part or "")
         whole = next((v for v in family.whole if v.base == base), views[0])
         rows = [row for row in whole.rows if row.mean is not None]
-        neurons = [row.finder for row in rows if row.case.finder.name == BASELINE][:1]
-        others = [row for row in rows if row.case.finder.name != BASELINE]
-        kmeans = [row.finder for row in others if row.case.finder.name == "kmeans"]
-        chosen = neurons + (kmeans or [row.finder for row in others])[:1]
+        baseline = [row.finder for row in rows if row.case.role == "baseline"][:1]
+        others = [row for row in rows if row.case.role != "baseline"]
+        main = [row.finder for row in others if row.case.role == "main"]
+        chosen = baseline + (main or [row.finder for row in others])[:1]
         figures.append(parts_figure(views, chosen, unit, look, every))
     return figures

@@ -21,7 +21,6 @@ from iibench.report.shared.plots import (
     band,
     chance_line,
 )
-from iibench.results.leaderboard import BASELINE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,19 +36,20 @@ MOST_OUTLIERS = 400
 
 
 def looks(cases: Sequence[CaseReport]) -> dict[str, Look]:
-    """Finder label -> its look. Neurons, the baseline, are drawn in the colour of text."""
+    """Finder label -> its look. The first baseline is drawn in the colour of text."""
     names: dict[str, list[str]] = {}
+    baseline = next((case.finder.name for case in cases if case.role == "baseline"), None)
     for case in cases:
         labels = names.setdefault(case.finder.name, [])
         if case.finder.label not in labels:
             labels.append(case.finder.label)
     found: dict[str, Look] = {}
-    others = [name for name in names if name != BASELINE]
+    others = [name for name in names if name != baseline]
     for name, labels in names.items():
-        place = 0 if name == BASELINE else others.index(name)
-        colour = "@fg" if name == BASELINE else f"@c{place % COLOURS}"
+        place = 0 if name == baseline else others.index(name)
+        colour = "@fg" if name == baseline else f"@c{place % COLOURS}"
         for i, label in enumerate(labels):
-            symbol = SYMBOLS[(place + i + (name != BASELINE)) % len(SYMBOLS)]
+            symbol = SYMBOLS[(place + i + (name != baseline)) % len(SYMBOLS)]
             found[label] = Look(colour, DASHES[(i + place // COLOURS) % len(DASHES)], symbol)
     return found
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from iibench.report.shared.against import Against, against
 from iibench.report.shared.numbers import decimals_for, interval, number, real, whole
-from iibench.results.leaderboard import BASELINE
 from iibench.suite.labels import base_of, split_outside
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 #: Order of whole metrics by their declared level; the first one is the main one.
 LEVELS = {"mid": 0, "low": 1, "high": 2, "control": 3}
-MAIN_EVALUATION = "ii"
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ class Row:
     diff_high: float | None
     p: float | None
     effect: float | None
-    diff_random: float | None
-    diff_random_low: float | None
-    diff_random_high: float | None
-    p_random: float | None
+    diff_control: float | None
+    diff_control_low: float | None
+    diff_control_high: float | None
+    p_control: float | None
     sparseness: float | None
     rank_low: int | None
     rank_high: int | None
@@ -72,6 +71,8 @@ class View:
     decimals: int
     chance: float | None
     rows: tuple[Row, ...]
+    #: role -> the finder that the methods are compared with
+    against: Mapping[str, Against]
     #: a control measures nothing of interest: what a metric must exceed
     control: bool = False
     #: set where the metric tells no more than a control does, a sentence
@@ -82,9 +83,9 @@ class View:
         """The rows with a mean, the best first."""
         return tuple(row for row in self.rows if row.mean is not None)
 
-    def has(self, finder: str) -> bool:
-        """Whether a finder of this name has a score here."""
-        return any(row.case.finder.name == finder for row in self.ranked)
+    def has(self, role: str) -> bool:
+        """Whether a finder of this role has a score here."""
+        return any(row.case.role == role for row in self.ranked)
 
     @property
     def missing(self) -> dict[str, str]:
@@ -92,14 +93,14 @@ class View:
         found = {}
         for key, values, why in (
             (
-                "neurons",
+                "baseline",
                 [r.diff for r in self.rows],
-                "there are no scores of neurons to compare with",
+                f"there are no scores of {self.against['baseline'].called} to compare with",
             ),
             (
-                "random",
-                [r.diff_random for r in self.rows],
-                "there are no scores of random directions",
+                "control",
+                [r.diff_control for r in self.rows],
+                f"there are no scores of {self.against['control'].called}",
             ),
             ("sparseness", [r.sparseness for r in self.rows], "this run did not record it"),
         ):
@@ -171,7 +172,7 @@ def _families(
         rest = {k: v for k, v in case.evaluation.params.items() if k != over}
         groups.setdefault(json.dumps([case.evaluation.name, rest], sort_keys=True), []).append(case)
     families = [_family(run, members, by_case) for members in groups.values()]
-    return sorted(families, key=lambda family: family.name != MAIN_EVALUATION)
+    return sorted(families, key=lambda family: not family.record.get("leads"))
 
 
 def _family(
@@ -187,8 +188,7 @@ def _family(
     for case in cases:
         if case.evaluation.label == lowest:
             grouped.setdefault(case.metric.label if case.metric else "", []).append(case)
-    metrics = run.meta.get("metrics", {})
-    views = [_view(record, metrics, members, by_case) for members in grouped.values()]
+    views = [_view(run, record, members, by_case) for members in grouped.values()]
     views = _warned(
         [views[i] for i in _metric_order(run, [members[0] for members in grouped.values()])]
     )
@@ -222,13 +222,14 @@ def _metric_order(run: Run, firsts: Sequence[CaseReport]) -> list[int]:
 
 
 def _view(
+    run: Run,
     record: Mapping[str, Any],
-    metrics: Mapping[str, Mapping[str, Any]],
     cases: Sequence[CaseReport],
     by_case: Mapping[str, Mapping[Any, Any]],
 ) -> View:
     rows = tuple(_row(case, by_case[case.id]) for case in cases)
     metric, chance = cases[0].metric, record.get("chance")
+    metrics = run.meta.get("metrics", {})
     return View(
         evaluation=cases[0].evaluation.label,
         metric=metric.label if metric else "no metric",
@@ -237,29 +238,31 @@ def _view(
         decimals=decimals_for([row.mean for row in rows], chance),
         chance=chance,
         rows=rows,
+        against=against(run.meta, [by_case[case.id] for case in cases]),
         control=metric is not None and metrics.get(metric.label, {}).get("level") == "control",
     )
 
 
 def _warned(views: Sequence[View]) -> list[View]:
-    """The views with a warning where the neurons do no better than under a control.
+    """The views with a warning where the baseline does no better than under a control.
 
     Only where scores have a chance level: then they share a scale over metrics.
     """
-    controls = [row for view in views if view.control for row in _neurons(view)]
+    controls = [row for view in views if view.control for row in _baseline(view)]
     controls = [row for row in controls if row.high is not None]
     highest = max(controls, key=lambda row: row.high or 0.0, default=None)
     if highest is None or highest.case.metric is None:
         return list(views)
     found = []
     for view in views:
-        rows = [] if view.control or view.chance is None else _neurons(view)
+        rows = [] if view.control or view.chance is None else _baseline(view)
         for row in rows:
             if row.mean is not None and row.mean <= (highest.high or 0.0):
                 d = view.decimals
                 words = (
-                    f"Under {view.metric} the neurons reach {number(row.mean, d)}, which is not above "
-                    f"the control {highest.case.metric.label} with {number(highest.mean, d)} "
+                    f"Under {view.metric} the {view.against['baseline'].called} reach "
+                    f"{number(row.mean, d)}, which is not above the control "
+                    f"{highest.case.metric.label} with {number(highest.mean, d)} "
                     f"{interval(highest.low, highest.high, d)}: this table may say nothing about "
                     "what the images look like."
                 )
@@ -268,8 +271,8 @@ def _warned(views: Sequence[View]) -> list[View]:
     return found
 
 
-def _neurons(view: View) -> list[Row]:
-    return [row for row in view.ranked if row.case.finder.name == BASELINE]
+def _baseline(view: View) -> list[Row]:
+    return [row for row in view.ranked if row.case.role == "baseline"]
 
 
 def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
@@ -284,15 +287,15 @@ def _row(case: CaseReport, record: Mapping[Any, Any]) -> Row:
         high=real(record["high"]),
         median=real(record["median"]),
         sd=real(record["sd"]),
-        diff=real(record["diff_to_neurons"]),
+        diff=real(record["diff_to_baseline"]),
         diff_low=real(record["diff_low"]),
         diff_high=real(record["diff_high"]),
         p=real(record["p_holm"]),
         effect=real(record["effect"]),
-        diff_random=real(record["diff_to_random"]),
-        diff_random_low=real(record["random_low"]),
-        diff_random_high=real(record["random_high"]),
-        p_random=real(record["random_p_holm"]),
+        diff_control=real(record["diff_to_control"]),
+        diff_control_low=real(record["control_low"]),
+        diff_control_high=real(record["control_high"]),
+        p_control=real(record["control_p_holm"]),
         sparseness=real(record["sparseness"]),
         rank_low=whole(record["rank_low"]),
         rank_high=whole(record["rank_high"]),

@@ -9,38 +9,17 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from iibench.report.directions.tables import Place, View
+from iibench.report.shared.against import against
 from iibench.report.shared.numbers import interval, number, p_value, signed
-from iibench.results.leaderboard import BASELINE
 from iibench.statistics.bootstrap import RESAMPLES
 
 if TYPE_CHECKING:
     from iibench.results.run import Run
 
-#: Below this many pixels a side LPIPS has not been validated by its authors.
-VALIDATED_SIZE = 64
 #: Sentences that are seen at once; the others are folded.
 MOST_SENTENCES = 6
 #: Names that are listed in a sentence.
 FEW_NAMES = 5
-
-BACKBONES = {
-    "alex": ("AlexNet", "five"),
-    "vgg": ("VGG16", "five"),
-    "squeeze": ("SqueezeNet", "seven"),
-}
-MEANS = {
-    "all": "the mean over all M·M ordered pairs, the M self-pairs included, as in the paper's "
-    "released code",
-    "eq1": "the sum over all ordered pairs divided by M, as Eq. 1 is printed (M times the mean "
-    "over all M·M pairs)",
-    "off_diagonal": "the mean over pairs of two different images",
-}
-OBSERVERS = {
-    "eq2": "the observer picks the query whose distance to the nearest of the strongly activating "
-    "references is smaller (Eq. 2)",
-    "two_sided": "the observer weighs the similarity of both queries to the strongly and to the "
-    "weakly activating references, as in the paper's released code",
-}
 
 
 @dataclass(frozen=True)
@@ -93,22 +72,23 @@ def _headline(view: View, where: Markup) -> Markup:
         best.scored,
     )
     against = [
-        f"{signed(diff, d)} against {name} {bounds}".rstrip() + f", {_p(p)}"
-        for diff, bounds, p, name in (
-            (best.diff, interval(best.diff_low, best.diff_high, d), best.p, "neurons"),
+        f"{signed(diff, d)} against {view.against[role].called} {bounds}".rstrip() + f", {_p(p)}"
+        for diff, bounds, p, role in (
+            (best.diff, interval(best.diff_low, best.diff_high, d), best.p, "baseline"),
             (
-                best.diff_random,
-                interval(best.diff_random_low, best.diff_random_high, d),
-                best.p_random,
-                "random directions",
+                best.diff_control,
+                interval(best.diff_control_low, best.diff_control_high, d),
+                best.p_control,
+                "control",
             ),
         )
         if diff is not None
     ]
     if against:
         text += f"; {'; '.join(against)}"
-    if best.case.finder.name == BASELINE and len(view.ranked) > 1:
-        text += "; no other method exceeds the neurons in the mean"
+    if best.case.role == "baseline" and len(view.ranked) > 1:
+        called = view.against["baseline"].called
+        text += f"; no other method exceeds the {called} in the mean"
     return text + ". " + certainty(view)
 
 
@@ -216,9 +196,14 @@ def _p(p: float | None) -> str:
 
 def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
     """(term, sentence) for everything on the page that was computed."""
-    found = [_evaluation(label, record) for label, record in _evaluations(run, places)]
+    found = [
+        (title, str(record.get("sentence") or record.get("summary") or "No description."))
+        for title, record in _evaluations(places).items()
+    ]
     found += list(metric_definitions(run))
     b = f"{RESAMPLES:,}"
+    compared = next((v.against for place in places for f in place.families for v in f.whole), None)
+    baseline, control = (compared or against(run.meta, ())).values()
     found += [
         (
             "Interval [ , ]",
@@ -227,12 +212,12 @@ def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
             "other units, not over other images, networks or seeds.",
         ),
         (
-            "Difference to neurons, to random",
-            "Mean minus the mean of the neurons, or of random directions, in the same table; both sets "
-            "of units are resampled independently. Two methods have different units, so nothing is "
+            f"Difference to {baseline.name}, to {control.name}",
+            f"Mean minus the mean of the {baseline.called}, or of {control.called}, in the same table; "
+            "both sets of units are resampled independently. Two methods have different units, so nothing is "
             "paired. p: two-sided Mann-Whitney test of the units' scores, Holm-corrected over "
             "the methods of the column. Effect: chance that a random unit of the method scores above "
-            "a random neuron, ties counting one half (0.5: no difference).",
+            "a random one of the baseline, ties counting one half (0.5: no difference).",
         ),
         (
             "Rank",
@@ -261,84 +246,23 @@ def definitions(run: Run, places: Sequence[Place]) -> list[tuple[str, str]]:
     return found
 
 
-def _evaluations(run: Run, places: Sequence[Place]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each family once: its title and the record of its first label."""
-    seen = set()
+def _evaluations(places: Sequence[Place]) -> dict[str, Mapping[str, Any]]:
+    """Title of each family -> the record of its first label."""
+    found: dict[str, Mapping[str, Any]] = {}
     for place in places:
         for family in place.families:
-            if family.title not in seen:
-                seen.add(family.title)
-                yield family.title, {"name": family.name, **family.record}
-
-
-def _evaluation(title: str, record: Mapping[str, Any]) -> tuple[str, str]:
-    params = record.get("params", {})
-    if record["name"] == "ii" and "mean" in params:
-        return title, (
-            f"Interpretability Index of a unit: how alike its M = {params.get('m', 5)} most "
-            f"activating images (MEIs) are, {MEANS.get(params['mean'], params['mean'])}. "
-            "Larger is better. The MEIs of two methods are chosen from the same images."
-        )
-    if record["name"] == "insilico" and "observer" in params:
-        return title, (
-            "Accuracy of a simulated observer in a two-alternative task, over "
-            f"{params.get('trials')} trials per unit with {params.get('references')} references on a "
-            f"side: {OBSERVERS.get(params['observer'], params['observer'])}. A tie counts one half, "
-            "chance is 0.5. Difficulty d takes queries and references only from images between the "
-            "d and 1 − d quantiles of the unit's responses. Every metric sees the same trials."
-        )
-    return title, str(record.get("summary") or "No description.")
+            found.setdefault(family.title, family.record)
+    return found
 
 
 def metric_definitions(run: Run) -> Iterator[tuple[str, str]]:
     """(label, sentences) of every metric of the run."""
     for label, record in run.meta.get("metrics", {}).items():
-        if record.get("part") is not None:
-            continue
-        if record.get("name") == "lpips":
-            yield label, _lpips(run, record)
-        else:
-            summary = str(record.get("summary") or "no description")
-            spread = f" Similarity in {record['range']}." if record.get("range") else ""
-            yield label, f"{summary[:1].upper()}{summary[1:]}.{spread}"
+        if record.get("part") is None:
+            yield label, str(record.get("sentence") or _summary(record))
 
 
-def _lpips(run: Run, record: Mapping[str, Any]) -> str:
-    params = record.get("params", {})
-    net, taps = BACKBONES.get(params.get("net", "alex"), (str(params.get("net")), "all"))
-    text = (
-        f"Minus LPIPS v0.1 with {net} features, the sum over its {taps} taps; a number in brackets, as "
-        "lpips[3], is one tap alone. "
-    )
-    if taps == "five":
-        text += (
-            "The paper's published values fit the average of the taps: divide a sum by 5 before "
-            "comparing with them. "
-        )
-    if params.get("input") == "paper2310":
-        text += (
-            "Legacy input: images are normalised by mean and standard deviation before LPIPS, as the "
-            "paper's released code did. That is not a correct input; it is here to compare with "
-            "published numbers. "
-        )
-    sizes = _sizes(run, record)
-    text += (
-        f"Computed at {' and '.join(f'{h} × {w}' for h, w in sizes) or 'an unknown size'} pixels."
-    )
-    if any(min(size) < VALIDATED_SIZE for size in sizes):
-        text += (
-            f" Caution: below {VALIDATED_SIZE} × {VALIDATED_SIZE} pixels, the size of its authors' "
-            "own tests, LPIPS has not been validated."
-        )
-    return text
-
-
-def _sizes(run: Run, record: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """(height, width) at which a metric saw the images, for each dataset."""
-    if record.get("size"):
-        return [(int(record["size"]), int(record["size"]))]
-    found = []
-    for dataset in run.meta.get("datasets", {}).values():
-        if dataset.get("image_size"):
-            found.append((int(dataset["image_size"][0]), int(dataset["image_size"][1])))
-    return list(dict.fromkeys(found))
+def _summary(record: Mapping[str, Any]) -> str:
+    summary = str(record.get("summary") or "no description")
+    spread = f" Similarity in {record['range']}." if record.get("range") else ""
+    return f"{summary[:1].upper()}{summary[1:]}.{spread}"

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from iibench.contract.reports import CaseReport
 from iibench.report.export.escape import xml_text
 from iibench.report.export.tables import real
 
@@ -27,10 +26,8 @@ def write(run: Run) -> bytes:
     """Cases and expectations of `run` as UTF-8 XML."""
     root = ElementTree.Element("testsuites", name=xml_text(str(run.meta.get("name", ""))))
     grouped: dict[str, list[Report]] = {}
-    for case in run.cases:
-        grouped.setdefault(f"{case.dataset}/{case.model.label}/{case.layer}", []).append(case)
-    for report in run.trial_cases:
-        grouped.setdefault(f"{report.dataset}/{report.evaluation.label}", []).append(report)
+    for report in run.reports:
+        grouped.setdefault("/".join(report.place.values()), []).append(report)
     for name, reports in grouped.items():
         root.append(_suite(run, name, reports))
     if run.verdicts:
@@ -66,7 +63,7 @@ def _case(suite: ElementTree.Element, report: Report) -> None:
     )
     _outcome(element, report.status, report.reason, report.traceback)
     summary = report.summary
-    if getattr(report, "is_analysis", False):
+    if report.is_analysis:
         numbers = ", ".join(f"{what} {value!r}" for what, value in _numbers(report).items())
         ElementTree.SubElement(element, "system-out").text = xml_text(
             f"{numbers}; seed {report.seed}"
@@ -79,18 +76,12 @@ def _case(suite: ElementTree.Element, report: Report) -> None:
 
 def _class_name(report: Report) -> str:
     """Where it was measured, with dots, which viewers fold into a tree; dots of labels become `_`."""
-    parts = [report.dataset]
-    if isinstance(report, CaseReport):
-        parts += [report.model.label, report.layer]
-    else:
-        parts.append(report.evaluation.label)
-    return ".".join(part.replace(".", "_") for part in parts)
+    return ".".join(label.replace(".", "_") for label in report.place.values())
 
 
 def _test_name(report: Report) -> str:
-    metric = [report.metric.label] if report.metric else []
-    finder = getattr(report, "finder", None)
-    return "/".join([*([finder.label] if finder else []), *metric, report.evaluation.label])
+    chosen = report.choices
+    return "/".join(chosen[k].label for k in ("finder", "metric", "evaluation") if k in chosen)
 
 
 def _expectations(run: Run, verdicts: Sequence[Verdict]) -> ElementTree.Element:
@@ -153,7 +144,7 @@ def _outcome(
 
 def _numbers(report: Report) -> dict[str, float]:
     """mean, low and high, as far as there are any; of an analysis, its measures of everything."""
-    if isinstance(report, CaseReport) and report.is_analysis:
+    if report.is_analysis:
         named = {
             f"{measure.name}{suffix}": real(value)
             for measure in report.measures

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from iibench.results.run import Run
 
 FORMAT = "iibench-results"
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "2.0"
 
 #: keys of a run's record that are facts about the run, and where it has none
 _RUN = (
@@ -106,22 +106,22 @@ def _direction_case(case: CaseReport, record: Mapping[Any, Any]) -> dict[str, An
         "scored": whole(record["n_scored"]),
         "unscored": [{"reason": reason, "n": n} for reason, n in reasons.most_common()],
         "score": _numbers(record, mean="mean", low="low", high="high", sd="sd", median="median"),
-        "to_neurons": _numbers(
+        "to_baseline": _numbers(
             record,
-            difference="diff_to_neurons",
+            difference="diff_to_baseline",
             low="diff_low",
             high="diff_high",
             p="p_value",
             p_holm="p_holm",
             effect="effect",
         ),
-        "to_random": _numbers(
+        "to_control": _numbers(
             record,
-            difference="diff_to_random",
-            low="random_low",
-            high="random_high",
-            p="random_p_value",
-            p_holm="random_p_holm",
+            difference="diff_to_control",
+            low="control_low",
+            high="control_high",
+            p="control_p_value",
+            p_holm="control_p_holm",
         ),
         "sparseness": real(record.get("sparseness")),
         "headline": case.headline or None,

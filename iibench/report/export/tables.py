@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from iibench.report.shared.against import against
 from iibench.report.shared.numbers import MISSING, decimals_for, interval, number, p_value, signed
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ALPHA = 0.05
 
 DIRECTION_COLUMNS = (
     *("method", "rank", "K", "mean [95 % interval]", "scored / unscored"),
-    *("difference to neurons", "p (Holm)", "difference to random"),
+    *("difference to {baseline}", "p (Holm)", "difference to {control}"),
 )
 TRIAL_COLUMNS = (
     *("metric", "rank", "{measure} [95 % interval]", "answers / stimuli / units"),
@@ -96,13 +97,17 @@ def _direction_table(
             _count(k),
             _estimate(record["mean"], record["low"], record["high"], decimals),
             MISSING if k is None or scored is None else f"{scored} / {k - scored}",
-            _difference(record, "diff_to_neurons", "diff_low", "diff_high", decimals),
+            _difference(record, "diff_to_baseline", "diff_low", "diff_high", decimals),
             p_value(real(record["p_holm"])),
-            _difference(record, "diff_to_random", "random_low", "random_high", decimals),
+            _difference(record, "diff_to_control", "control_low", "control_high", decimals),
         )
         best = bool(_letters(record) & _letters(records[0])) or record is records[0]
         rows.append(_row(record, cells, real(record["mean"]), best))
-    return Table(place, DIRECTION_COLUMNS, tuple(rows), _direction_caption(records, about))
+    names = against(run.meta, records)
+    named = {role: finder.name for role, finder in names.items()}
+    columns = tuple(column.format(**named) for column in DIRECTION_COLUMNS)
+    caption = _direction_caption(records, about, names["baseline"].called)
+    return Table(place, columns, tuple(rows), caption)
 
 
 def _trial_table(run: Run, place: tuple[tuple[str, str], ...], records: Sequence[Record]) -> Table:
@@ -153,7 +158,7 @@ def rank(record: Record) -> str:
 # --------------------------------------------------------------------------------- captions
 
 
-def _direction_caption(records: Sequence[Record], about: Record) -> str:
+def _direction_caption(records: Sequence[Record], about: Record, baseline: str) -> str:
     from iibench.statistics.bootstrap import RESAMPLES
 
     scored = [n for r in records if (n := whole(r["n_scored"]))]
@@ -162,7 +167,7 @@ def _direction_caption(records: Sequence[Record], about: Record) -> str:
         f"n: the scored ones of a method's K directions, {_span(scored)}.",
         f"Brackets: 95 % percentile bootstrap intervals over directions ({RESAMPLES:,} resamples; the "
         "resampling unit is one direction, never an image).",
-        "p: two-sided Mann-Whitney test against neurons, Holm-corrected over the table."
+        f"p: two-sided Mann-Whitney test against {baseline}, Holm-corrected over the table."
         if any(real(r["p_holm"]) is not None for r in records)
         else "",
         _ranks("Mann-Whitney tests of all pairs, Holm-corrected at 0.05,", records),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
-from iibench.contract.reports import CaseReport, Report
+from iibench.contract.reports import Report
 from iibench.report.shared.output import Output
 from iibench.report.shared.script_json import script_json
 
@@ -96,9 +96,7 @@ def remarks(reports: Sequence[Report]) -> list[tuple[str, list[str]]]:
 
 
 def _subject(case: Report) -> str:
-    if isinstance(case, CaseReport):
-        return case.finder.label
-    return (case.metric or case.evaluation).label
+    return (case.ranked or case.evaluation).label
 
 
 def code(text: str) -> Markup:

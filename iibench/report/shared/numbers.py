@@ -97,3 +97,8 @@ def _finite(value: Any) -> bool:
         return math.isfinite(value)
     except TypeError:  # pandas' missing integer
         return False
+
+
+def inside(heading: str) -> str:
+    """A heading within a sentence: without its capital, but for an abbreviation."""
+    return heading if heading[1:2].isupper() else f"{heading[:1].lower()}{heading[1:]}"

@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.reports import CaseReport, Report, TrialReport
 from iibench.report.directions.tables import Place, places
 from iibench.report.trials.tables import evaluated
-from iibench.results.run import Run
+from iibench.results.run import Run, by_kind
 
 if TYPE_CHECKING:
-    from iibench.contract.reports import Named
+    from iibench.contract.reports import Report
 
 #: (what is compared, what it is in this table), in words; the labels of a table come first.
 Facts = tuple[tuple[str, str], ...]
@@ -40,7 +39,7 @@ class Group:
 
     @property
     def of_trials(self) -> bool:
-        return isinstance(self.rows[0][1], TrialReport)
+        return self.rows[0][1].of_trials
 
     @property
     def shared(self) -> bool:
@@ -53,16 +52,15 @@ class Group:
             dataclasses.replace(report, id=str(i)) for i, (_, report) in enumerate(self.rows)
         ]
         first = self.rows[0][0]
-        meta: dict[str, Any] = {name: {} for name in ("datasets", "evaluations", "metrics")}
+        meta: dict[str, Any] = {
+            name: {} for name in ("datasets", "finders", "evaluations", "metrics")
+        }
         for run, _ in reversed(self.rows):
             for name, known in meta.items():
                 known.update(run.meta.get(name) or {})
-        return Run(
-            first.folder / "no such folder",  # scores are all here; nothing is read
-            meta,
-            tuple(r for r in reports if isinstance(r, CaseReport)),
-            trial_cases=tuple(r for r in reports if isinstance(r, TrialReport)),
-        )
+        cases, trial_cases = by_kind(reports)
+        # scores are all here; nothing is read
+        return Run(first.folder / "no such folder", meta, cases, trial_cases=trial_cases)
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:
@@ -74,7 +72,8 @@ def groups(runs: Sequence[Run]) -> list[Group]:
     rows: dict[tuple[Facts, Facts], list[tuple[Run, Report]]] = {}
     for run in runs:
         for report in _reports(run):
-            rows.setdefault((_labels(report), _key(run, report)), []).append((run, report))
+            labels = tuple(report.table.items())
+            rows.setdefault((labels, _key(run, report)), []).append((run, report))
     by_labels: dict[Facts, list[Facts]] = {}
     for labels, key in rows:
         by_labels.setdefault(labels, []).append(key)
@@ -115,28 +114,9 @@ def _reports(run: Run) -> Iterator[Report]:
 
 def _identity(report: Report) -> Any:
     """What two reports have in common that are the same result."""
-    if isinstance(report, CaseReport):
-        return (report.finder.label, report.scores, report.reason)
-    if isinstance(report, TrialReport):
-        metric = report.metric.label if report.metric else None
-        values = tuple((m.name, m.value, tuple(m.group.items())) for m in report.measures)
-        return (metric, values, report.margins, report.reason)
-    raise TypeError(type(report).__name__)
-
-
-def _labels(report: Report) -> Facts:
-    """The labels of the table of a report."""
-    found = [("dataset", report.dataset)]
-    if isinstance(report, CaseReport):
-        found += [("model", report.model.label), ("layer", report.layer)]
-    found.append(("evaluation", report.evaluation.label))
-    if isinstance(report, CaseReport):
-        found.append(("metric", _label(report.metric)))
-    return tuple(found)
-
-
-def _label(named: Named | None) -> str:
-    return named.label if named else "no metric"
+    measures = tuple((m.name, m.value, tuple(m.group.items())) for m in report.measures)
+    label = report.ranked.label if report.ranked else None
+    return (label, report.values, measures, report.reason)
 
 
 def _key(run: Run, report: Report) -> Facts:
@@ -147,18 +127,19 @@ def _key(run: Run, report: Report) -> Facts:
         ("images of the dataset", _text(split.get("fingerprint") or dataset.get("fingerprint"))),
         ("number of images", _text(split.get("n") or dataset.get("n"))),
     ]
-    if isinstance(report, CaseReport):
-        model = _record(run, "models", report.model.label)
-        weights = (model.get("weights") or {}).get(report.layer) or {}
+    place = report.place
+    if "model" in place:
+        model = _record(run, "models", place["model"])
+        weights = (model.get("weights") or {}).get(place["layer"]) or {}
         sha256 = weights.get("sha256") or model.get("weights_sha256")
         found.append(("weights of the model", _text(sha256)))
     evaluation = _record(run, "evaluations", report.evaluation.label)
     found.append(("version of the evaluation", _text(evaluation.get("version"))))
-    if isinstance(report, CaseReport) and report.metric is not None:
+    if "metric" in report.table and report.metric is not None:
         metric = _record(run, "metrics", report.metric.label)
         found.append(("version of the metric", _text(metric.get("version"))))
         found.append(("fingerprint of the metric", _text(metric.get("fingerprint"))))
-    if isinstance(report, TrialReport):
+    if report.of_trials:
         found.append(("seed of the resamples", _text(report.seeds.get("draws"))))
     return tuple(found)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from iibench.report.directions.plots import span, strip
-from iibench.report.directions.tables import LEVELS, MAIN_EVALUATION, View, places
+from iibench.report.directions.tables import LEVELS, View, places
 from iibench.report.page import write_page
 from iibench.report.shared.base import PageOutput, counts, environment, frame
 from iibench.report.shared.output import PAGE, FolderOutput
@@ -156,14 +156,17 @@ def _chapters(
             heading = f"{labels['layer']} of {labels['model']} on {labels['dataset']}"
         chapters.setdefault(heading, []).append(table)
     levels: dict[str, str] = {}
+    leading: set[str] = set()
     for run in runs:
         for label, record in (run.meta.get("metrics") or {}).items():
             levels.setdefault(label, str(record.get("level")))
+        evaluations = run.meta.get("evaluations") or {}
+        leading |= {label for label, record in evaluations.items() if record.get("leads")}
 
     def rank(table: Table) -> tuple[bool, int]:
         labels = dict(table.group.labels)
         level = levels.get(labels.get("metric", ""), "mid")
-        return labels["evaluation"] != MAIN_EVALUATION, LEVELS.get(level, 0)
+        return labels["evaluation"] not in leading, LEVELS.get(level, 0)
 
     arranged = [
         (

@@ -12,7 +12,6 @@ import numpy as np
 from iibench.report.shared.numbers import interval, number
 from iibench.report.shared.plots import Figure, Look
 from iibench.report.trials.groups import in_words, kinds
-from iibench.report.trials.measures import title
 from iibench.statistics.agreement import thinned
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def _figure(
     data = [_trace(row, curve, area, group, looks, points, whole) for row, curve in drawn]
     measure = next((m for row, _ in drawn if (m := row.of(area, group))), None)
     n = f"n = {measure.n:,}" if measure else ""
-    heading = f"{title(area, board.has_truth)} [95 %]{', ' if n else ''}{n}"
+    heading = f"{board.measures.title(area)} [95 %]{', ' if n else ''}{n}"
     layout: dict[str, Any] = {
         "height": 380 + 19 * len(drawn),
         "legend": {

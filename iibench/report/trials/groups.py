@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iibench.report.trials.measures import ceiling_of, title
 from iibench.report.trials.tables import decimals
 
 if TYPE_CHECKING:
@@ -66,16 +65,6 @@ def kinds(board: Board) -> dict[tuple[str, ...], list[Group]]:
     return {attributes: list(groups) for attributes, groups in found.items()}
 
 
-#: Measures whose tables of groups are folded, with what stands beside each.
-FURTHER = {
-    "insilico_accuracy": "human_accuracy",
-    "agreement": "always_right",
-    "pearson_ii": "correlation_ceiling",
-    "pearson_insilico_accuracy": "correlation_ceiling",
-    "pearson_mis": "correlation_ceiling",
-}
-
-
 def group_tables(board: Board, parts: bool = False) -> list[GroupTable]:
     """A table per kind of group: the headline of every whole metric (or of every part)."""
     rows = [row for row in board.scored if row.part == parts]
@@ -85,18 +74,25 @@ def group_tables(board: Board, parts: bool = False) -> list[GroupTable]:
 
 
 def further_tables(board: Board) -> list[GroupTable]:
-    """Other measures of the groups of stimuli (not of those by confidence), of every whole metric."""
+    """Other measures of the groups of stimuli (not of those by confidence), of every whole metric.
+
+    Those that say what stands beside them, which is in the last column.
+    """
     rows = [row for row in board.scored if not row.part]
     if not rows or not board.compared:
         return []
     found = []
-    for name, beside in FURTHER.items():
+    measures = board.measures
+    for name in (*measures.known, *(f"pearson_{number}" for number in measures.unit_numbers)):
+        beside = measures.against(name)
+        if not beside or name == board.headline:
+            continue
         for attributes, groups in kinds(board).items():
             measured = any(row.of(name, group) for row in rows for group in groups)
-            if measured and name != board.headline and "confidence" not in attributes:
+            if measured and "confidence" not in attributes:
                 columns = [(row.metric, 3, row, name) for row in rows]
-                columns.append((title(beside, board.has_truth), 3, rows[0], beside))
-                found.append(_made(title(name, board.has_truth), columns, attributes, groups))
+                columns.append((measures.title(beside), 3, rows[0], beside))
+                found.append(_made(measures.title(name), columns, attributes, groups))
     return found
 
 
@@ -108,8 +104,8 @@ def _table(
         columns = [(board.title, board.decimals, rows[0], board.headline)]
     if not parts:
         for name in _beside(board, rows, groups):
-            places = decimals(name, rows, board.has_truth)
-            columns.append((title(name, board.has_truth), places, rows[0], name))
+            places = decimals(name, rows, board.measures)
+            columns.append((board.measures.title(name), places, rows[0], name))
     return _made(board.title, columns, attributes, groups)
 
 
@@ -143,12 +139,12 @@ def _made(
 
 
 def _beside(board: Board, rows: Sequence[Row], groups: Sequence[Group]) -> list[str]:
-    """Measures of the groups that stand beside the metrics: human accuracy and the ceiling."""
+    """Measures of the groups that stand beside the metrics: of people, such as their accuracy, and the
+    ceiling."""
     if board.compared:
-        names = ["human_accuracy", ceiling_of(board.headline)]
+        names = [board.measures.against(board.headline), board.measures.ceiling_of(board.headline)]
     else:
-        skipped = {board.headline, "answers"}
-        names = [fact.name for fact in board.people if fact.name not in skipped]
+        names = [fact.name for fact in board.people if not board.measures.counts(fact.name)]
     return [
         name
         for name in names

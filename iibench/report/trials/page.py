@@ -40,7 +40,6 @@ def render_trials(run: Run, output: PageOutput, sections: Sequence[Section] = ()
     from iibench.report.directions.words import folded_after
     from iibench.report.trials.choice import main_report
     from iibench.report.trials.groups import further_tables, group_tables
-    from iibench.report.trials.measures import UNIT_NUMBERS
     from iibench.report.trials.pictures import pictures
     from iibench.report.trials.published import published
     from iibench.report.trials.tables import boards, evaluated
@@ -54,7 +53,6 @@ def render_trials(run: Run, output: PageOutput, sections: Sequence[Section] = ()
     datasets = {label: evaluated(run, label) for label in run.meta.get("datasets", {})}
     notes = [note for split in datasets.values() for note in split.get("notes", ())]
     made = environment(run)
-    made.globals |= {"unit_title": lambda name: UNIT_NUMBERS.get(name, (name,))[0]}
     style = (files("iibench.report") / "templates" / "trials.css").read_text("utf-8")
     return made.get_template("trials.html").render(
         **shared(run, sections, {}, output),
@@ -138,8 +136,8 @@ def _unit_numbers(
 ) -> list[UnitNumber]:
     from iibench.report.trials.units import unit_numbers
 
-    rows = [row for board in boards for row in board.rows if row.report is report]
-    return unit_numbers(rows[0], names) if rows and names else []
+    rows = [(row, b.measures) for b in boards for row in b.rows if row.report is report]
+    return unit_numbers(rows[0][0], names, rows[0][1]) if rows and names else []
 
 
 def _side_by_side(

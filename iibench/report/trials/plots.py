@@ -10,7 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from iibench.report.shared.numbers import compact, interval, number
+from iibench.report.shared.numbers import compact, inside, interval, number
 from iibench.report.shared.plots import COLOURS, DASHES, SYMBOLS, Figure, Look, chance_line
 from iibench.suite.labels import base_of
 
@@ -106,8 +106,8 @@ def headline_figure(board: Board, looks: Mapping[str, Look]) -> Figure | None:
 
 
 def unit_figure(numbers: UnitNumber, metric: str, look: Look | None) -> Figure:
-    """Human accuracy against a metric's number of each unit, a point per unit."""
-    found = numbers.units
+    """People's number against a metric's of each unit, a point per unit."""
+    found, people = numbers.units, inside(numbers.people)
     return Figure(
         [
             {
@@ -124,9 +124,9 @@ def unit_figure(numbers: UnitNumber, metric: str, look: Look | None) -> Figure:
         {
             "height": 360,
             "xaxis": {"title": {"text": html.escape(numbers.title)}, "zeroline": False},
-            "yaxis": {"title": {"text": "human accuracy"}, "zeroline": False},
+            "yaxis": {"title": {"text": html.escape(people)}, "zeroline": False},
         },
-        f"Scatter plot of human accuracy against {numbers.title} under {metric}, a point per unit",
+        f"Scatter plot of {people} against {numbers.title} under {metric}, a point per unit",
         f"{numbers.title} of {len(found)} units under {metric}.{_correlations(numbers)}",
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iibench.report.trials.groups import in_words
-from iibench.report.trials.measures import title
 from iibench.report.trials.tables import NO_METRIC, decimals
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ def _published(reference: dict[str, Any], boards: Sequence[Board]) -> Published:
         group=in_words(group),
         metric=metric,
         evaluation=evaluation,
-        measure=title(name, board.has_truth) if board and name else name,
-        decimals=decimals(name, board.rows, board.has_truth) if board else 3,
+        measure=board.measures.title(name) if board and name else name,
+        decimals=decimals(name, board.rows, board.measures) if board else 3,
         value=float(reference["value"]),
         n=reference.get("n"),
         ours=ours,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iibench.report.shared.numbers import decimals_for, real, whole
-from iibench.report.trials.measures import SHARE, ceiling_of, correlation, known, title
+from iibench.report.trials.measures import SHARE, Measures, correlation
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Measure
@@ -62,7 +62,7 @@ class Column:
     name: str
     title: str
     decimals: int
-    beside: str | None = None
+    beside: str = ""
     beside_title: str = ""
 
 
@@ -87,6 +87,7 @@ class Board:
     dataset: str
     evaluation: str
     record: Mapping[str, Any]
+    measures: Measures
     has_truth: bool
     headline: str
     title: str
@@ -114,7 +115,7 @@ class Board:
     @property
     def ceiling(self) -> Measure | None:
         """What bounds the headline, where that is known."""
-        name = ceiling_of(self.headline)
+        name = self.measures.ceiling_of(self.headline)
         return next((fact.measure for fact in self.people if fact.name == name), None)
 
     @property
@@ -165,12 +166,13 @@ def _row(report: TrialReport, record: Mapping[Any, Any]) -> Row:
 
 def _board(run: Run, dataset: str, evaluation: str, rows: Sequence[Row]) -> Board:
     record = run.meta.get("evaluations", {}).get(evaluation, {})
-    headline = rows[0].report.headline
-    has_truth = bool(evaluated(run, dataset).get("has_truth", True))
+    headline, measures = rows[0].report.headline, Measures(record)
+    known = measures.known
     names = list(dict.fromkeys(name for row in rows for name, group in row.measures if not group))
-    bound = ceiling_of(headline)
-    facts = [n for n in names if (n == bound or _about_people(n, has_truth)) and n != headline]
-    beside = [found.beside for name in names if (found := known(name, has_truth))]
+    bound = measures.ceiling_of(headline)
+    about_people = {bound, *(name for name, info in known.items() if info.people)} - {headline}
+    facts = [name for name in names if name in about_people]
+    beside = [known[name].beside for name in names if name in known]
     related = [name for name in names if correlation(name)]
     shares = [name for name in names if name.endswith(SHARE) and name.removesuffix(SHARE) in names]
     without = {headline, *facts, *related, *shares, *filter(None, beside)}
@@ -182,42 +184,42 @@ def _board(run: Run, dataset: str, evaluation: str, rows: Sequence[Row]) -> Boar
         dataset=dataset,
         evaluation=evaluation,
         record=record,
-        has_truth=has_truth,
+        measures=measures,
+        has_truth=bool(evaluated(run, dataset).get("has_truth", True)),
         headline=headline,
-        title=title(headline, has_truth),
-        decimals=decimals(headline, rows, has_truth, real(record.get("chance"))),
+        title=measures.title(headline),
+        decimals=decimals(headline, rows, measures, real(record.get("chance"))),
         rows=tuple(rows),
-        columns=tuple(_column(name, rows, has_truth, names) for name in columns),
+        columns=tuple(_column(name, rows, measures, names) for name in columns),
         correlations=tuple(dict.fromkeys(pair[1] for n in related if (pair := correlation(n)))),
-        people=tuple(_facts(facts, rows, has_truth)),
+        people=tuple(_facts(facts, rows, measures)),
     )
 
 
-def _about_people(name: str, has_truth: bool) -> bool:
-    found = known(name, has_truth)
-    return found is not None and found.people
+def _column(name: str, rows: Sequence[Row], measures: Measures, names: Sequence[str]) -> Column:
+    known = measures.known
+    beside = known[name].beside if name in known else ""
+    if beside not in names:
+        beside = ""
+    other = (known[beside].short if beside in known else "") or measures.title(beside)
+    return Column(name, measures.title(name), decimals(name, rows, measures), beside, other)
 
 
-def _column(name: str, rows: Sequence[Row], has_truth: bool, names: Sequence[str]) -> Column:
-    found = known(name, has_truth)
-    beside = found.beside if found and found.beside in names else None
-    against = known(beside, has_truth) if beside else None
-    other = against.short if against else ""
-    return Column(name, title(name, has_truth), decimals(name, rows, has_truth), beside, other)
-
-
-def _facts(names: Sequence[str], rows: Sequence[Row], has_truth: bool) -> Iterable[Fact]:
+def _facts(names: Sequence[str], rows: Sequence[Row], measures: Measures) -> Iterable[Fact]:
     for name in names:
         measure = next((m for row in rows if (m := row.of(name))), None)
         if measure is not None:
-            places = 0 if name == "answers" else decimals(name, rows, has_truth)
-            yield Fact(name, title(name, has_truth), places, measure)
+            yield Fact(name, measures.title(name), decimals(name, rows, measures), measure)
 
 
-def decimals(name: str, rows: Sequence[Row], has_truth: bool, chance: float | None = None) -> int:
-    """Decimals of a measure: 3 for shares and areas, and as its size needs for any other."""
-    found = known(name, has_truth)
+def decimals(
+    name: str, rows: Sequence[Row], measures: Measures, chance: float | None = None
+) -> int:
+    """Decimals of a measure: 3 for shares and areas, none for counts, and as its size needs for others."""
+    found = measures.known.get(name)
+    if measures.counts(name):
+        return 0
     if chance is not None or correlation(name) or (found is not None and not found.free):
         return 3
-    measures = [m for row in rows for (n, _), m in row.measures.items() if n == name]
-    return decimals_for([m.value for m in measures], None)
+    values = [m.value for row in rows for (n, _), m in row.measures.items() if n == name]
+    return decimals_for(values, None)

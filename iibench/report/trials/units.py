@@ -1,4 +1,4 @@
-"""Units on which people and a metric disagree: human accuracy against the metric's number of each unit."""
+"""Units on which people and a metric disagree: people's number of each unit against the metric's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.report.trials.measures import KINDS, UNIT_NUMBERS
+from iibench.report.trials.measures import KINDS, Measures, of_units
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray, IntArray
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from iibench.contract.reports import TrialReport
     from iibench.report.trials.tables import Row
 
-HUMAN = "human_accuracy"
 #: Units in the table of a number.
 MOST = 10
 
@@ -25,7 +24,8 @@ Values = Mapping[str, Sequence[float | None]]
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit with people's accuracy and the metric's number; ranks from 1, ties sharing their mean."""
+    """A unit with people's number, such as their accuracy, and the metric's; ranks from 1, ties sharing
+    their mean."""
 
     name: str
     human: float
@@ -41,23 +41,28 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitNumber:
-    """One number of the units: all units that have it, and those with the largest rank difference."""
+    """One number of the units: all units that have it, and those with the largest rank difference.
+
+    `people`: heading of people's number, with which it is correlated.
+    """
 
     name: str
     title: str
+    people: str
     units: tuple[Unit, ...]
     furthest: tuple[Unit, ...]
     correlations: tuple[tuple[str, Measure], ...]
 
 
-def unit_numbers(row: Row, names: Sequence[str]) -> list[UnitNumber]:
-    """The numbers that can be set against human accuracy; `names` (U,) of the units.
+def unit_numbers(row: Row, names: Sequence[str], measures: Measures) -> list[UnitNumber]:
+    """The numbers that can be set against people's; `names` (U,) of the units.
 
     Only numbers that differ over at least three units.
     """
     found = []
-    for name, (title, _) in UNIT_NUMBERS.items():
-        units, human, number = known_units(row.report.per_unit, name)
+    people, numbers = of_units(row.report)
+    for name in numbers:
+        units, human, number = known_units(row.report.per_unit, people, name)
         if len(units) < 3 or np.ptp(number) == 0:
             continue
         human_rank, number_rank = _ranks(human), _ranks(number)
@@ -74,19 +79,19 @@ def unit_numbers(row: Row, names: Sequence[str]) -> list[UnitNumber]:
         ]
         order = sorted(range(len(listed)), key=lambda i: -abs(listed[i].difference))
         correlations = tuple(
-            (title, m) for kind, title in KINDS.items() if (m := row.of(f"{kind}_{name}"))
+            (kind, m) for key, kind in KINDS.items() if (m := row.of(f"{key}_{name}"))
         )
         furthest = tuple(listed[i] for i in order[:MOST] if listed[i].difference)
-        found.append(UnitNumber(name, title, tuple(listed), furthest, correlations))
+        titles = (measures.unit_title(name), measures.title(people))
+        found.append(UnitNumber(name, *titles, tuple(listed), furthest, correlations))
     return found
 
 
-def known_units(per_unit: Values, name: str) -> tuple[IntArray, DoubleArray, DoubleArray]:
-    """(units that have human accuracy and the number, human accuracy, the number), each (V,)."""
-    if HUMAN not in per_unit or name not in per_unit:
-        none = np.zeros(0)
-        return none.astype(np.int64), none, none
-    human, number = (_array(per_unit[key]) for key in (HUMAN, name))
+def known_units(
+    per_unit: Values, people: str, name: str
+) -> tuple[IntArray, DoubleArray, DoubleArray]:
+    """(units that have people's number and the other, people's, the other), each (V,)."""
+    human, number = (_array(per_unit[key]) for key in (people, name))
     units = np.flatnonzero(~np.isnan(human) & ~np.isnan(number))
     return units, human[units], number[units]
 
@@ -96,8 +101,9 @@ def extremes(report: TrialReport) -> tuple[int, int] | None:
 
     By the first number of the units that there is; None where units do not differ.
     """
-    for name in UNIT_NUMBERS:
-        units, human, number = known_units(report.per_unit, name)
+    people, numbers = of_units(report)
+    for name in numbers:
+        units, human, number = known_units(report.per_unit, people, name)
         if len(units) < 3 or np.ptp(number) == 0:
             continue
         difference = _ranks(number) - _ranks(human)

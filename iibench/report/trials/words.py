@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from iibench.contract.measures import MeasureInfo
 from iibench.report.directions.words import metric_definitions
-from iibench.report.shared.numbers import interval, number, signed
-from iibench.report.trials.measures import (
-    KINDS,
-    OF_PEOPLE,
-    SHARE,
-    UNIT_NUMBERS,
-    correlation,
-    known,
-    title,
-)
+from iibench.report.shared.numbers import inside, interval, number, signed
+from iibench.report.trials.measures import KINDS, SHARE, correlation, of_units
+from iibench.report.trials.tables import decimals
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Measure
@@ -26,16 +20,6 @@ if TYPE_CHECKING:
 
 #: Metrics that are named among those that may be first as well.
 FEW_RIVALS = 3
-
-OBSERVERS = {
-    "eq2": "the observer chooses the query that is more similar to the most similar positive reference "
-    "(Eq. 2)",
-    "two_sided": "the observer weighs the similarity of both queries to the positive and to the opposite "
-    "references ({pool} over a set, weight {weight} for the positive one), as in the paper's released "
-    "code",
-    "mis": "the observer takes the mean similarities of both queries to both sets of references, as the "
-    "Machine Interpretability Score does",
-}
 
 
 def headlines(boards: Sequence[Board]) -> list[Markup]:
@@ -51,12 +35,13 @@ def _compared(board: Board) -> Markup:
         first = (reason or "no reason given").splitlines()[0]
         return start + f"no metric has a score ({first})."
     best = rows[0]
-    verb = "agrees best with people" if board.headline in OF_PEOPLE else "comes first"
+    known = board.measures.known
+    verb = known[board.headline].first if board.headline in known else MeasureInfo(title="").first
     text = start + Markup("<b>{}</b> {}: ").format(best.metric, verb) + _value(board, best)
     share = best.of(board.headline + SHARE)
     if share is not None and share.value is not None:
         text += f", {percent(share)} of what is possible above chance"
-    text += _at_chance(board, best) + ". " + _certainty(board) + _beside(best)
+    text += _at_chance(board, best) + ". " + _certainty(board) + _sentences(board, best)
     whole = next((row for row in rows if not row.part), None)
     if best.part and whole is not None:
         text += Markup(" {} is a part of a metric; of whole metrics <b>{}</b> is first, ").format(
@@ -78,11 +63,6 @@ def _value(board: Board, row: Row) -> Markup:
         counted,
         m.units,
     )
-
-
-def inside(heading: str) -> str:
-    """A heading within a sentence: without its capital, but for an abbreviation."""
-    return heading if heading[1:2].isupper() else f"{heading[:1].lower()}{heading[1:]}"
 
 
 def percent(share: Measure) -> str:
@@ -119,21 +99,20 @@ def _at_chance(board: Board, best: Row) -> str:
     return f" (the interval reaches chance, {number(chance, 2)})"
 
 
-def _beside(row: Row) -> str:
-    """How far from an observer that is always right, and from people's accuracy."""
+def _sentences(board: Board, row: Row) -> str:
+    """What the evaluation has to say of the metric's measures beside others."""
     text = ""
-    agreement, right = row.of("agreement"), row.of("always_right")
-    if agreement and right and agreement.value is not None and right.value is not None:
-        text += (
-            f" It chooses as people do in {number(agreement.value, 3)} of their answers; always being "
-            f"right would in {number(right.value, 3)} ({signed(agreement.value - right.value, 3)})."
-        )
-    own, people = row.of("insilico_accuracy"), row.of("human_accuracy")
-    if own and people and own.value is not None and people.value is not None:
-        text += (
-            f" It is right on {number(own.value, 3)} of the stimuli, people in {number(people.value, 3)} "
-            "of their answers."
-        )
+    for name, info in board.measures.known.items():
+        if not info.sentence or name == board.headline:
+            continue
+        own, other = row.of(name), row.of(board.measures.against(name))
+        if own and other and own.value is not None and other.value is not None:
+            d = decimals(name, board.rows, board.measures)
+            text += " " + info.sentence.format(
+                value=number(own.value, d),
+                other=number(other.value, d),
+                difference=signed(own.value - other.value, d),
+            )
     return text
 
 
@@ -147,7 +126,9 @@ def _people(board: Board) -> Markup:
     rest = [
         f"{inside(fact.title)} {number(fact.measure.value, fact.decimals)}"
         for fact in board.people
-        if fact.name not in (board.headline, "answers") and fact.measure.value is not None
+        if fact.name != board.headline
+        and not board.measures.counts(fact.name)
+        and fact.measure.value is not None
     ]
     return text + (f"; {'; '.join(rest)}." if rest else ".")
 
@@ -200,49 +181,41 @@ def _resamples(board: Board) -> str:
 
 
 def _evaluation(board: Board) -> str:
-    params: dict[str, Any] = board.record.get("params", {})
-    text = f"{board.record.get('summary') or 'No description'}. "
-    observer = OBSERVERS.get(str(params.get("observer")), "")
-    if observer:
-        words = observer.format(pool=_pool(params), weight=params.get("weight", 0.5))
-        text += f"{words[:1].upper()}{words[1:]}. "
-        if params.get("zscore"):
-            text += "Similarities are z-scored within each trial. "
-        text += "Its margin is the evidence for the right query minus that for the other. "
-    if board.record.get("citation"):
-        text += f"Source: {board.record['citation']}. "
-    return text.strip()
-
-
-def _pool(params: dict[str, Any]) -> str:
-    return {"max": "the most similar", "mean": "the mean"}.get(
-        str(params.get("pool")), str(params.get("pool"))
-    )
+    text = board.record.get("sentence") or f"{board.record.get('summary') or 'No description'}."
+    source = board.record.get("citation")
+    return f"{text} Source: {source}." if source else str(text)
 
 
 def _measures(boards: Sequence[Board]) -> Iterator[tuple[str, str]]:
-    """Every measure once; of one that the page does not know, where it comes from."""
+    """Every measure once; of one of which nothing is said, where it comes from."""
     seen: set[tuple[str, str]] = set()
     for board in boards:
         names = dict.fromkeys(name for row in board.rows for name, _ in row.measures)
         for name in names:
-            found = known(name, board.has_truth)
+            found = board.measures.known.get(name)
             if found is None and (name.endswith(SHARE) or correlation(name)):
                 continue  # one sentence explains them all
-            term = title(name, board.has_truth)
-            if found is None:
-                text = f"A measure of {board.evaluation}: {board.record.get('summary') or name}."
-            else:
-                text = found.text
-            if (term, text) not in seen:
+            text = f"A measure of {board.evaluation}: {board.record.get('summary') or name}."
+            text = text if found is None else found.text
+            term = board.measures.title(name)
+            if text and (term, text) not in seen:
                 seen.add((term, text))
                 yield term, text
-    if any(board.correlations for board in boards):
+    people = [
+        board.measures.title(of_units(row.report)[0])
+        for board in boards
+        if board.correlations
+        for row in board.rows
+        if row.report.per_unit
+    ]
+    if people:
         yield (
             " and ".join(KINDS.values()),
-            "Correlation over units between human accuracy and a number that the metric gives the unit.",
+            f"Correlation over units between {inside(people[0])} and a number that the metric gives the "
+            "unit.",
         )
     numbers = {n for board in boards for row in board.rows for n in row.report.per_unit}
-    for name, (heading, text) in UNIT_NUMBERS.items():
-        if name in numbers:
-            yield f"{heading} of a unit", f"{text[:1].upper()}{text[1:]}."
+    known = {name: info for b in boards for name, info in b.measures.unit_numbers.items()}
+    for name, info in known.items():
+        if name in numbers and info.text:
+            yield f"{info.title} of a unit", info.text

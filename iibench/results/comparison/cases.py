@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.contract.reports import CaseReport, Report, TrialReport
+from iibench.contract.reports import Report
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray
@@ -86,12 +86,12 @@ class CaseComparison:
     @property
     def item(self) -> str:
         """What has a score each: a unit, or a stimulus."""
-        return "stimulus" if isinstance(self.a, TrialReport) else "unit"
+        return self.a.item
 
     @cached_property
     def scores(self) -> tuple[DoubleArray, DoubleArray]:
         """Scores of the units in A and in B; of trials, the margins of the stimuli. NaN: unscored."""
-        return _scores(self.a), _scores(self.b)
+        return as_array(self.a.values), as_array(self.b.values)
 
     @cached_property
     def changes(self) -> tuple[UnitChange, ...]:
@@ -141,7 +141,7 @@ class CaseComparison:
     def _change(self, unit: int) -> UnitChange:
         x, y = (float(side[unit]) for side in self.scores)
         missing = self.a if np.isnan(x) else self.b if np.isnan(y) else None
-        reason = missing.reasons[unit] if isinstance(missing, CaseReport) else None
+        reason = missing.why_none(unit) if missing else None
         return UnitChange(unit, as_number(x), as_number(y), reason)
 
 
@@ -151,16 +151,10 @@ def mean_of(report: Report) -> float | None:
         return None
     if report.main_measure is not None:
         return report.main_measure.value
-    if report.headline or not isinstance(report, CaseReport):
+    if report.headline or report.of_trials:
         return None if report.summary is None else report.summary.mean
-    scored = [s for s in report.scores if s is not None]
+    scored = [value for value in report.values if value is not None]
     return float(np.mean(scored)) if scored else None
-
-
-def _scores(report: Report) -> DoubleArray:
-    if isinstance(report, CaseReport):
-        return as_array(report.scores)
-    return as_array(report.margins if isinstance(report, TrialReport) else ())
 
 
 def as_array(values: Sequence[float | None]) -> DoubleArray:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from iibench.contract.errors import UsageError, nearest
-from iibench.contract.reports import CaseReport, Report
+from iibench.contract.reports import Report
 from iibench.results.comparison.cases import CaseComparison, mean_of
 from iibench.results.comparison.runs import RunComparison
 from iibench.suite.labels import format_value, outside, read_label, read_value, split_outside
@@ -135,11 +135,9 @@ def _named(parts: Sequence[str], reports: Iterable[Report]) -> set[str]:
 
 
 def _labels(report: Report) -> tuple[str | None, ...]:
-    return (
-        report.evaluation.label,
-        report.metric.label if report.metric else None,
-        report.finder.label if isinstance(report, CaseReport) else None,
-    )
+    chosen = report.choices
+    kinds = ("evaluation", "metric", "finder")
+    return tuple(chosen[kind].label if kind in chosen else None for kind in kinds)
 
 
 def _accepted(pattern: str, labels: set[str | None], bare: bool) -> set[str | None]:

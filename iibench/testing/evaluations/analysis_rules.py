@@ -19,6 +19,7 @@ from iibench.contract.evaluations import EvaluationInputs, UnitScores
 from iibench.results.details_check import problem_of
 from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 from iibench.suite.choices import choice_of
+from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
 from iibench.testing.evaluations import rules as shared
 from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
@@ -279,4 +280,5 @@ RULES: tuple[Rule[AnalysisUnderTest], ...] = (
     ),
     Rule("working folder", "nothing is written to the working folder", shared.folder),
     Rule("quiet", "nothing is printed to standard output", shared.quiet),
+    page_rules.EVALUATION,
 )

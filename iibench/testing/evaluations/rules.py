@@ -11,6 +11,7 @@ import numpy as np
 
 from iibench.contract.errors import CaseError, Skip
 from iibench.contract.evaluations import EvaluationInputs, EvaluationSpec, UnitScores
+from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, one_line, wrong
 from iibench.testing.evaluations.made_inputs import DEAD, GOOD, IMAGES, made_inputs, with_columns
 from iibench.testing.state import Watched, watch
@@ -251,4 +252,5 @@ RULES: tuple[Rule[EvaluationUnderTest], ...] = (
     Rule("process state", "the settings of the process are left as they were", process_state),
     Rule("working folder", "nothing is written to the working folder", folder),
     Rule("quiet", "nothing is printed to standard output", quiet),
+    page_rules.EVALUATION,
 )

@@ -13,6 +13,7 @@ import numpy as np
 
 from iibench.contract.errors import Skip
 from iibench.contract.trials import TrialEvaluationSpec, TrialInputs, TrialScores, TrialSimilarities
+from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.state import Watched, watch
 from iibench.testing.toys import TrialParams, load_trials
@@ -200,4 +201,5 @@ RULES: tuple[Rule[TrialEvaluationUnderTest], ...] = (
     Rule("process state", "the settings of the process are left as they were", process_state),
     Rule("working folder", "nothing is written to the working folder", folder),
     Rule("quiet", "nothing is printed to standard output", quiet),
+    page_rules.EVALUATION,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from iibench.contract.specs import Directions
+from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.finders.subject import REPEATED, SEED, FinderUnderTest, activations, apart, off
 from iibench.testing.traces import generators, printed, settings, working_folder
@@ -212,4 +213,5 @@ RULES: tuple[Rule[FinderUnderTest], ...] = (
     Rule("process state", "the settings of the process are left as they were", process_state),
     Rule("working folder", "nothing is written to the working folder", folder),
     Rule("quiet", "nothing is printed to standard output", quiet),
+    page_rules.FINDER,
 )

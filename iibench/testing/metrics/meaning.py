@@ -14,6 +14,7 @@ from iibench.contract.errors import Skip
 from iibench.contract.specs import Golden
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
+from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.metrics.inputs import images_only
 from iibench.testing.metrics.subject import MetricUnderTest
@@ -186,4 +187,5 @@ RULES: tuple[Rule[MetricUnderTest], ...] = (
     Rule("declared range", "within the range that the spec declares", declared_range),
     Rule("direction", "larger = more alike: true of most images", direction),
     Rule("more noise", "the more noise, the less alike", more_noise),
+    page_rules.METRIC,
 )

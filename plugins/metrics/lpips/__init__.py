@@ -8,7 +8,7 @@ what was validated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -21,6 +21,14 @@ from ..._shared.lpips_backbones import BACKBONES, backbone
 from .._golden_images import different, moved
 from .embedding import TAPS, build
 
+#: Below this many pixels a side LPIPS has not been validated by its authors.
+VALIDATED_SIZE = 64
+#: backbone -> how pages call it, and how many taps it has in words
+NAMES = {
+    "alex": ("AlexNet", "five"),
+    "vgg": ("VGG16", "five"),
+    "squeeze": ("SqueezeNet", "seven"),
+}
 #: Who computed the golden values.
 SOURCE = "lpips 0.1.4 in float64, backbones of torchvision"
 
@@ -65,6 +73,35 @@ def size(params: Params) -> int | None:
     return params.resize
 
 
+def sentence(params: Params, sizes: Sequence[tuple[int, int]]) -> str:
+    """For the page; `sizes`: (height, width) of the images that it compared."""
+    net, taps = NAMES[params.net]
+    text = (
+        f"Minus LPIPS v0.1 with {net} features, the sum over its {taps} taps; a number in brackets, as "
+        "lpips[3], is one tap alone. "
+    )
+    if taps == "five":
+        text += (
+            "The paper's published values fit the average of the taps: divide a sum by 5 before "
+            "comparing with them. "
+        )
+    if params.input == "paper2310":
+        text += (
+            "Legacy input: images are normalised by mean and standard deviation before LPIPS, as the "
+            "paper's released code did. That is not a correct input; it is here to compare with "
+            "published numbers. "
+        )
+    text += (
+        f"Computed at {' and '.join(f'{h} × {w}' for h, w in sizes) or 'an unknown size'} pixels."
+    )
+    if any(min(size) < VALIDATED_SIZE for size in sizes):
+        text += (
+            f" Caution: below {VALIDATED_SIZE} × {VALIDATED_SIZE} pixels, the size of its authors' "
+            "own tests, LPIPS has not been validated."
+        )
+    return text
+
+
 @hookimpl
 def iibench_register_metrics() -> Iterable[MetricSpec]:
     return [
@@ -87,6 +124,7 @@ def iibench_register_metrics() -> Iterable[MetricSpec]:
             size=size,
             parts=parts,
             level="mid",
+            sentence=sentence,
             assets=tuple(BACKBONES.values()),
             citation=(
                 "Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a "

@@ -134,8 +134,8 @@ def test_the_rows_hold_the_numbers_of_the_leaderboard(page: Page, small_run: Syn
         ranks = dict.fromkeys([row["rank_low"], row["rank_high"]])
         assert cells["Rank"] == f"{'–'.join(map(str, ranks))} {row['tie_group']}"
         for name, of, low, p in (
-            ("neurons", "diff_to_neurons", "diff_low", "p_holm"),
-            ("random", "diff_to_random", "random_low", "random_p_holm"),
+            ("neurons", "diff_to_baseline", "diff_low", "p_holm"),
+            ("random", "diff_to_control", "control_low", "control_p_holm"),
         ):
             cell = cells[f"Difference to {name}"]
             if str(finder).startswith(name):

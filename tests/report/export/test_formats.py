@@ -66,7 +66,7 @@ def test_json_follows_its_schema(any_run: Run) -> None:
     [
         lambda d: d.update(more=1),
         lambda d: d.pop("provenance"),
-        lambda d: d.update(format_version="2.0"),
+        lambda d: d.update(format_version="3.0"),
         lambda d: d["cases"][0].update(status="fine"),
         lambda d: d["cases"][0].update(rating=1),
         lambda d: d["cases"][0].pop("score"),
@@ -96,7 +96,7 @@ def test_json_holds_the_leaderboard(directions: Run) -> None:
         )
         assert (case["rank"]["low"], case["rank"]["high"]) == (row["rank_low"], row["rank_high"])
         difference = case["to_neurons"] and case["to_neurons"]["difference"]
-        assert difference == (None if pd.isna(row["diff_to_neurons"]) else row["diff_to_neurons"])
+        assert difference == (None if pd.isna(row["diff_to_baseline"]) else row["diff_to_baseline"])
 
 
 def test_json_says_why_units_and_cases_have_no_score(directions: Run) -> None:

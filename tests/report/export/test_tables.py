@@ -62,11 +62,11 @@ def test_cells_of_a_method(directions: Run) -> None:
             "-", "−"
         ),
         "scored / unscored": "28 / 2",
-        "difference to neurons": f"+{record['diff_to_neurons']:.4f} [{record['diff_low']:.4f}, "
+        "difference to neurons": f"+{record['diff_to_baseline']:.4f} [{record['diff_low']:.4f}, "
         f"{record['diff_high']:.4f}]",
         "p (Holm)": "<0.001",
-        "difference to random": f"+{record['diff_to_random']:.4f} [{record['random_low']:.4f}, "
-        f"{record['random_high']:.4f}]",
+        "difference to random": f"+{record['diff_to_control']:.4f} [{record['control_low']:.4f}, "
+        f"{record['control_high']:.4f}]",
     }
     assert row.best and not any(other.best for other in table.rows if other is not row)
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from iibench.contract.measures import Curve, Measure, Section
 from iibench.contract.reports import Named, TrialReport, Verdict
 from iibench.contract.trials import Answers, TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.hooks.loading import load_plugins
 from iibench.report.trials.choice import images_of_trials
 from iibench.results.run import Run, load_run, write_tables
 from iibench.results.trial_tables import write_trial_tables
@@ -183,6 +185,17 @@ def unscored(dataset: str, metric: str, label: str, status: str, reason: str) ->
     )
 
 
+@cache
+def described(evaluation: str) -> dict[str, Any]:
+    """How the evaluation says that its measures are shown, as a run records it."""
+    known = load_plugins(entry_points=False).registry.evaluations
+    spec = known[evaluation].spec if evaluation in known else None
+    return {
+        kind: {name: dataclasses.asdict(info) for name, info in getattr(spec, kind, {}).items()}
+        for kind in ("measures", "unit_numbers")
+    }
+
+
 def make_meta(reports: Sequence[TrialReport], data: Data | None, **changes: Any) -> dict[str, Any]:
     split: dict[str, Any] = {"split": "all", "n": 0, "image_size": [1, 1], "fingerprint": "d" * 64}
     if data is not None:
@@ -236,6 +249,7 @@ def make_meta(reports: Sequence[TrialReport], data: Data | None, **changes: Any)
                 "unit": "share",
                 "chance": 0.5,
                 "headline_measure": r.headline,
+                **described(r.evaluation.name),
             }
             for r in reports
         },

@@ -24,7 +24,6 @@ from iibench.report.directions.explorer.unit_data import (
 )
 from iibench.report.directions.gallery import gallery_entries, once
 from iibench.report.shared.numbers import decimals_for
-from iibench.results.leaderboard import BASELINE
 from iibench.results.unit_tables import Stem
 
 if TYPE_CHECKING:
@@ -177,11 +176,11 @@ def _measure(measure: Measure) -> dict[str, Any]:
 
 
 def _compared(place: Place, methods: Sequence[Finder]) -> list[str]:
-    """The two methods that the gallery first shows: neurons, and the best other one."""
-    names = {c.finder.label: c.finder.name for family in place.families for c in family.cases}
-    neurons = [f.label for f in methods if names[f.label] == BASELINE]
-    others = [f.label for f in methods if names[f.label] != BASELINE]
-    return (neurons[:1] + others[:2] + neurons[1:2])[:2]
+    """The two methods that the gallery first shows: the baseline, and the best other one."""
+    roles = {c.finder.label: c.role for family in place.families for c in family.cases}
+    baseline = [f.label for f in methods if roles[f.label] == "baseline"]
+    others = [f.label for f in methods if roles[f.label] != "baseline"]
+    return (baseline[:1] + others[:2] + baseline[1:2])[:2]
 
 
 def _write_units(

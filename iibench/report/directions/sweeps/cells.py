@@ -36,7 +36,7 @@ class Sweep:
     """Cases that differ in the parameters `over` alone, one or two of them, sorted by their values.
 
     `finder`: their label without these parameters; `family`: title of the evaluation's tables; `others`:
-    what to compare them with, the neurons and the method with the highest mean of all others; `help`:
+    what to compare them with, the baseline and the method with the highest mean of all others; `help`:
     parameter -> what it is; `images`: number of evaluated images, where known.
     """
 

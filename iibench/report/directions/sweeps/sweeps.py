@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iibench.report.directions.sweeps.cells import Cell, Sparsity, Sweep
-from iibench.results.leaderboard import BASELINE
 from iibench.results.unit_tables import STEM, Stem
 from iibench.suite.labels import join_label, split_outside
 
@@ -183,8 +182,9 @@ def _sweep(
         for row in rows
     ]
     name = rows[0].case.finder.name
-    neurons = [row for row in view.ranked if row.case.finder.name == BASELINE != name][:1]
-    best = [row for row in view.ranked if row.case.finder.name not in (BASELINE, name)][:1]
+    rest = [row for row in view.ranked if row.case.finder.name != name]
+    baseline = [row for row in rest if row.case.role == "baseline"][:1]
+    best = [row for row in rest if row.case.role != "baseline"][:1]
     record = run.meta.get("evaluations", {}).get(rows[0].case.evaluation.label, {})
     declared = run.meta.get("finders", {}).get(rows[0].finder, {}).get("parameters", [])
     return Sweep(
@@ -194,7 +194,7 @@ def _sweep(
         view=view,
         unit=str(record.get("unit") or "score"),
         cells=tuple(sorted(cells, key=lambda cell: cell.at)),
-        others=(*neurons, *best),
+        others=(*baseline, *best),
         help={p["name"]: p["help"] for p in declared if p["name"] in over and p.get("help")},
         images=run.meta.get("datasets", {}).get(place.dataset, {}).get("n"),
     )

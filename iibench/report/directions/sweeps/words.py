@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iibench.report.shared.numbers import interval, number, signed
-from iibench.results.leaderboard import BASELINE
 from iibench.suite.labels import format_value
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ def hover(sweep: Sweep, place: Sequence[float], cell: Cell | None) -> str:
         ]
         if row.diff is not None:
             lines.append(
-                f"{signed(row.diff, d)} {interval(row.diff_low, row.diff_high, d)} to neurons"
+                f"{signed(row.diff, d)} {interval(row.diff_low, row.diff_high, d)} to "
+                f"{sweep.view.against['baseline'].called}"
             )
         if cell.sparsity and not sweep.no_sparsity:
             lines.append(f"L0 {number(cell.sparsity.l0, 1)}, {cell.sparsity.dead} dead")
@@ -89,7 +89,7 @@ def level_lines(sweep: Sweep) -> str:
 
 def level_dashes(sweep: Sweep) -> list[str]:
     """How the level line of each method to compare with is drawn."""
-    return ["dot" if row.case.finder.name == BASELINE else "longdash" for row in sweep.others]
+    return ["dot" if row.case.role == "baseline" else "longdash" for row in sweep.others]
 
 
 def chance(sweep: Sweep) -> str:
@@ -110,7 +110,7 @@ def _others(sweep: Sweep) -> dict[str, str]:
     """Finder label -> the method to compare with in words."""
     return {
         row.finder: row.finder
-        if row.case.finder.name == BASELINE
+        if row.case.role == "baseline"
         else f"{row.finder} (the highest mean of all other methods)"
         for row in sweep.others
     }
