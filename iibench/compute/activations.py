@@ -22,6 +22,7 @@ from iibench.compute.folding import prepared
 from iibench.compute.images import resized, to_unit_range
 from iibench.compute.precision import mixed
 from iibench.contract.errors import CaseError, PluginError, UsageError, unknown_name
+from iibench.contract.specs import POOLS
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from iibench.contract.specs import LoadedModel, Preprocess
 
 T = TypeVar("T")
-
-#: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position).
-POOLS: Final = ("mean", "max", "center", "flatten", "cls")
 
 #: Images per forward pass. On a CPU 64 small images take 1.4 times as long as 2 x 32: the feature
 #: maps of 32 stay in its cache.

@@ -140,6 +140,11 @@ class ModelSpec(Spec):
     variants: Callable[[], Sequence[str]] | None = None
 
 
+#: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position); the first
+#: is the default.
+POOLS = ("mean", "max", "center", "flatten", "cls")
+
+
 @dataclass(frozen=True)
 class LayerSpec:
     """An alias or a group for a known model's layer; any module path works without one."""

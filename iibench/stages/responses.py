@@ -1,7 +1,7 @@
 """The stages from directions to ranked images: responses, their order, their extremes.
 
 What fits in memory is kept there within a run, and in the cache as a blob; what does not is a mapped
-file in the cache, direction by direction (columns.py). Values are the same in both.
+file in the cache, direction by direction (by_direction.py). Values are the same in both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.cache.budget import are_mapped
-from iibench.cache.by_direction import ORDERS, RESPONSES, load_columns, make_columns
+from iibench.cache.by_direction import ORDERS, RESPONSES, load_by_direction, make_by_direction
 from iibench.cache.entries import Cache
 from iibench.cache.mapped import release
 from iibench.compute.encoding import iter_responses
@@ -105,13 +105,13 @@ class ResponseBench:
     ) -> Any:
         """The mapped array of this kind, made where it is not in the cache."""
         place, what = self.cache.place(kind, key), kind.partition("_")[0]
-        found = load_columns(
+        found = load_by_direction(
             place,
             dtype,
             lambda: self.cache.warn(f"cache: damaged {what} were dropped and are computed anew"),
         )
         if found is None:
-            found = make_columns(place, dtype, *self._shape(case), lambda new: fill(case, new))
+            found = make_by_direction(place, dtype, *self._shape(case), lambda new: fill(case, new))
         return found
 
     def _encode_into(self, case: Case, values: FloatArray) -> None:

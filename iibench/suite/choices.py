@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from iibench.contract.specs import DatasetSpec
+from iibench.contract.specs import POOLS, DatasetSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.labels import join_label, read_label
 from iibench.suite.params import label, label_items, label_values, parse_params, split_variant
 from iibench.suite.registry import Table
-from iibench.suite.schema import POOLS
 
 
 def dataset_choice(spec: DatasetSpec, params: Any, fit: str, evaluate: str) -> DatasetChoice:

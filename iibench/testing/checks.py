@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from iibench.contract.errors import AssetError, IibenchError, Skip
+from iibench.contract.errors import AssetError, Skip, one_line
 
 Status = Literal["passed", "failed", "skipped"]
 T = TypeVar("T")
-
-#: Characters of an error's message that a check repeats.
-LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -162,11 +159,3 @@ def failed_load(
     )
     others = [Check(rule.name, "skipped", "it was not loaded", rule.expected, "") for rule in rules]
     return CheckReport(kind, name, (first, *others))
-
-
-def one_line(error: BaseException) -> str:
-    """An error for a line of a report: its type, unless it is iibench's own, and its message."""
-    text = " ".join(str(error).split()) or "no message"
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]} ..."
-    return text if isinstance(error, IibenchError) else f"{type(error).__name__}: {text}"

@@ -18,12 +18,16 @@ import numpy as np
 
 from iibench.cache.by_direction import ORDERS, RESPONSES
 from iibench.cache.entries import Cache
-from iibench.cache.shared_by_direction import fetch_columns, has_columns, publish_columns
+from iibench.cache.shared_by_direction import (
+    fetch_by_direction,
+    has_by_direction,
+    publish_by_direction,
+)
 from iibench.cache.shared_store import StoreError
-from iibench.contract.errors import PluginError, UsageError
+from iibench.contract.errors import PluginError, UsageError, one_line
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.executors import Executor, ExecutorSpec, Job, Task, TaskResult
-from iibench.runner.executor import _is_one_machine, _one_line, chosen_executor
+from iibench.runner.executor import _is_one_machine, chosen_executor
 from iibench.runner.workers.tasks import ASKED, ranges_of, software, task_inputs, task_key
 from iibench.suite.cases import AnyCase, Case, TrialCase
 
@@ -89,7 +93,7 @@ def distribute(session: Session) -> None:
         raise UsageError(str(error)) from error
     except Exception as error:
         log.info("executor %s", choice.label, exc_info=True)
-        raise PluginError(f"executor {choice.label}: {_one_line(error)}") from error
+        raise PluginError(f"executor {choice.label}: {one_line(error)}") from error
     finally:
         team.close()
 
@@ -112,7 +116,7 @@ def _take_over(session: Session) -> None:
         result = session.elsewhere.finished.get(case.id)
         if isinstance(case, Case) and result is not None and result.error is None:
             key = session.bench.keys.responses(case).hash
-            fetch_columns(session.bench.cache, RESPONSES, key)
+            fetch_by_direction(session.bench.cache, RESPONSES, key)
 
 
 class _Team:
@@ -265,8 +269,8 @@ def _publish(session: Session, waiting: Sequence[AnyCase]) -> None:
         key = bench.keys.responses(case).hash
         once(Cache.publish, "directions", bench.keys.directions(case).hash)
         once(Cache.publish, "responses", key)
-        once(publish_columns, RESPONSES, key)
-        once(publish_columns, ORDERS, bench.keys.order(case).hash)
+        once(publish_by_direction, RESPONSES, key)
+        once(publish_by_direction, ORDERS, bench.keys.order(case).hash)
         for split in _tapped_splits(session, case):
             once(_publish_rows, "activations", bench.keys.activations(case.tap, split).hash)
         if _embeds_images(session, case):
@@ -338,7 +342,7 @@ def _tapped_splits(session: Session, case: Case) -> list[str]:
 
 def _has_responses(session: Session, case: Case) -> bool:
     cache, key = session.bench.cache, session.bench.keys.responses(case).hash
-    return cache.has("responses", key) or has_columns(cache, RESPONSES, key)
+    return cache.has("responses", key) or has_by_direction(cache, RESPONSES, key)
 
 
 def _direction_tasks(session: Session, cases: Sequence[Case]) -> list[Task]:

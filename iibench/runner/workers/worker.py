@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from iibench.assets.local import default_data_dir
 from iibench.cache.by_direction import ORDERS, RESPONSES
 from iibench.cache.entries import Cache
-from iibench.cache.shared_by_direction import fetch_columns, publish_columns
+from iibench.cache.shared_by_direction import fetch_by_direction, publish_by_direction
 from iibench.cache.shared_store import open_shared_store
 from iibench.contract.errors import IibenchError, UsageError
 from iibench.contract.executors import Job, Task, TaskError, TaskResult
@@ -108,8 +108,8 @@ class Worker:
     def _do(self, case: AnyCase, task: Task) -> None:
         bench, cache = self._bench, self._bench.cache
         if isinstance(case, Case) and task.kind in {"images", "scores"}:
-            fetch_columns(cache, RESPONSES, bench.keys.responses(case).hash)
-            fetch_columns(cache, ORDERS, bench.keys.order(case).hash)
+            fetch_by_direction(cache, RESPONSES, bench.keys.responses(case).hash)
+            fetch_by_direction(cache, ORDERS, bench.keys.order(case).hash)
         if not isinstance(case, Case):
             bench.trials.scores(case)
             cache.publish("trial_scores", task.key)
@@ -123,8 +123,8 @@ class Worker:
             cache.publish("responses", task.key)
             if not bench.ranked.in_memory(case):
                 bench.ranked.order(case)
-                publish_columns(cache, RESPONSES, task.key)
-                publish_columns(cache, ORDERS, bench.keys.order(case).hash)
+                publish_by_direction(cache, RESPONSES, task.key)
+                publish_by_direction(cache, ORDERS, bench.keys.order(case).hash)
         elif task.kind == "images":
             images = {"images": bench.needed_images(case)}
             cache.store(ASKED, task.key, asked_description(bench, case), images, {})

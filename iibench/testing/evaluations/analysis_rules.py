@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.contract.details import Details, Figure, ImageMap, ImageRows, XYPlot
-from iibench.contract.errors import CaseError, Skip, UsageError
+from iibench.contract.errors import CaseError, Skip, UsageError, one_line
 from iibench.contract.evaluations import EvaluationInputs, UnitScores
 from iibench.results.details_check import problem_of
 from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 from iibench.suite.choices import choice_of
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations import rules as shared
 from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
 from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs, first_directions

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.contract.errors import CaseError, Skip
+from iibench.contract.errors import CaseError, Skip, one_line
 from iibench.contract.evaluations import EvaluationInputs, EvaluationSpec, UnitScores
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations.made_inputs import DEAD, GOOD, IMAGES, made_inputs, with_columns
 from iibench.testing.state import Watched, watch
 from iibench.testing.traces import generators, printed, settings, working_folder

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.compute.activations import iter_activations, layer_names, weights_sha256
-from iibench.contract.errors import IibenchError, Skip
+from iibench.contract.errors import IibenchError, Skip, one_line
 from iibench.contract.specs import Harness, LayerSpec, LoadedModel, ModelSpec
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.inspection import differing
 from iibench.testing.pictures import pictures
 from iibench.testing.state import Watched, watch
