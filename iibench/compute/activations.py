@@ -12,14 +12,13 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from iibench.compute.folding import prepared
-from iibench.compute.images import resized, to_unit_range
+from iibench.compute.images import in_batches, read_ahead, resized, to_unit_range
 from iibench.compute.precision import mixed
 from iibench.contract.errors import CaseError, PluginError, UsageError, unknown_name
 from iibench.contract.specs import POOLS
@@ -104,7 +103,7 @@ def iter_activations(
     done = 0
     computed = (
         (batch, tap.pooled_without_gradients(_prepared_images(images, device, model), precision))
-        for batch, images in read_ahead(read, indices, size)
+        for batch, images in read_ahead(read, in_batches(indices, size))
     )
     for batch, pooled in computed if device == "cpu" else _one_behind(computed):
         values = _on_cpu(pooled)
@@ -133,26 +132,9 @@ def _one_behind(items: Iterator[T]) -> Iterator[T]:
     yield from waiting
 
 
-def read_ahead(
-    read: Callable[[IntArray], ImageArray], indices: IntArray, size: int
-) -> Iterator[tuple[IntArray, ImageArray]]:
-    """(indices (b,), their images) in batches of `size`, in order, the next one read meanwhile.
-
-    `read` is called from another thread, never twice at a time.
-    """
-    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
-    with ThreadPoolExecutor(1, "iibench-images") as reader:
-        ahead = [reader.submit(read, batches[0])] if batches else []
-        for k, batch in enumerate(batches):
-            images = ahead.pop().result()
-            if k + 1 < len(batches):
-                ahead.append(reader.submit(read, batches[k + 1]))
-            yield batch, images
-
-
 @dataclass(frozen=True)
 class Network:
-    """`specs.TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
+    """`TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
 
     model: LoadedModel
     fingerprint: str
@@ -166,7 +148,7 @@ class Network:
         import torch
 
         # what the network is given may be far larger than x, so batches are its own
-        size = CPU_BATCH if x.device.type == "cpu" else GPU_BATCH
+        size = images_per_pass(None, x.device.type)
         rows = [
             torch.from_numpy(self._tap.read(network_input(part, self.model.preprocess)))
             for part in torch.split(x, size)

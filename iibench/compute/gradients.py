@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.compute.activations import (
-    CPU_BATCH,
-    GPU_BATCH,
     exact_convolutions,
+    images_per_pass,
     network_input,
-    read_ahead,
     tapped,
 )
-from iibench.compute.images import to_unit_range
+from iibench.compute.images import in_batches, read_ahead, to_unit_range
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
@@ -63,13 +61,13 @@ def input_gradient_norms(
     """
     import torch
 
-    size = batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+    size = images_per_pass(batch_size, device)
     norms = np.empty(len(indices))
     done = 0
     # a caller in inference mode would make tensors that autograd refuses
     with torch.inference_mode(False), torch.enable_grad():
         tap = tapped(model, layer, pool)
-        for batch, images in read_ahead(read, indices, size):
+        for batch, images in read_ahead(read, in_batches(indices, size)):
             x = to_unit_range(images, device).requires_grad_()
             rows = torch.arange(done, done + len(batch), device=device)
             with _without_gradient(layer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,7 @@ from iibench.contract.specs import GivenNames, NamedImages
 if TYPE_CHECKING:
     import torch
 
-    from iibench.contract.arrays import ImageArray
+    from iibench.contract.arrays import ImageArray, IntArray
     from iibench.contract.specs import ImageDataset
 
 
@@ -42,6 +44,31 @@ def resized(x: torch.Tensor, size: int | None) -> torch.Tensor:
     return torch.nn.functional.interpolate(
         x, size=(size, size), mode="bicubic", antialias=True, align_corners=False
     ).clamp_(0, 1)
+
+
+def in_batches(indices: IntArray, size: int) -> list[IntArray]:
+    """Consecutive parts of `indices`, `size` of them each but for the last.
+
+    >>> [batch.tolist() for batch in in_batches(np.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
+def read_ahead(
+    read: Callable[[IntArray], ImageArray], batches: Sequence[IntArray]
+) -> Iterator[tuple[IntArray, ImageArray]]:
+    """(batch (b,), its images) batch by batch, the next one read meanwhile.
+
+    `read` is called from another thread, never twice at a time.
+    """
+    with ThreadPoolExecutor(1, "iibench-images") as reader:
+        ahead = [reader.submit(read, batches[0])] if batches else []
+        for k, batch in enumerate(batches):
+            images = ahead.pop().result()
+            if k + 1 < len(batches):
+                ahead.append(reader.submit(read, batches[k + 1]))
+            yield batch, images
 
 
 def names_of(dataset: ImageDataset) -> GivenNames:

@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 BATCH_PIXELS = 64 * 64 * 64
 
 
+def embedded_size(size: int | None, dataset: ImageDataset) -> tuple[int, int]:
+    """Height and width in pixels at which a metric of this `size` is given the dataset's images."""
+    return dataset.image_size if size is None else (size, size)
+
+
+def images_per_batch(height: int, width: int) -> int:
+    """Images of this size that are embedded at once: `BATCH_PIXELS`, and 512 at most.
+
+    >>> images_per_batch(64, 64), images_per_batch(8, 8), images_per_batch(2000, 2000)
+    (64, 512, 1)
+    """
+    return max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+
+
 class EmbeddingTable:
     """Rows e_i = embed(image i), computed on demand for the images that are asked for."""
 
@@ -52,8 +66,7 @@ class EmbeddingTable:
         self._progress = progress
         self._precision = precision
         self._store: RowStore | None = cache.existing_rows("embeddings", key)
-        height, width = (size, size) if size is not None else dataset.image_size
-        self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+        self._batch = images_per_batch(*embedded_size(size, dataset))
 
     def __len__(self) -> int:
         """n, the images of the dataset."""

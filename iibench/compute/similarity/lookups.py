@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.compute.similarity.distances import from_products, into_products, minus_distance
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def dense_pays(n: int, images_asked: float) -> bool:
 
 
 class EmbeddingSimilarity:
-    """Answers `within` and `cross` from the rows of embeddings (see `specs.SimilarityLookup`).
+    """Answers `within` and `cross` from the rows of embeddings (see `SimilarityLookup`).
 
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     float32 array, of which only those rows may be read. `columns` selects a part of the embedding.
@@ -133,27 +134,7 @@ class EmbeddingSimilarity:
             return (a == b).all(dim=-1).double()
         if self._distance == "cosine":
             return torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
-        squared = (a - b).double().square_().sum(dim=-1)
-        return -squared if self._distance == "squared_euclidean" else -squared.sqrt()
-
-    def _from_products(
-        self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor
-    ) -> torch.Tensor:
-        """Similarity from inner products and the squared norms that broadcast against them."""
-        if self._distance == "cosine":
-            return products.double() / (left.sqrt() * right.sqrt()).clamp_min(1e-30)
-        squared = (left + right - 2 * products.double()).clamp_min_(0)
-        return -squared if self._distance == "squared_euclidean" else -squared.sqrt()
-
-    def _in_place(
-        self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor
-    ) -> torch.Tensor:
-        """`_from_products` in the memory and precision of the products."""
-        left, right = left.to(products.dtype), right.to(products.dtype)
-        if self._distance == "cosine":
-            return products.div_(left.sqrt().clamp_min(1e-30)).div_(right.sqrt().clamp_min(1e-30))
-        squared = products.mul_(-2).add_(left).add_(right).clamp_min_(0)
-        return squared.neg_() if self._distance == "squared_euclidean" else squared.sqrt_().neg_()
+        return minus_distance((a - b).double().square_().sum(dim=-1), self._distance)
 
     def _prepared(self, rows: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
         """Rows ready for products: float64 for Euclidean distances, centred where it helps."""
@@ -213,7 +194,9 @@ class EmbeddingSimilarity:
             for j in range(i, self._n, block):
                 rows, columns = slice(i, i + block), slice(j, j + block)
                 products = torch.mm(left, self._prepared(x[columns], mean).T)
-                part = self._in_place(products, norms[rows, None], norms[None, columns])
+                part = into_products(
+                    products, norms[rows, None], norms[None, columns], self._distance
+                )
                 values = part.float().cpu().numpy()
                 out[rows, columns] = values
                 out[columns, rows] = values.T
@@ -293,7 +276,8 @@ class _Part:
         x = x.view(*images.shape, x.shape[1])
         products = torch.bmm(x[:, :a], x[:, a:].transpose(1, 2))
         squared = self._norms[images.to(device)]
-        found = self._lookup._from_products(products, squared[:, :a, None], squared[:, None, a:])
+        distance = self._lookup._distance
+        found = from_products(products, squared[:, :a, None], squared[:, None, a:], distance)
         values: DoubleArray = found.cpu().numpy()
         return values
 

@@ -1,6 +1,6 @@
 """Similarities within the stimuli of a `TrialDataset` under one metric, for all of its parts at once.
 
-Each distinct image is embedded once where memory allows (see streaming.py), whatever the number of
+Each distinct image is embedded once where memory allows (see blocks.py), whatever the number of
 stimuli, answers and observers; what is kept are the few similarities of each stimulus. One row per
 stimulus: for each part 2 F + 2 G + 1 numbers, the similarities of query 0 and query 1 to the F
 positive and G opposite references, then the mean among the positive references.
@@ -9,17 +9,22 @@ positive and G opposite references, then the mean among the positive references.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.cache.budget import default_budget
-from iibench.compute.images import to_unit_range
+from iibench.cache.budget import default_budget, share
+from iibench.compute.images import in_batches, read_ahead, to_unit_range
 from iibench.compute.precision import mixed
-from iibench.compute.similarity.blocks import Block, plan_blocks
-from iibench.compute.similarity.embeddings import BATCH_PIXELS, checked_rows, given_rows
+from iibench.compute.similarity.blocks import plan_blocks
+from iibench.compute.similarity.distances import from_products
+from iibench.compute.similarity.embeddings import (
+    checked_rows,
+    embedded_size,
+    given_rows,
+    images_per_batch,
+)
 from iibench.compute.similarity.lookups import (
     BLOCK_BYTES,
     EmbeddingSimilarity,
@@ -97,7 +102,7 @@ def iter_rows(
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """(stimuli (b,), rows (b, width) float32) block by block, in an order that saves memory.
 
-    `memory`: bytes of embeddings kept at a time, by default half of `memory.default_budget`.
+    `memory`: bytes of embeddings kept at a time, by default a share of `budget.default_budget`.
     `precision`: see precision.py. `progress(done, total)` counts images. `passes` is told once how many
     images are embedded and how many distinct ones there are. Raises `Skip` where labels are asked of
     images that have none,
@@ -118,15 +123,15 @@ def iter_rows(
             _rows(metric, table, trials, stimuli, np.arange(len(dataset)), device, {}, False),
         )
         return
-    height, width = (metric.size, metric.size) if metric.size else dataset.image_size
-    batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+    height, width = embedded_size(metric.size, dataset)
+    batch = images_per_batch(height, width)
     columns: Mapping[str, slice] = {}
     if any(metric.parts):
         columns = metric.metric.slices(height, width)  # type: ignore[attr-defined]
     images = [np.unique(images_of(trials, s)) for s in stimuli]
     first = _embed(metric, dataset.images(images[0][:1]), device, precision)
     distinct = len(np.unique(np.concatenate(images)))
-    bytes_kept = default_budget() // 2 if memory is None else memory
+    bytes_kept = share(default_budget(), "embeddings") if memory is None else memory
     capacity = min(distinct, max(1, bytes_kept // (4 * first.shape[1])))
     blocks = plan_blocks(images, capacity)
     forward = sum(len(block.load) for block in blocks)
@@ -136,8 +141,12 @@ def iter_rows(
     slots = 1 + max(int(block.places.max()) for block in blocks)
     table = np.empty((slots, first.shape[1]), np.float32)
     done = 0
-    for block, loaded in _read_ahead(blocks, batch, dataset.images):
-        for places, pixels in loaded:
+    # one queue for all blocks, so that a block's first batch is read while the one before is compared
+    loads = [load for block in blocks for load in in_batches(block.load, batch)]
+    loaded = read_ahead(dataset.images, loads)
+    for block in blocks:
+        for places in in_batches(block.slots, batch):
+            _, pixels = next(loaded)
             table[places] = _embed(metric, pixels, device, precision)
             done += len(places)
             progress(done, forward)
@@ -221,13 +230,8 @@ def _within_stimuli(
         if distance != "cosine":
             x = x - x.mean(dim=1, keepdim=True)
         norms = x.square().sum(dim=2, dtype=torch.float64)
-        products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2)).double()
-        near, far = norms[:, : 2 + f, None], norms[:, None, 2:]
-        if distance == "cosine":
-            values = products / (near.sqrt() * far.sqrt()).clamp_min(1e-30)
-        else:
-            squared = (near + far - 2 * products).clamp_min(0)
-            values = -squared if distance == "squared_euclidean" else -squared.sqrt()
+        products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2))
+        values = from_products(products, norms[:, : 2 + f, None], norms[:, None, 2:], distance)
         out[start : start + block] = values.cpu().numpy()
     return out
 
@@ -290,30 +294,3 @@ def _embed(metric: TrialMetric, images: ImageArray, device: str, precision: str)
     with torch.inference_mode(), mixed(device, precision):
         rows = metric.metric.embed(x)  # type: ignore[union-attr]
     return checked_rows(rows, len(images), metric.spec.name)
-
-
-def _read_ahead(
-    blocks: Sequence[Block], batch: int, read: Callable[[IntArray], ImageArray]
-) -> Iterator[tuple[Block, Iterator[tuple[IntArray, ImageArray]]]]:
-    """Each block with (slots, pixels) of its batches; the next batch is decoded meanwhile."""
-    work = [
-        (block.slots[start : start + batch], block.load[start : start + batch])
-        for block in blocks
-        for start in range(0, len(block.load), batch)
-    ]
-    with ThreadPoolExecutor(1, "iibench-images") as reader:
-        ahead = [reader.submit(read, work[0][1])] if work else []
-        position = 0
-
-        def batches(block: Block) -> Iterator[tuple[IntArray, ImageArray]]:
-            nonlocal position
-            for _ in range(0, len(block.load), batch):
-                pixels = ahead.pop().result()
-                slots = work[position][0]
-                position += 1
-                if position < len(work):
-                    ahead.append(reader.submit(read, work[position][1]))
-                yield slots, pixels
-
-        for block in blocks:
-            yield block, batches(block)

@@ -23,6 +23,7 @@ from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations import rules as shared
 from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
 from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs, first_directions
+from iibench.testing.traces import left_as_found
 
 if TYPE_CHECKING:
     from iibench.suite.registry import Registry
@@ -274,9 +275,5 @@ RULES: tuple[Rule[AnalysisUnderTest], ...] = (
     Rule("progress", "0 <= done <= total, and what is done", progress),
     Rule("images", "images(params, n) gives a number", shared.images_needed),
     Rule("global seeds", "the global random generators are not reset", shared.global_seeds),
-    Rule(
-        "process state", "the settings of the process are left as they were", shared.process_state
-    ),
-    Rule("working folder", "nothing is written to the working folder", shared.folder),
-    Rule("quiet", "nothing is printed to standard output", shared.quiet),
+    *left_as_found(lambda analysis: analysis.uses),
 )
