@@ -35,7 +35,11 @@ _kept: OrderedDict[tuple[int, int], npt.NDArray[np.uint8]] = OrderedDict()
 
 
 def interval(means: DoubleArray) -> tuple[float, float]:
-    """(low, high): the 95 % percentile interval (linear interpolation) of a resampled statistic (B,)."""
+    """(low, high): the 95 % percentile interval (linear interpolation) of a resampled statistic (B,).
+
+    >>> [round(end, 6) for end in interval(np.arange(1001.0))]
+    [25.0, 975.0]
+    """
     tail = (1 - CONFIDENCE) / 2 * (len(means) - 1)
     lower, share = int(tail), tail - int(tail)
     last = len(means) - 1
@@ -51,6 +55,10 @@ def resampled_means(samples: DoubleArray, stream: int) -> DoubleArray:
     All samples of one length see the same resamples in a stream, and a sample's means depend on no other
     sample; two streams are independent. Values are rounded to 1e-11 of the largest deviation from their
     mean (n <= 50,000).
+
+    >>> means = resampled_means(np.array([[0.2, 0.4, 0.9]]), stream=0)
+    >>> means.shape == (1, RESAMPLES), round(float(means.mean()), 2)
+    (True, 0.5)
     """
     samples = np.ascontiguousarray(samples, np.float64)
     c, n = samples.shape
@@ -89,6 +97,10 @@ def whole_numbers(rows: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
 
     A sum in which the numbers' weights do not exceed n in total stays below 2^52: it has no rounding
     error in any order of its terms. A unit is the row's largest size / 2^40, more for n > 4096.
+
+    >>> numbers, unit = whole_numbers(np.array([[0.5, -0.25, 0.1]]))
+    >>> bool((numbers == np.rint(numbers)).all()), (numbers * unit[:, None])[0, :2].tolist()
+    (True, [0.5, -0.25])
     """
     largest = np.abs(rows).max(axis=1)
     most = 2.0 ** min(40, 52 - math.ceil(math.log2(rows.shape[1])))

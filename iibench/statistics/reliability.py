@@ -37,6 +37,10 @@ class Reliability:
     to reach; 0 where the halves do not correlate positively. The last two with percentile intervals
     over resamples of units. All are None with fewer than three `units`, or where accuracies do not differ.
     `left_out`: units with fewer than two answers. `by`: what was split.
+
+    >>> found = Reliability(0.6, 0.75, 0.5, 0.9, 0.87, 0.71, 0.95, 64, 0, SPLITS, "participant")
+    >>> round(2 * found.half / (1 + found.half), 6) == found.value  # Spearman and Brown
+    True
     """
 
     half: float | None
@@ -72,6 +76,16 @@ def split_half(
     the stimuli that people saw, as an observer's accuracy on them does, whose ceiling comes out too low
     where stimuli of a unit differ much. `fixed_stimuli` splits the answers of each stimulus in two
     instead, whoever gave them: the ceiling of such a predictor.
+
+    >>> from iibench import Answers
+    >>> from iibench.statistics.resampling import resample_units
+    >>> unit, right = np.arange(4), [10, 8, 5, 2]  # four stimuli, a unit each, ten answers to each
+    >>> first = np.concatenate([np.arange(10) < n for n in right])
+    >>> stimulus, one = np.repeat(unit, 10), np.ones(40, np.int64)
+    >>> answers = Answers(stimulus, first, one, 0 * one, -one)
+    >>> found = split_half(answers, unit, resample_units(unit, resamples=20))
+    >>> found.by, found.units, 0.8 < found.half < found.value < found.ceiling <= 1
+    ('answer', 4, True)
     """
     units = counts.shape[1]
     known = answers.participant.min(initial=0) >= 0 and len(np.unique(answers.participant)) > 1

@@ -31,6 +31,9 @@ def sign_flip_p(differences: DoubleArray) -> DoubleArray:
     to n = 12 differences that are not zero, else of B seeded random patterns and the observed one, so
     that p >= 1 / (B + 1). Sums that differ by rounding alone count as equal. p depends on the order of
     the column's differences that are not zero (through the seeded patterns) and on no other column.
+
+    >>> sign_flip_p(np.array([[0.1], [0.2], [0.3]])).tolist()  # 2 of 8 patterns are as far from zero
+    [0.25]
     """
     differences = np.asarray(differences, np.float64)
     p = np.ones(differences.shape[1])
