@@ -33,6 +33,11 @@ class Extremes:
 
     Ties: the lower image index comes first among the largest, the higher one among the smallest, as at
     both ends of the order by descending response. Image indices are below 2**32.
+
+    >>> responses = np.array([[0.1], [0.9], [0.5], [0.7]], np.float32)
+    >>> found = Extremes.empty(k=1, m=2).update(responses[2:], first=2).update(responses[:2], first=0)
+    >>> found.top.tolist(), found.bottom.tolist()
+    ([[1, 3]], [[0, 2]])
     """
 
     largest: Keys

@@ -58,6 +58,16 @@ def input_gradient_norms(
 
     Raises what `iter_activations` raises, `CaseError` too where the network has no gradient or one that
     is not finite, and `PluginError` where the score does not follow from the activations.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 1, bias=False)).eval()
+    >>> module[0].weight.data[:] = 1.0
+    >>> images = np.zeros((2, 2, 2, 3), np.uint8)
+    >>> norms = input_gradient_norms(
+    ...     LoadedModel(module, Preprocess()), "0", "mean", images.__getitem__, np.arange(2),
+    ...     score=lambda activations, rows: activations[:, 0],
+    ... )
+    >>> (norms**2).round(6).tolist()  # each of 12 numbers counts 1/4: 12 / 16
+    [0.75, 0.75]
     """
     import torch
 

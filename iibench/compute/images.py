@@ -22,6 +22,10 @@ def to_unit_range(images: ImageArray, device: str = "cpu", size: int | None = No
     """uint8 (n, h, w, 3) -> float32 (n, 3, h, w) RGB in [0, 1] on `device`.
 
     `size`: resized to size x size (bicubic, antialiased, clamped to [0, 1]) where it is not that yet.
+
+    >>> x = to_unit_range(np.full((1, 8, 8, 3), 255, np.uint8), size=4)
+    >>> tuple(x.shape), x.max().item()
+    ((1, 3, 4, 4), 1.0)
     """
     import torch
 
@@ -36,6 +40,10 @@ def resized(x: torch.Tensor, size: int | None) -> torch.Tensor:
     """x (n, 3, h, w) in [0, 1] at size x size pixels: bicubic, antialiased, clamped to [0, 1].
 
     Itself where it is that already, or `size` is None.
+
+    >>> x = torch.rand(1, 3, 8, 8)
+    >>> resized(x, None) is x, tuple(resized(x, 4).shape)
+    (True, (1, 3, 4, 4))
     """
     import torch
 
@@ -61,6 +69,11 @@ def read_ahead(
     """(batch (b,), its images) batch by batch, the next one read meanwhile.
 
     `read` is called from another thread, never twice at a time.
+
+    >>> images = np.zeros((5, 8, 8, 3), np.uint8)
+    >>> found = read_ahead(images.__getitem__, in_batches(np.arange(5), 2))
+    >>> [(batch.tolist(), len(pixels)) for batch, pixels in found]
+    [([0, 1], 2), ([2, 3], 2), ([4], 1)]
     """
     with ThreadPoolExecutor(1, "iibench-images") as reader:
         ahead = [reader.submit(read, batches[0])] if batches else []
@@ -72,7 +85,12 @@ def read_ahead(
 
 
 def names_of(dataset: ImageDataset) -> GivenNames:
-    """What people called the images; raises `Skip` where the dataset does not know."""
+    """What people called the images; raises `Skip` where the dataset does not know.
+
+    >>> names_of(object())
+    Traceback (most recent call last):
+    iibench.contract.errors.Skip: this dataset does not know what people call its images
+    """
     if not isinstance(dataset, NamedImages):
         raise Skip("this dataset does not know what people call its images")
     return dataset.given_names()

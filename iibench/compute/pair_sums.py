@@ -36,6 +36,9 @@ def standardised(responses: FloatArray) -> DoubleArray:
     """R (n, K) -> Z (K, n) float64: every direction's responses less their mean, over their deviation.
 
     Mean and deviation are over the n images (divided by n). No direction may be constant.
+
+    >>> standardised(np.array([[1, 0], [3, 4]], np.float32)).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
     """
     values = np.ascontiguousarray(responses.T, dtype=np.float64)
     values -= values.mean(axis=1, keepdims=True)
@@ -44,7 +47,11 @@ def standardised(responses: FloatArray) -> DoubleArray:
 
 
 def first_pair(a: int, k: int) -> int:
-    """Where the pairs (a, a + 1), (a, a + 2), ... stand among the pairs of k rows."""
+    """Where the pairs (a, a + 1), (a, a + 2), ... stand among the pairs of k rows.
+
+    >>> first_pair(0, 4), first_pair(1, 4), first_pair(2, 4)  # after (0, 1), (0, 2), (0, 3)
+    (0, 3, 5)
+    """
     return a * (2 * k - a - 1) // 2
 
 
@@ -59,6 +66,12 @@ def top_of_pair_sums(
 
     `values`: Z (K, n), finite. `order` (n, K): the images of each row by descending value. m <= n.
     `progress(done, total)` counts pairs. `depths` changes the speed alone.
+
+    >>> from iibench.compute.ranking import order_by_response
+    >>> responses = np.array([[3, 0, 1], [2, 2, 0], [0, 3, 9]], np.float32)
+    >>> values = np.ascontiguousarray(responses.T, np.float64)
+    >>> top_of_pair_sums(values, order_by_response(responses), m=1).tolist()  # of 0 + 1, 0 + 2, 1 + 2
+    [[1], [2], [2]]
     """
     k, n = values.shape
     pairs = k * (k - 1) // 2
@@ -135,6 +148,9 @@ def largest(sums: DoubleArray, images: Images | None, m: int) -> Images:
 
     `images` (r, c): the images that the columns stand for, each once; None where column i is image i.
     A column of -inf stands for none; every row has at least m others.
+
+    >>> largest(np.array([[1.0, 3.0, 3.0, 2.0]]), None, m=2).tolist()
+    [[1, 2]]
     """
     return _largest(sums, images, m)[0]
 

@@ -30,6 +30,10 @@ def response_keys(values: FloatArray) -> npt.NDArray[np.uint64]:
     """Numbers that sort by descending response: its bit pattern, turned round, in the upper 32 bits.
 
     -0.0 counts as 0.0. A position added in the lower half decides between equal responses.
+
+    >>> keys = response_keys(np.array([0.5, -1.0, 2.0, -0.0, 0.0], np.float32))
+    >>> keys.argsort(kind="stable").tolist(), bool(keys[3] == keys[4])
+    ([2, 0, 3, 4, 1], True)
     """
     bits = (values + np.float32(0)).view(np.int32)
     bits ^= ~(bits >> 31) & 0x7FFFFFFF
@@ -37,7 +41,11 @@ def response_keys(values: FloatArray) -> npt.NDArray[np.uint64]:
 
 
 def unit_blocks(n: int, k: int, size: int = BLOCK_BYTES) -> Iterator[slice]:
-    """Blocks of directions whose n sort keys take `size` bytes or less."""
+    """Blocks of directions whose n sort keys take `size` bytes or less.
+
+    >>> [(units.start, units.stop) for units in unit_blocks(n=1000, k=5, size=16_000)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
     step = max(1, size // (8 * max(1, n)))
     return (slice(start, min(start + step, k)) for start in range(0, k, step))
 
@@ -49,6 +57,9 @@ def order_by_response(
 
     `out`: where to put them; mapped files, either of them, are let go of block by block. `device`: a GPU
     (cuda) sorts what else the processor sorts; the order is the same.
+
+    >>> order_by_response(np.array([[0.1], [0.9], [0.1], [0.5]], np.float32))[:, 0].tolist()
+    [1, 3, 0, 2]
     """
     import torch
 
@@ -91,6 +102,11 @@ def order_with_random_ties(
     Sparse responses are zero for most images. Where trials draw from such ties, the order on disk,
     which often is the order of the classes, must not decide which images are shown. `units`: the
     number of each direction where the columns are not all of them.
+
+    >>> responses = np.array([[0.9], [0.0], [0.0], [0.0], [0.0]], np.float32)
+    >>> shuffled = order_with_random_ties(responses, order_by_response(responses), seed=1)
+    >>> shuffled[0, 0].item(), sorted(shuffled[1:, 0].tolist())
+    (0, [1, 2, 3, 4])
     """
     by_rank = np.take_along_axis(responses, order, axis=0).T
     equal = by_rank[:, 1:] == by_rank[:, :-1]
@@ -114,6 +130,12 @@ class ShuffledOrder:
 
     It is indexed like that array, by ranks, `[ranks]` -> (len(ranks), K), or by a rank for each direction,
     `[ranks, columns]`.
+
+    >>> responses = np.array([[0.9], [0.0], [0.0], [0.0], [0.0]], np.float32)
+    >>> order = order_by_response(responses)
+    >>> some = ShuffledOrder(responses, order, seed=1)[np.array([0, 2])]
+    >>> some.tolist() == order_with_random_ties(responses, order, seed=1)[[0, 2]].tolist()
+    True
     """
 
     responses: FloatArray
@@ -167,6 +189,10 @@ def images_at(order: Order, ranks: IntArray) -> npt.NDArray[np.int32]:
     """(len(ranks), K) images at these ranks; a mapped file is read direction by direction and let go of.
 
     A touched page brings its neighbours with it, megabytes of them where the system keeps files so.
+
+    >>> order = np.array([[1, 0], [2, 1], [0, 2]], np.int32)
+    >>> images_at(order, np.array([0, 2])).tolist()
+    [[1, 0], [0, 2]]
     """
     found = np.empty((len(ranks), order.shape[1]), np.int32)
     for units in unit_blocks(*order.shape):
@@ -176,7 +202,12 @@ def images_at(order: Order, ranks: IntArray) -> npt.NDArray[np.int32]:
 
 
 def responses_to(responses: FloatArray, images: npt.NDArray[Any]) -> FloatArray:
-    """images (K, ...) of each direction -> (K, ...) its responses to them; read as by `images_at`."""
+    """images (K, ...) of each direction -> (K, ...) its responses to them; read as by `images_at`.
+
+    >>> responses = np.array([[0.0, 3.0], [9.0, 2.0]], np.float32)
+    >>> responses_to(responses, np.array([[1, 0], [0, 1]])).tolist()
+    [[9.0, 0.0], [3.0, 2.0]]
+    """
     found = np.empty(images.shape, responses.dtype)
     for units in unit_blocks(*responses.shape):
         columns = np.arange(units.stop - units.start).reshape(-1, *[1] * (images.ndim - 1))

@@ -38,6 +38,10 @@ def into_products(
     """`from_products` in the memory and precision of the products, for large blocks of pairs.
 
     The order of operations is another one, since nothing of the products' size is made beside them.
+
+    >>> norms = torch.tensor([25.0, 9.0]).double()
+    >>> into_products(torch.tensor([9.0]), norms[:1], norms[1:], "squared_euclidean").tolist()
+    [-16.0]
     """
     left, right = left.to(products.dtype), right.to(products.dtype)
     if distance == "cosine":
@@ -46,5 +50,9 @@ def into_products(
 
 
 def minus_distance(squared: torch.Tensor, distance: Distance) -> torch.Tensor:
-    """Minus the (squared) Euclidean distance, in the memory of its square."""
+    """Minus the (squared) Euclidean distance, in the memory of its square.
+
+    >>> minus_distance(torch.tensor([16.0]), "euclidean").tolist()
+    [-4.0]
+    """
     return (squared if distance == "squared_euclidean" else squared.sqrt_()).neg_()

@@ -45,6 +45,9 @@ def dense_pays(n: int, images_asked: float) -> bool:
 
     Measured on two CPU cores: gathering moves about 8 GB/s (4 d bytes a row), and the symmetric
     product of all rows (n^2 d operations) runs at about 150 GFLOP/s; d cancels.
+
+    >>> dense_pays(1_000, images_asked=1_000_000), dense_pays(100_000, images_asked=1_000_000)
+    (True, False)
     """
     return n <= DENSE_LIMIT and images_asked * 4 / 8e9 > n * n / 1.5e11
 
@@ -55,6 +58,13 @@ class EmbeddingSimilarity:
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     float32 array, of which only those rows may be read. `columns` selects a part of the embedding.
     `dense`: compute the matrix of all pairs on the first `cross`.
+
+    >>> rows = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]], np.float32)
+    >>> lookup = EmbeddingSimilarity(lambda indices: rows, 3, "euclidean")
+    >>> lookup.within(np.array([[0, 1]])).tolist()
+    [[[0.0, -5.0], [-5.0, 0.0]]]
+    >>> lookup.cross(np.array([[0]]), np.array([[1, 2]])).tolist()
+    [[[-5.0, -1.0]]]
     """
 
     def __init__(
@@ -213,6 +223,16 @@ def cross_together(
 
     left (G, a), right (G, b) -> by name of the lookup, (G, a, b) similarity of each left to each right
     image.
+
+    >>> rows = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
+    >>> parts = {"whole": slice(0, 2), "left": slice(0, 1), "right": slice(1, 2)}
+    >>> lookups = {
+    ...     name: EmbeddingSimilarity(lambda indices: rows, 2, "squared_euclidean", columns=columns)
+    ...     for name, columns in parts.items()
+    ... }
+    >>> found = cross_together(lookups, np.array([[0]]), np.array([[1]]))
+    >>> {name: values.item() for name, values in found.items()}
+    {'whole': -25.0, 'left': -9.0, 'right': -16.0}
     """
     import torch
 
@@ -292,6 +312,15 @@ class PairwiseSimilarity:
     """Answers `within` and `cross` for a metric that compares images directly, group by group.
 
     `images(indices)` gives the images as the metric wants them, (len, 3, h, w) on the run's device.
+
+    >>> class Largest:
+    ...     fingerprint = ""
+    ...
+    ...     def pairwise(self, a, b):
+    ...         return 1 - (a[:, None] - b[None]).abs().amax(dim=(2, 3, 4))
+    >>> images = torch.stack([torch.zeros(3, 2, 2), torch.ones(3, 2, 2)])
+    >>> PairwiseSimilarity(Largest(), images.__getitem__, "largest").within(np.array([[0, 1]])).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
     """
 
     def __init__(

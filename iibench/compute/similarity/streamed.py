@@ -30,6 +30,17 @@ class StreamedSimilarity:
     """A `SimilarityLookup` that holds at most `capacity` embeddings, and those of one group.
 
     `batches(indices)` embeds images; `width`: d. `compare(rows)`: what answers from rows held in memory.
+
+    >>> from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    >>> embeddings = np.array([[0.0], [1.0], [3.0], [7.0]], np.float32)
+    >>> def batches(indices):
+    ...     yield np.arange(len(indices)), embeddings[indices]
+    >>> def compare(rows):
+    ...     return EmbeddingSimilarity(lambda indices: rows, len(rows), "euclidean")
+    >>> StreamedSimilarity(batches, 1, compare, capacity=2).cross(
+    ...     np.array([[0], [3]]), np.array([[1], [2]])
+    ... ).ravel().tolist()
+    [-1.0, -4.0]
     """
 
     batches: Batches
@@ -75,7 +86,31 @@ class StreamedSimilarity:
 @dataclass(frozen=True)
 class BudgetedSimilarity:
     """Keeps the embeddings of the images of a question where they take `memory` bytes or less, and else
-    streams them: `kept` answers the former, `compare` from rows held in memory."""
+    streams them: `kept` answers the former, `compare` from rows held in memory.
+
+    >>> from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    >>> embeddings = np.array([[0.0], [1.0], [3.0]], np.float32)
+    >>> class Table:
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def width(self, indices):
+    ...         return 1
+    ...
+    ...     def batches(self, indices):
+    ...         yield np.arange(len(indices)), embeddings[indices]
+    ...
+    ...     def release(self):
+    ...         pass
+    >>> def compare(rows):
+    ...     return EmbeddingSimilarity(lambda indices: rows, len(rows), "euclidean")
+    >>> groups = np.array([[0, 1], [0, 2]])
+    >>> for memory in (1 << 20, 8):  # the three rows take 12 bytes
+    ...     lookup = BudgetedSimilarity(Table(), compare(embeddings), compare, memory)
+    ...     lookup.within(groups)[:, 0, 1].tolist()
+    [-1.0, -3.0]
+    [-1.0, -3.0]
+    """
 
     table: EmbeddingTable
     kept: SimilarityLookup

@@ -50,6 +50,15 @@ class TrialMetric:
     """A loaded metric and the parts of it that are wanted; "" is the whole.
 
     `size`: images are resized to size x size; None takes them as they are.
+
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))
+    >>> spec = MetricSpec(name="mean", summary="", load=lambda params, harness: Mean(), distance="cosine")
+    >>> TrialMetric(spec, Mean(), size=64).parts
+    ('',)
     """
 
     spec: MetricSpec
@@ -59,13 +68,29 @@ class TrialMetric:
 
 
 def row_width(trials: Trials, parts: Sequence[str]) -> int:
-    """Numbers in a stimulus's row."""
+    """Numbers in a stimulus's row.
+
+    >>> from types import SimpleNamespace as Stimuli
+    >>> stimuli = Stimuli(references=np.zeros((5, 3)), opposite=np.zeros((5, 2)))
+    >>> row_width(stimuli, ["whole"]), row_width(stimuli, ["left", "right"])
+    (11, 22)
+    """
     references = int(trials.references.shape[1] + trials.opposite.shape[1])
     return len(parts) * (2 * references + 1)
 
 
 def split_rows(rows: FloatArray, trials: Trials, parts: Sequence[str]) -> list[TrialSimilarities]:
-    """rows (S, width) -> one `TrialSimilarities` per part; rows of stimuli that are not shown are NaN."""
+    """rows (S, width) -> one `TrialSimilarities` per part; rows of stimuli that are not shown are NaN.
+
+    >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
+    >>> stimuli = Trials(
+    ...     np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
+    ...     Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
+    ... )
+    >>> (found,) = split_rows(np.array([[0.75, 0.25, 1.0]], np.float32), stimuli, [""])
+    >>> found.references.tolist(), found.among.tolist()
+    ([[[0.75], [0.25]]], [1.0])
+    """
     s, f, g = len(trials), trials.references.shape[1], trials.opposite.shape[1]
     values = np.asarray(rows, np.float64).reshape(s, len(parts), 2 * (f + g) + 1)
     return [
@@ -81,7 +106,34 @@ def split_rows(rows: FloatArray, trials: Trials, parts: Sequence[str]) -> list[T
 def trial_similarities(
     metric: TrialMetric, dataset: TrialDataset, device: str = "cpu"
 ) -> list[TrialSimilarities]:
-    """Similarities of all stimuli, one entry per part; see `iter_rows`."""
+    """Similarities of all stimuli, one entry per part; see `iter_rows`.
+
+    >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
+    >>> class Pictures:  # black, white and grey; which of black and white is more like grey?
+    ...     image_size, labels = (4, 4), None
+    ...     trials = Trials(
+    ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
+    ...         Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
+    ...     )
+    ...
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def images(self, indices):
+    ...         levels = np.array([0, 255, 102], np.uint8)[indices]
+    ...         return np.broadcast_to(levels[:, None, None, None], (len(indices), 4, 4, 3))
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))[:, :1]
+    >>> spec = MetricSpec(
+    ...     name="mean", summary="", load=lambda params, harness: Mean(), distance="euclidean"
+    ... )
+    >>> (found,) = trial_similarities(TrialMetric(spec, Mean(), size=None), Pictures())
+    >>> found.references.round(6).tolist()
+    [[[-0.4], [-0.6]]]
+    """
     trials = dataset.trials
     rows = np.full((len(trials), row_width(trials, metric.parts)), np.nan, np.float32)
     for stimuli, values in iter_rows(metric, dataset, np.flatnonzero(trials.shown), device):
@@ -107,6 +159,28 @@ def iter_rows(
     images are embedded and how many distinct ones there are. Raises `Skip` where labels are asked of
     images that have none,
     `CaseError` where a similarity is not finite.
+
+    >>> class Pictures:
+    ...     labels = np.array([0, 1, 0])
+    ...     trials = Trials(
+    ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), np.zeros((1, 0), np.int64),
+    ...         np.array([0]), ("u",), Answers(*np.zeros((5, 0), np.int64)),
+    ...     )
+    ...
+    ...     def __len__(self):
+    ...         return 3
+    >>> class Label:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, labels):
+    ...         return labels[:, None]
+    >>> spec = MetricSpec(
+    ...     name="label", summary="", load=lambda params, harness: Label(), input="labels",
+    ...     distance="equal",
+    ... )
+    >>> ((stimuli, rows),) = iter_rows(TrialMetric(spec, Label(), None), Pictures(), np.array([0]))
+    >>> rows.tolist()  # both queries to the reference, and that to itself
+    [[1.0, 0.0, 1.0]]
     """
     if not len(stimuli):
         return
@@ -157,7 +231,15 @@ def iter_rows(
 
 
 def images_of(trials: Trials, stimulus: int) -> IntArray:
-    """The images of one stimulus: queries, positive references, opposite references."""
+    """The images of one stimulus: queries, positive references, opposite references.
+
+    >>> from types import SimpleNamespace as Stimuli
+    >>> stimuli = Stimuli(
+    ...     queries=np.array([[0, 1]]), references=np.array([[5]]), opposite=np.array([[7]])
+    ... )
+    >>> images_of(stimuli, 0).tolist()
+    [0, 1, 5, 7]
+    """
     shown = (trials.queries, trials.references, trials.opposite)
     return np.concatenate([images[stimulus] for images in shown])
 
