@@ -19,6 +19,9 @@ class Check:
 
     `seen`: what the plugin did (of a skipped check, why it was skipped). `expected`: what it must do.
     `cause`: of a failed check, the likely cause and the remedy, in a sentence or two; else "".
+
+    >>> Check("quiet", "failed", "3 lines", "nothing is printed", "a print was left in").status
+    'failed'
     """
 
     name: str
@@ -30,7 +33,19 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All checks of one registered thing: its `kind` (`metric`), its `name` or label, the `checks`."""
+    """All checks of one registered thing: its `kind` (`metric`), its `name` or label, the `checks`.
+
+    >>> quiet = Check("quiet", "failed", "3 lines", "nothing is printed", "a print was left in")
+    >>> report = CheckReport("metric", "mine", (quiet,))
+    >>> print(report)
+    metric mine: 0 checks passed, 1 failed, 0 skipped
+      quiet
+        seen: 3 lines
+        expected: nothing is printed
+        likely cause: a print was left in
+    >>> report["quiet"] is quiet
+    True
+    """
 
     kind: str
     name: str
