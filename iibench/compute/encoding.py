@@ -34,9 +34,8 @@ def iter_responses(
     (slice(0, 3, None), [1.0, 2.0, 7.0])
     """
     n = len(activations)
-    blocks = max(
-        1, round(n / ROWS)
-    )  # of like size: what a finder checks of its rows needs enough of them
+    # of like size, not ROWS and a rest: what a finder checks of its rows needs enough of them
+    blocks = max(1, round(n / ROWS))
     for block in range(blocks):
         rows = slice(n * block // blocks, n * (block + 1) // blocks)
         data = np.ascontiguousarray(activations[rows])

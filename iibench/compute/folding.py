@@ -90,6 +90,7 @@ def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
     pairs = foldable_pairs(module, traced, layer)
     if not pairs:
         return module
+    # what deepcopy finds in its memo it does not copy: tensors stay shared
     shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     try:
         private = copy.deepcopy(module, shared)
@@ -116,6 +117,7 @@ def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[t
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     names = Counter(id(m) for _, m in module.named_modules(remove_duplicate=False))
     modules = dict(module.named_modules())
+    # modules whose weights the forward pass reads by itself: it would read folded ones
     attributes = {
         str(node.target).rpartition(".")[0] for node in traced.graph.nodes if node.op == "get_attr"
     }

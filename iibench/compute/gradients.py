@@ -117,6 +117,7 @@ def _gradient_norms(
         (gradient,) = torch.autograd.grad(scores.sum(), x, allow_unused=True)
     if gradient is None:
         raise PluginError("a score of activations does not depend on them")
+    # squares of small float32 numbers would vanish
     norms: DoubleArray = gradient.flatten(1).double().norm(dim=1).cpu().numpy()
     return norms
 

@@ -76,6 +76,7 @@ def top_of_pair_sums(
     k, n = values.shape
     pairs = k * (k - 1) // 2
     out = np.empty((pairs, m), np.int32)
+    # two lists of d are worth looking at only where they are far fewer than all n images
     used = tuple(d for d in depths if m < d and 3 * d <= n)
     tops = np.ascontiguousarray(order[: max(used, default=0)].T)
     search = _Search(values, np.ascontiguousarray(values.T) if used else values.T, tops, m, used)
@@ -118,7 +119,9 @@ class _Search:
         mine, theirs = self._tops[a, :depth], self._tops[rows, :depth]
         sums = np.empty((len(rows), 2 * depth))
         consecutive = rows[-1] - rows[0] + 1 == len(rows)
+        # a slice is a view; rows that a depth left open have to be gathered
         which = slice(rows[0], rows[-1] + 1) if consecutive else rows
+        # by image, since the images are the same for all rows: a few long pieces of memory
         sums[:, :depth] = self._by_image[mine][:, which].T
         sums[:, :depth] += self._values[a, mine]
         sums[:, depth:] = self._values[a][theirs]
@@ -130,6 +133,7 @@ class _Search:
         images[:, :depth], images[:, depth:] = mine, theirs
         bound = self._sorted[a, depth - 1] + self._sorted[rows, depth - 1]
         found, least = _largest(sums, images, self._m)
+        # strictly: an image outside both lists might tie with the last one and have a lower index
         settled = least > bound
         out[rows[settled] - a - 1] = found[settled]
         unsettled: IntArray = rows[~settled]
@@ -159,6 +163,7 @@ def _largest(sums: DoubleArray, images: Images | None, m: int) -> tuple[Images, 
     """`largest`, and the least (r,) of the m sums."""
     import torch
 
+    # one more than wanted shows whether the last one ties with what is left out
     one_more = min(m + 1, sums.shape[1])
     top = torch.topk(torch.from_numpy(sums), one_more, dim=1, sorted=True)
     ranked, columns = top.values.numpy(), top.indices.numpy()
@@ -182,8 +187,10 @@ def _with_ties(sums: DoubleArray, images: Images | None, m: int) -> Images:
         images = np.take_along_axis(images, by_index, axis=1)
         sums = np.take_along_axis(sums, by_index, axis=1)
     least = np.partition(sums, sums.shape[1] - m, axis=1)[:, sums.shape[1] - m, None]
+    # all above the m-th largest sum, and of those equal to it the lowest images that there is room for
     above, equal = sums > least, sums == least
     room = m - above.sum(axis=1, keepdims=True)
     chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
     kept, of_kept = images[chosen].reshape(-1, m), sums[chosen].reshape(-1, m)
+    # they stand by index here, which a stable sort keeps among equal sums
     return np.take_along_axis(kept, np.argsort(-of_kept, axis=1, kind="stable"), axis=1)

@@ -35,6 +35,9 @@ def response_keys(values: FloatArray) -> npt.NDArray[np.uint64]:
     >>> keys.argsort(kind="stable").tolist(), bool(keys[3] == keys[4])
     ([2, 0, 3, 4, 1], True)
     """
+    # Read as whole numbers, floats of one sign sort by size. Turning the lower bits of those above zero
+    # round makes larger values smaller numbers; the sign bit, read as a digit, puts negative ones last.
+    # Adding 0 makes 0.0 of -0.0, which has another pattern.
     bits = (values + np.float32(0)).view(np.int32)
     bits ^= ~(bits >> 31) & 0x7FFFFFFF
     return np.left_shift(bits.view(np.uint32), np.uint64(32), dtype=np.uint64)
@@ -69,6 +72,7 @@ def order_by_response(
 
     def sort_on_gpu(units: slice) -> None:
         values = torch.from_numpy(np.ascontiguousarray(responses[:, units].T)).to(device)
+        # ascending by minus the response: a stable sort leaves ties to the lower index
         ranked = torch.sort(-(values + 0), dim=1, stable=True).indices
         order[:, units] = ranked.to(torch.int32).cpu().numpy().T
         release(responses)
@@ -81,8 +85,10 @@ def order_by_response(
 
     def sort(units: slice) -> None:
         keys = response_keys(np.ascontiguousarray(responses[:, units].T))
+        # no two keys are equal now, so that any sort gives this order; it need not be stable
         keys |= positions
         keys.sort(axis=1)
+        # the lower half, which is the image
         order[:, units] = keys.astype(np.uint32).astype(np.int32).T
         release(responses)
         release(order)
@@ -120,6 +126,7 @@ def order_with_random_ties(
         images = order[ranks, column]
         unit = int(column if units is None else units[column])
         draw = np.random.default_rng([seed, unit]).random(len(ranks))
+        # by response first (the last key), so that runs stay where they are, then by the draw
         result[ranks, column] = images[np.lexsort((draw, -by_rank[column, ranks]))]
     return result
 
@@ -164,8 +171,10 @@ class ShuffledOrder:
         """Images at these ranks. Where no tie touches one, the order stands as it is."""
         n, k = self.shape
         found = images_at(self.order, ranks)
+        # a rank is part of a tie where a neighbour's response is the same
         around = np.unique([ranks - 1, ranks, ranks + 1])
         around = around[(around >= 0) & (around < n)]
+        # ranks on both sides of a gap in `around` are no neighbours
         neighbours = (np.diff(around) == 1)[:, None]
         for units in unit_blocks(n, k):
             values = np.take_along_axis(self.responses[:, units], self.order[around, units], axis=0)

@@ -47,6 +47,7 @@ def auc(margins: DoubleArray, first: Answered, second: Answered) -> float:
     margins, first, second = _answered(margins, first, second)
     wins, losses = _by_margin(margins, first, second)
     total = wins.sum() * losses.sum()
+    # answers for query 1 below each margin, and half of those at it
     return float(wins @ (np.cumsum(losses) - losses / 2) / total) if total else float("nan")
 
 
@@ -68,6 +69,7 @@ def auc_resampled(
     ((4,), True)
     """
     kept = ~np.isnan(margins) & (first + second > 0)
+    # sorted once for all resamples: they change how often a stimulus counts, and no margin
     order = np.flatnonzero(kept)[np.argsort(margins[kept], kind="stable")]
     found = np.full(len(counts), np.nan)
     if not len(order):
@@ -77,6 +79,7 @@ def auc_resampled(
     for rows in blocks(len(counts), len(order), arrays=5):
         drawn = counts[rows].astype(np.float64)[:, unit[order]]
         top, bottom = drawn * wins, drawn * losses
+        # stimuli of equal margins count as one; without ties there is nothing to sum
         if len(starts) < len(order):
             top = np.add.reduceat(top, starts, axis=1)
             bottom = np.add.reduceat(bottom, starts, axis=1)
@@ -104,8 +107,10 @@ def roc(
     wins, losses = _by_margin(margins, first, second)
     if not (wins.sum() and losses.sum()):
         return np.zeros(0), np.zeros(0)
+    # from the largest margin down, as a threshold falls
     true, false = np.cumsum(wins[::-1]), np.cumsum(losses[::-1])
     if drop_intermediate and len(true) > 2:
+        # no second difference: the point lies on the line between its neighbours, half-way
         corner = (np.diff(true, 2) != 0) | (np.diff(false, 2) != 0)
         kept = np.concatenate([[True], corner, [True]])
         true, false = true[kept], false[kept]
@@ -125,6 +130,7 @@ def thinned(
     """
     if len(fpr) <= points:
         return fpr, tpr
+    # the way along the curve in steps of either rate, which never goes back
     along = fpr + tpr
     wanted = np.linspace(0, along[-1], points)
     kept = np.searchsorted(along, wanted)

@@ -136,10 +136,13 @@ def fitted_ceiling(
         np.stack([first[kept], second[kept]], axis=1), axis=0, return_inverse=True
     )
     cell = unit[kept] * len(pairs) + which.ravel()
+    # to the likelihood, stimuli with the same two counts are the same: a resample is a weighting of the
+    # distinct pairs, however many stimuli there are
     table = np.bincount(cell, minlength=counts.shape[1] * len(pairs))
     table = table.reshape(counts.shape[1], len(pairs))
     value, start = _fit_ideal(family, pairs, table.sum(axis=0), None)
     resampled = np.full(min(refits, len(counts)), np.nan)
+    # a resample's optimum lies near that of all data, from where the search takes a few steps
     if start is not None:
         for i, weights in enumerate(counts[: len(resampled)] @ table):
             resampled[i] = _fit_ideal(family, pairs, weights, start)[0]
@@ -193,6 +196,7 @@ def _fit_ideal(
     likelihood, area, bounds, spread = _FAMILIES[family]
     if start is None:
         start = np.array([logit(chose_first / answers), spread])
+    # a mean, so that tolerances of the search mean the same for few stimuli and many
     data = np.asarray(weights, np.float64) / weights.sum()
     found = minimize(
         likelihood,
@@ -241,6 +245,7 @@ def _beta_area(logit_m: float, r: float) -> float:
         return 0.5
     m, size = expit(logit_m), (1 - r) / r
     a, b = m * size, (1 - m) * size
+    # as logarithms: beta functions of large arguments vanish
     log = betaln(size, size) - betaln(a, a) - betaln(b, b)
     return float(0.5 + np.exp(log) / (size * m * (1 - m)))
 
@@ -255,9 +260,11 @@ def _normal_likelihood(
     """
     from scipy.special import expit, log_expit
 
+    # the gradient along the variance divides by it
     sd = max(np.sqrt(params[1]), 1e-5)
     logits = params[0] + sd * NODES
     logs = pairs @ np.stack([log_expit(logits), log_expit(-logits)])
+    # taken off before the exponential: p^f (1 - p)^s of many answers is too small for a float
     largest = logs.max(axis=1, keepdims=True)
     joint = np.exp(logs - largest) * MASSES
     marginal = joint.sum(axis=1, keepdims=True)
@@ -274,6 +281,7 @@ def _normal_area(mean: float, variance: float) -> float:
     sd = np.sqrt(variance)
     p = expit(mean + sd * NODES)
     m = MASSES @ p
+    # F (1 - F) dp in terms of z: dp = sd p (1 - p) dz
     inside = ndtr(NODES) * ndtr(-NODES) * sd * p * (1 - p)
     return float(0.5 + inside.sum() * (NODES[1] - NODES[0]) / (2 * m * (1 - m)))
 

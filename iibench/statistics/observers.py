@@ -81,6 +81,7 @@ def evidence_two_sided(
         both = np.concatenate([to_references, to_opposite], axis=2)
         mean = both.mean(axis=(1, 2), keepdims=True)
         deviation = both.std(axis=(1, 2), keepdims=True)
+        # similarities that are all the same become 0, a tie, and not NaN
         deviation = np.where(deviation > 0, deviation, 1.0)
         to_references = (to_references - mean) / deviation
         to_opposite = (to_opposite - mean) / deviation
@@ -91,6 +92,7 @@ def evidence_two_sided(
     else:
         reduce = np.mean if pool == "mean" else np.max
         near, far, divisor = reduce(to_references, axis=2), reduce(to_opposite, axis=2), 1.0
+    # for a query speaks how much the other one is like the opposite references
     evidence: DoubleArray = (2 * weight * near + 2 * (1 - weight) * far[:, ::-1]) / divisor
     return evidence
 

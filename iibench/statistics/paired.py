@@ -62,6 +62,7 @@ def paired(x: DoubleArray, y: DoubleArray) -> Paired:
     both = scored_x & scored_y
     differences = y[both] - x[both]
     found = summarise(differences)
+    # an end that rounding alone moved off zero would say that there is a difference
     noise = ROUNDING * float(np.abs(differences).max(initial=0))
     return Paired(
         difference=found.mean,

@@ -35,6 +35,7 @@ def pair_mean_resampled(values: DoubleArray, counts: CountArray) -> DoubleArray:
     found = np.full(len(counts), np.nan)
     for rows in blocks(len(counts), len(values)):
         drawn = counts[rows].astype(np.float64)
+        # c X c for each resample: every pair counts twice, above and below the line alike
         top = ((drawn @ filled) * drawn).sum(axis=1)
         bottom = ((drawn @ weight) * drawn).sum(axis=1)
         np.divide(top, bottom, out=found[rows], where=bottom > 0)

@@ -136,6 +136,7 @@ def _by_participant(
     votes = np.bincount(cell, answers.count, minlength=people * units)
     correct = np.bincount(cell, answers.count * answers.first, minlength=people * units)
     votes, correct = votes.reshape(people, units), correct.reshape(people, units)
+    # ranks of random numbers: in each split the lower half of them are half of the people
     order = rng.random((splits, people)).argsort(axis=1).argsort(axis=1)
     chosen = (order < people // 2).astype(np.float64)
     n, k = chosen @ votes, chosen @ correct
@@ -159,6 +160,7 @@ def _within(
     present, starts = np.unique(owner[0], return_index=True)
     votes = np.bincount(row.ravel(), answers.count).astype(np.int64)
     correct = np.bincount(row.ravel(), answers.count * answers.first).astype(np.int64)
+    # an odd answer goes to either half by the toss of a coin
     n = (votes + rng.integers(0, 2, (splits, len(votes)))) // 2
     k = rng.hypergeometric(correct, votes - correct, n)
     left, right = np.full((splits, units), np.nan), np.full((splits, units), np.nan)
@@ -184,6 +186,7 @@ def _mean_correlation(
     """
     both = ~(np.isnan(left) | np.isnan(right))
     deviations = []
+    # less their common mean, since E x^2 - (E x)^2 cancels the more the further off zero x is
     for values in (left, right):
         mean = values[both].mean() if both.any() else 0.0
         deviations.append(np.where(both, values - mean, 0.0).T)
@@ -197,6 +200,7 @@ def _mean_correlation(
         mean_x, mean_y = drawn @ x / n, drawn @ y / n
         var_x = drawn @ (x * x) / n - mean_x**2
         var_y = drawn @ (y * y) / n - mean_y**2
+        # the variance of equal accuracies is rounding error, seldom exactly 0
         defined = (n >= 3) & (var_x > limits[0]) & (var_y > limits[1])
         r = drawn @ (x * y) / n - mean_x * mean_y
         r = r / np.sqrt(np.where(defined, var_x * var_y, 1.0))

@@ -66,8 +66,10 @@ def resample_units(unit: IntArray, resamples: int = RESAMPLES, seed: int = SEED)
     n = len(present)
     counts = np.zeros((resamples, int(present[-1]) + 1 if n else 0), np.int32)
     rng = np.random.default_rng([seed, n])
+    # always in chunks of one size: where a resample begins in the stream depends on nothing else
     for start in range(0, resamples if n else 0, CHUNK):
         rows = min(CHUNK, resamples - start)
+        # each resample counts in a range of its own, so that one bincount does for all of them
         drawn = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
         found = np.bincount(drawn.ravel(), minlength=rows * n)
         counts[start : start + rows, present] = found.reshape(rows, n)
@@ -175,6 +177,7 @@ def share_resampled(
     kept = ~np.isnan(values) & (weights > 0)
     width = counts.shape[1]
     found = np.full(len(counts), np.nan)
+    # units are drawn whole: with their sums a resample is a small product, no pass over all stimuli
     sums = np.stack(
         [
             np.bincount(unit[kept], values[kept] * weights[kept], minlength=width),
@@ -249,6 +252,7 @@ def _weighted_pearson(x: DoubleArray, y: DoubleArray, counts: CountArray) -> Dou
     defined = drawn.sum(axis=1) >= 3
     centred = []
     for values in (x, y):
+        # constant where the largest and the smallest are equal; the variance would be so but for rounding
         top = np.where(drawn, values, -np.inf).max(axis=1, initial=-np.inf)
         defined &= np.where(drawn, values, np.inf).min(axis=1, initial=np.inf) < top
         centred.append(values - (counts * values).sum(axis=1, keepdims=True) / n)
@@ -256,6 +260,7 @@ def _weighted_pearson(x: DoubleArray, y: DoubleArray, counts: CountArray) -> Dou
     product = np.sqrt((counts * dx * dx).sum(axis=1) * (counts * dy * dy).sum(axis=1))
     found = np.full(len(counts), np.nan)
     np.divide((counts * dx * dy).sum(axis=1), product, out=found, where=defined & (product > 0))
+    # by rounding alone, a perfect correlation may lie beyond 1
     clipped: DoubleArray = np.clip(found, -1, 1)
     return clipped
 
@@ -266,6 +271,7 @@ def _midranks(values: DoubleArray, counts: CountArray) -> DoubleArray:
         return np.zeros(counts.shape)
     order = np.argsort(values, kind="stable")
     sizes = np.add.reduceat(counts[:, order], run_starts(values[order]), axis=1)
+    # a run of equal values ends at the sum of the sizes so far; its middle is half of it further down
     middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2
     ranks: DoubleArray = middle[:, np.unique(values, return_inverse=True)[1]]
     return ranks

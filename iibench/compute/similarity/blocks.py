@@ -76,6 +76,7 @@ def plan_blocks(stimuli: Sequence[IntArray], capacity: int) -> list[Block]:
         if short > 0:
             wanted = set(needed)
             resident = [image for image in place if image not in wanted]
+            # Belady: those that are needed again latest, or never, make room first
             resident.sort(key=lambda image: -(uses[image][-1] if uses[image] else NEVER))
             free.extend(place.pop(image) for image in resident[:short])
         slots = [free.pop() for _ in missing]

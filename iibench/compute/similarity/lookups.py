@@ -105,6 +105,7 @@ class EmbeddingSimilarity:
         import torch
 
         g, m = groups.shape
+        # each pair once: the other order and the diagonal are filled in from it
         first, second = np.triu_indices(m, 1)
         out = np.empty((g, m, m))
         table = self._rows(np.unique(groups))[:, self._columns]
@@ -131,6 +132,7 @@ class EmbeddingSimilarity:
         if self._dense:
             if self._matrix is None:
                 self._matrix = self._all_pairs()
+            # the matrix is float32, for it is large; what is made of a few of its values is not
             return self._matrix[left[:, :, None], right[:, None, :]].astype(np.float64)
         return cross_together({"": self}, left, right)[""]
 
@@ -144,6 +146,7 @@ class EmbeddingSimilarity:
             return (a == b).all(dim=-1).double()
         if self._distance == "cosine":
             return torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
+        # rows are subtracted as they are: of close ones the difference is exact in float32 already
         return minus_distance((a - b).double().square_().sum(dim=-1), self._distance)
 
     def _prepared(self, rows: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
@@ -160,11 +163,14 @@ class EmbeddingSimilarity:
 
         if self._centre_known or self._distance == "cosine":
             return self._centre
+        # a sample is enough: the centre may lie anywhere near the middle of the rows
         count = max(16, min(1000, 4 * BLOCK_BYTES // (4 * table.shape[1])))
         sample = table[indices[:: max(1, len(indices) // count)]]
         mean = sample.mean(axis=0, dtype=np.float64)
         spread = float(np.einsum("nd,nd->", sample, sample, dtype=np.float64)) / len(sample)
         length = float(mean @ mean)
+        # squared, the mean is `length` and the rows' distance from it `spread - length`: where the former
+        # is ten times the latter, |a|^2 + |b|^2 - 2 a.b loses a digit or more that centred rows keep
         if length >= 10 * max(0.0, spread - length):
             self._centre = torch.from_numpy(mean.astype(np.float32)).to(self._device)
         self._centre_known = True
@@ -182,6 +188,7 @@ class EmbeddingSimilarity:
         for start in range(0, len(new), block):
             chosen = new[start : start + block]
             x = self._prepared(torch.from_numpy(table[chosen]), centre)
+            # summed in float64: norms and products nearly cancel, and rounding would be what is left
             self._norms[chosen] = x.square().sum(dim=1, dtype=torch.float64).numpy()
         return torch.from_numpy(self._norms).to(self._device)
 
@@ -201,6 +208,7 @@ class EmbeddingSimilarity:
         done = 0
         for i in starts:
             left = self._prepared(x[i : i + block], mean)  # not all at once: they may be float64
+            # the upper triangle, mirrored: half the work, and symmetric to the last bit
             for j in range(i, self._n, block):
                 rows, columns = slice(i, i + block), slice(j, j + block)
                 products = torch.mm(left, self._prepared(x[columns], mean).T)
@@ -212,6 +220,7 @@ class EmbeddingSimilarity:
                 out[columns, rows] = values.T
                 done += 1
                 self._progress(done, total)
+        # by rounding, an image would have some distance from itself
         np.fill_diagonal(out, 1.0 if self._distance == "cosine" else 0.0)
         return out
 
@@ -236,9 +245,11 @@ def cross_together(
     """
     import torch
 
+    # side by side, so that the rows of a group are gathered once for both sides
     both = np.concatenate([left, right], axis=1)
     needed = np.unique(both)
     table = next(iter(lookups.values()))._rows(needed)
+    # columns that belong to no part are not gathered
     first, last = _span([lookup._columns for lookup in lookups.values()], table.shape[1])
     source, indices = torch.from_numpy(table[:, first:last]), torch.from_numpy(both)
     (g, a), per_group, width = left.shape, both.shape[1], last - first
@@ -254,6 +265,7 @@ def cross_together(
         torch.index_select(source, 0, chosen.reshape(-1), out=rows)
         for name in computed:
             out[name][start : start + block] = parts[name].similarities(rows, chosen, a)
+    # squared distances of parts that tile the columns add up: the whole needs no products of its own
     if summed is not None:
         for name in computed:
             out[summed] += out[name]

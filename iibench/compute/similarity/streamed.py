@@ -70,6 +70,7 @@ class StreamedSimilarity:
     ) -> DoubleArray:
         """`ask` on blocks of groups; it is given the places of their images among those held."""
         out = np.empty((len(images), *shape))
+        # an image that a group shows twice takes one place
         groups = [np.unique(row) for row in images]
         blocks = plan_blocks(groups, self.capacity)
         places = 1 + max((int(block.places.max()) for block in blocks), default=0)
@@ -78,7 +79,9 @@ class StreamedSimilarity:
             for positions, rows in self.batches(block.load):
                 held[block.slots[positions]] = rows
             chosen = images[block.stimuli]
+            # a look-up: the images of a block are sorted, and all of the groups' are among them
             where = block.places[np.searchsorted(block.images, chosen)]
+            # a new lookup each time: norms and centre that it keeps are of the rows held now
             out[block.stimuli] = ask(self.compare(held), where)
         return out
 

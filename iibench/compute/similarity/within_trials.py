@@ -203,6 +203,7 @@ def iter_rows(
     if any(metric.parts):
         columns = metric.metric.slices(height, width)  # type: ignore[attr-defined]
     images = [np.unique(images_of(trials, s)) for s in stimuli]
+    # how wide an embedding is, only an embedding tells
     first = _embed(metric, dataset.images(images[0][:1]), device, precision)
     distinct = len(np.unique(np.concatenate(images)))
     bytes_kept = share(default_budget(), "embeddings") if memory is None else memory
@@ -210,7 +211,9 @@ def iter_rows(
     blocks = plan_blocks(images, capacity)
     forward = sum(len(block.load) for block in blocks)
     passes(forward, distinct)
+    # left and right share the references, so about all images of a stimulus are gathered twice
     asked = sum(2 * len(shown) for shown in images)
+    # the matrix of all pairs needs all embeddings at the same time
     dense = metric.spec.distance != "own" and len(blocks) == 1 and dense_pays(distinct, asked)
     slots = 1 + max(int(block.places.max()) for block in blocks)
     table = np.empty((slots, first.shape[1]), np.float32)
@@ -224,6 +227,7 @@ def iter_rows(
             table[places] = _embed(metric, pixels, device, precision)
             done += len(places)
             progress(done, forward)
+        # -1: not held now, and shown by no stimulus of this block
         where = np.full(len(dataset), -1)
         where[block.images] = block.places
         chosen = stimuli[block.stimuli]
@@ -311,7 +315,9 @@ def _within_stimuli(
             x = x.double()
         if distance != "cosine":
             x = x - x.mean(dim=1, keepdim=True)
+        # float64 even where products are not: norms and products nearly cancel
         norms = x.square().sum(dim=2, dtype=torch.float64)
+        # queries and references times references and opposite ones: two queries are never compared
         products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2))
         values = from_products(products, norms[:, : 2 + f, None], norms[:, None, 2:], distance)
         out[start : start + block] = values.cpu().numpy()
@@ -332,6 +338,7 @@ def _flat(
             among[:, np.arange(f), np.arange(f)] = own
         near = values[:, :queries, :f].reshape(len(values), -1)
         far = values[:, :queries, f:].reshape(len(values), -1)
+        # all F * F ordered pairs, self-pairs included: Eq. 1 with M = F
         rows += [near, far, among.mean(axis=(1, 2))[:, None]]
     flat = np.concatenate(rows, axis=1).astype(np.float32)
     if not np.isfinite(flat).all():
