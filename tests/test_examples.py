@@ -66,7 +66,14 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # the conformance kit tries whole plugins
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith("iibench.testing"))
+        for name in MODULES
+    ],
+)
 def test_the_examples_of_a_module_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == iibench.Run.__module__ and not (ROOT / "reports" / "sample").is_dir():
         pytest.skip("the sample of a run folder is not here")
