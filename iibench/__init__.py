@@ -34,6 +34,7 @@ from iibench.contract.errors import (
     SuiteError,
     UsageError,
     nearest,
+    one_line,
     unknown_name,
 )
 from iibench.contract.evaluations import (
@@ -228,6 +229,7 @@ __all__ = [
     "images_shown",
     "load_run",
     "nearest",
+    "one_line",
     "run",
     "unknown_name",
 ]

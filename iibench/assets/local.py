@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from iibench.assets.download import FetchError, Report, download, from_package, sha256_of_file
+from iibench.assets.download import FetchError, Progress, download, from_package, sha256_of_file
 from iibench.assets.known_hashes import record, recorded_path, recorded_sha256
 from iibench.assets.zenodo import fetch_record, holding
 from iibench.contract.base import AssetFile, AssetSpec, Resources
@@ -239,7 +239,7 @@ class LocalResources:
     offline: bool = False
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
-    report: Report = _quiet
+    report: Progress = _quiet
     say: Callable[[str], None] = _mute
     #: asset name -> the file that stood for it, of every asset handed out so far
     used: dict[str, AssetFile] = field(default_factory=dict)

@@ -11,7 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from iibench.assets.archives import is_archive, unpack
-from iibench.assets.download import FetchError, Report, download, md5_of_file, one_line, opener
+from iibench.assets.download import (
+    FetchError,
+    Progress,
+    download,
+    fetch_errors,
+    md5_of_file,
+    opener,
+)
 from iibench.contract.base import AssetFile
 
 #: A record's JSON has a few kilobytes.
@@ -26,7 +33,7 @@ def record_files(
     Raises `FetchError` where the answer is not what Zenodo answers.
     """
     request = urllib.request.Request(record, headers={"User-Agent": "iibench"})
-    with one_line(), opener(read_timeout).open(request, timeout=connect_timeout) as response:
+    with fetch_errors(), opener(read_timeout).open(request, timeout=connect_timeout) as response:
         text = response.read(LARGEST_ANSWER)
     try:
         listed = json.loads(text)["files"]
@@ -54,7 +61,7 @@ def _file(entry: Any, scheme: str) -> AssetFile:
 def fetch_record(
     file: AssetFile,
     target: Path,
-    report: Report,
+    progress: Progress,
     confirm: Callable[[AssetFile, Path], None],
     connect_timeout: float = 5.0,
     read_timeout: float = 30.0,
@@ -68,12 +75,12 @@ def fetch_record(
     arrived = target.with_name(target.name + ".files")
     made = target.with_name(target.name + ".new")
     files = record_files(str(file.record), connect_timeout, read_timeout)
-    with one_line():
+    with fetch_errors():
         arrived.mkdir(parents=True, exist_ok=True)
         for part in files:
             path = arrived / part.filename
             if not path.is_file() or md5_of_file(path) != part.md5:
-                download(part, path, report, connect_timeout, read_timeout)
+                download(part, path, progress, connect_timeout, read_timeout)
             confirm(part, path)
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()

@@ -6,12 +6,9 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from iibench.contract.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 #: Bytes by unit, as people write them; a number alone is bytes.
 UNITS = {
@@ -28,6 +25,17 @@ UNITS = {
 }
 #: Less than this leaves no room for a batch of images and one direction's responses.
 LEAST = 64 * 2**20
+Share = Literal["arrays", "embeddings", "responses", "matrix", "answers", "portion"]
+#: What may take how much of `--memory`: this fraction of it, one over the number. Not all are there at
+#: the same time: a question about similarities comes when activations have been let go of.
+SHARES: dict[Share, int] = {
+    "arrays": 2,  # activations and responses that are kept between cases
+    "embeddings": 2,  # of one metric, held while a question is answered
+    "responses": 4,  # of one case with their order; what takes more is a mapped file
+    "matrix": 4,  # similarities of all pairs of images
+    "answers": 8,  # similarities computed for one part of a metric and kept for the others
+    "portion": 8,  # responses that are written to a mapped file in one go
+}
 #: What a container may take at most, by version of control groups.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -63,6 +71,15 @@ def default_budget() -> int:
     return max(LEAST, there // 2)
 
 
+def share(memory: int, of: Share) -> int:
+    """Bytes of `memory` that one kind of array may take.
+
+    >>> share(1 << 30, "matrix") == 1 << 28
+    True
+    """
+    return memory // SHARES[of]
+
+
 def are_mapped(n: int, k: int, memory: int) -> bool:
-    """Whether responses (n, K) and their order are mapped files: in memory they may take a quarter of it."""
-    return 8 * n * k > memory // 4
+    """Whether responses (n, K) and their order are mapped files, for want of room in memory."""
+    return 8 * n * k > share(memory, "responses")

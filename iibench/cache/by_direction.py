@@ -29,7 +29,7 @@ VALUES, ABOUT = "values.bin", "entry.json"
 BLOCK_BYTES = 64 << 20
 
 
-def load_columns(
+def load_by_direction(
     folder: Path, dtype: npt.DTypeLike, damaged: Callable[[], None]
 ) -> npt.NDArray[Any] | None:
     """The memory-mapped (n, K) array of `folder`, or None where there is none.
@@ -50,7 +50,7 @@ def load_columns(
     return None
 
 
-def make_columns(
+def make_by_direction(
     folder: Path,
     dtype: npt.DTypeLike,
     n: int,

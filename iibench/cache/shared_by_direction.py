@@ -1,4 +1,4 @@
-"""Mapped arrays, direction by direction (columns.py), exchanged with the shared store behind a cache.
+"""Mapped arrays, direction by direction (by_direction.py), exchanged with the shared store behind a cache.
 
 A direction's n values are a row of `shared_rows.SharedRows`, whose bits are kept: float32 or int32.
 """
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.cache.by_direction import ABOUT, ORDERS, RESPONSES, load_columns, make_columns
+from iibench.cache.by_direction import (
+    ABOUT,
+    ORDERS,
+    RESPONSES,
+    load_by_direction,
+    make_by_direction,
+)
 from iibench.cache.entries import Cache, shared_name
 from iibench.cache.mapped import release
 from iibench.cache.shared_rows import ENTRY, SharedRows
@@ -26,11 +32,11 @@ if TYPE_CHECKING:
 TYPES: dict[str, npt.DTypeLike] = {RESPONSES: np.float32, ORDERS: np.int32}
 
 
-def publish_columns(cache: Cache, kind: str, key: str) -> None:
+def publish_by_direction(cache: Cache, kind: str, key: str) -> None:
     """Writes the array of this key, if it is here, to the shared store, where that does not have it."""
     if cache.shared is None or _complete(cache, kind, key) is not None:
         return
-    values = load_columns(cache.place(kind, key), TYPES[kind], lambda: None)
+    values = load_by_direction(cache.place(kind, key), TYPES[kind], lambda: None)
     if values is not None:
         directions = values.T.view(np.float32)
         rows = _rows(cache.shared, kind, key, *directions.shape)
@@ -38,7 +44,7 @@ def publish_columns(cache: Cache, kind: str, key: str) -> None:
         release(values)
 
 
-def fetch_columns(cache: Cache, kind: str, key: str) -> None:
+def fetch_by_direction(cache: Cache, kind: str, key: str) -> None:
     """Makes the array of this key here from what the shared store has, where all of it is there."""
     place = cache.place(kind, key)
     found = None if (place / ABOUT).exists() else _complete(cache, kind, key)
@@ -46,7 +52,7 @@ def fetch_columns(cache: Cache, kind: str, key: str) -> None:
         return
     rows, k, n = found
     try:
-        make_columns(place, TYPES[kind], n, k, partial(_fill, rows))
+        make_by_direction(place, TYPES[kind], n, k, partial(_fill, rows))
     except Damaged:
         cache.warn(f"shared cache: damaged {kind.partition('_')[0]} are computed anew")
 
@@ -62,7 +68,7 @@ def _fill(rows: SharedRows, values: Array) -> None:
         raise Damaged("not all directions")
 
 
-def has_columns(cache: Cache, kind: str, key: str) -> bool:
+def has_by_direction(cache: Cache, kind: str, key: str) -> bool:
     """Whether the array of this key is here or in the shared store."""
     return (cache.place(kind, key) / ABOUT).exists() or _complete(cache, kind, key) is not None
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from iibench.contract.errors import CaseError, UsageError
+from iibench.contract.errors import CaseError, UsageError, one_line
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def open_shared_store(url: str) -> SharedStore:
             f"--shared-cache {url}: its protocol needs a package that is not installed ({error})"
         ) from error
     except Exception as error:
-        raise UsageError(f"--shared-cache {url}: {_one_line(error)}") from error
+        raise UsageError(f"--shared-cache {url}: {one_line(error)}") from error
     store = SharedStore(address, system, root)
     try:
         store.write(PROBE, b"values that iibench computed\n")
@@ -151,7 +151,7 @@ class SharedStore:
                     return None
                 problem = f"the shared cache {self.url} is not there"
             except Exception as error:
-                problem = f"the shared cache {self.url} cannot be {what} ({_one_line(error)})"
+                problem = f"the shared cache {self.url} cannot be {what} ({one_line(error)})"
             if pause is not None:
                 time.sleep(pause)
         raise StoreError(problem)
@@ -160,8 +160,3 @@ class SharedStore:
 def _protocols(system: Any) -> tuple[str, ...]:
     protocol = system.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

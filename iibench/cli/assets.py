@@ -5,7 +5,9 @@ images an asset refers to without holding them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,26 +108,33 @@ def about(
     click.echo(f"{len(names):,} names in {listing}")
 
 
+def _of_assets(verb: Callable[[LocalResources, list[AssetSpec]], int]) -> Callable[..., int]:
+    """A verb about the assets NAMES, or all of them, with the options of folders and plugins."""
+
+    @click.argument("names", nargs=-1)
+    @folder_options
+    @plugin_options
+    @wraps(verb)
+    def called(names: tuple[str, ...], folders: Folders, requested: Requested) -> int:
+        return verb(folders.resources(), _chosen(requested.load(), names))
+
+    return called
+
+
 @command.command("fetch")
-@click.argument("names", nargs=-1)
-@folder_options
-@plugin_options
-def fetch(
-    names: tuple[str, ...],
-    folders: Folders,
-    requested: Requested,
-) -> int:
+@_of_assets
+def fetch(where: LocalResources, assets: list[AssetSpec]) -> int:
     """Download the assets NAMES (all of them without NAMES) into the cache, checked by SHA-256.
 
     Of a public record whose hashes are not known beforehand they are recorded on first use.
     """
     where = replace(
-        folders.resources(),
+        where,
         say=lambda text: click.echo(text, err=True),
         report=_progress if sys.stderr.isatty() else _nothing,
     )
     code = EXIT_OK
-    for asset in _chosen(requested.load(), names):
+    for asset in assets:
         try:
             _, path = where.asset(asset)
         except AssetError as error:
@@ -137,20 +146,13 @@ def fetch(
 
 
 @command.command("verify")
-@click.argument("names", nargs=-1)
-@folder_options
-@plugin_options
-def verify(
-    names: tuple[str, ...],
-    folders: Folders,
-    requested: Requested,
-) -> int:
+@_of_assets
+def verify(where: LocalResources, assets: list[AssetSpec]) -> int:
     """Check the files of the assets NAMES (all of them without NAMES) against their SHA-256."""
     from iibench.assets.local import status
 
-    where = folders.resources()
     code = EXIT_OK
-    for asset in _chosen(requested.load(), names):
+    for asset in assets:
         state = status(asset, where)
         click.echo(f"{asset.name}: {state.state}  {state.detail}".rstrip())
         if state.state == "damaged":

@@ -12,7 +12,7 @@ from iibench.contract.errors import UsageError, unknown_name
 from iibench.hooks.loading import kind_of
 from iibench.runner.session import resolve_device
 from iibench.suite.labels import read_label
-from iibench.suite.params import ParamError, label_values, parse_params, split_variant
+from iibench.suite.params import ParamError, joined, label_values, parse_params, split_variant
 from iibench.testing import CheckReport, check_spec, local_harness
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _chosen(plugins: Plugins, name: str, kind: str | None) -> Iterator[tuple[Spe
         try:
             params = parse_params(entry.spec, label_values(entry.spec, written.params), variant)
         except ParamError as error:
-            raise UsageError(f"{name}: {_one_line(error)}") from error
+            raise UsageError(f"{name}: {joined(error)}") from error
         yield entry.spec, params, name
     if named:
         return
@@ -68,13 +68,9 @@ def _chosen(plugins: Plugins, name: str, kind: str | None) -> Iterator[tuple[Spe
             yield entry.spec, parse_params(entry.spec, {}), entry.spec.name
         except ParamError as error:
             raise UsageError(
-                f"{entry.spec.name} needs parameters ({_one_line(error)}); "
+                f"{entry.spec.name} needs parameters ({joined(error)}); "
                 f"check it by its label: iibench plugin check '{entry.spec.name}[...]'"
             ) from error
-
-
-def _one_line(error: ParamError) -> str:
-    return "; ".join(str(error).splitlines())
 
 
 def show(report: CheckReport, verbose: bool) -> None:

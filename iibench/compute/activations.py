@@ -12,16 +12,16 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from iibench.compute.folding import prepared
-from iibench.compute.images import resized, to_unit_range
+from iibench.compute.images import in_batches, read_ahead, resized, to_unit_range
 from iibench.compute.precision import mixed
 from iibench.contract.errors import CaseError, PluginError, UsageError, unknown_name
+from iibench.contract.specs import POOLS
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from iibench.contract.specs import LoadedModel, Preprocess
 
 T = TypeVar("T")
-
-#: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position).
-POOLS: Final = ("mean", "max", "center", "flatten", "cls")
 
 #: Images per forward pass. On a CPU 64 small images take 1.4 times as long as 2 x 32: the feature
 #: maps of 32 stay in its cache.
@@ -45,7 +42,11 @@ class _TapReached(Exception):  # noqa: N818 - a signal, not an error
 
 
 def layer_names(module: torch.nn.Module) -> list[str]:
-    """Every module path of a network that can be tapped, in the order of definition."""
+    """Every module path of a network that can be tapped, in the order of definition.
+
+    >>> layer_names(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Sequential(torch.nn.ReLU())))
+    ['0', '1', '1.0']
+    """
     return [name for name, _ in module.named_modules(remove_duplicate=False) if name]
 
 
@@ -53,6 +54,12 @@ def weights_sha256(module: torch.nn.Module) -> str:
     """SHA-256 (hex) of the names, shapes, dtypes and bytes of all parameters and buffers.
 
     Tensors without values (torch's meta device) are left out: they cannot decide any number.
+
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> before = weights_sha256(layer)
+    >>> layer.weight.data += 1
+    >>> len(before), weights_sha256(layer) == before
+    (64, False)
     """
     import torch
 
@@ -68,7 +75,11 @@ def weights_sha256(module: torch.nn.Module) -> str:
 
 
 def network_input(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
-    """float32 (b, 3, h, w) in [0, 1] -> the same: resized if asked, then (x - mean) / std."""
+    """float32 (b, 3, h, w) in [0, 1] -> the same: resized if asked, then (x - mean) / std.
+
+    >>> network_input(torch.ones(1, 3, 2, 2), Preprocess((0.5,) * 3, (0.25,) * 3)).unique().tolist()
+    [2.0]
+    """
     import torch
 
     x = resized(x, preprocess.size)
@@ -100,13 +111,21 @@ def iter_activations(
     Raises `UsageError` where the network has no such layer or runs it more than once, `PluginError`
     where it is not in eval mode, `CaseError` where the output has a shape that `pool` does not
     fit, is not finite, or the layer never runs.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU()).eval()
+    >>> images = np.zeros((5, 8, 8, 3), np.uint8)
+    >>> found = iter_activations(
+    ...     LoadedModel(module, Preprocess()), "1", "mean", images.__getitem__, np.arange(5), batch_size=2
+    ... )
+    >>> [(batch.tolist(), values.shape) for batch, values in found]
+    [([0, 1], (2, 4)), ([2, 3], (2, 4)), ([4], (1, 4))]
     """
     tap = tapped(model, layer, pool)
     size = images_per_pass(batch_size, device)
     done = 0
     computed = (
         (batch, tap.pooled_without_gradients(_prepared_images(images, device, model), precision))
-        for batch, images in read_ahead(read, indices, size)
+        for batch, images in read_ahead(read, in_batches(indices, size))
     )
     for batch, pooled in computed if device == "cpu" else _one_behind(computed):
         values = _on_cpu(pooled)
@@ -117,7 +136,11 @@ def iter_activations(
 
 
 def images_per_pass(asked: int | None, device: str) -> int:
-    """Images of a forward pass: as asked for, else what suits the device."""
+    """Images of a forward pass: as asked for, else what suits the device.
+
+    >>> images_per_pass(None, "cpu"), images_per_pass(None, "cuda"), images_per_pass(8, "cuda")
+    (32, 256, 8)
+    """
     return asked or (CPU_BATCH if device == "cpu" else GPU_BATCH)
 
 
@@ -135,26 +158,15 @@ def _one_behind(items: Iterator[T]) -> Iterator[T]:
     yield from waiting
 
 
-def read_ahead(
-    read: Callable[[IntArray], ImageArray], indices: IntArray, size: int
-) -> Iterator[tuple[IntArray, ImageArray]]:
-    """(indices (b,), their images) in batches of `size`, in order, the next one read meanwhile.
-
-    `read` is called from another thread, never twice at a time.
-    """
-    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
-    with ThreadPoolExecutor(1, "iibench-images") as reader:
-        ahead = [reader.submit(read, batches[0])] if batches else []
-        for k, batch in enumerate(batches):
-            images = ahead.pop().result()
-            if k + 1 < len(batches):
-                ahead.append(reader.submit(read, batches[k + 1]))
-            yield batch, images
-
-
 @dataclass(frozen=True)
 class Network:
-    """`specs.TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
+    """`TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU()).eval()
+    >>> tapped = network(LoadedModel(module, Preprocess()), "1", "max", fingerprint="")
+    >>> tapped.activations(torch.rand(2, 3, 8, 8)).shape
+    torch.Size([2, 4])
+    """
 
     model: LoadedModel
     fingerprint: str
@@ -168,7 +180,7 @@ class Network:
         import torch
 
         # what the network is given may be far larger than x, so batches are its own
-        size = CPU_BATCH if x.device.type == "cpu" else GPU_BATCH
+        size = images_per_pass(None, x.device.type)
         rows = [
             torch.from_numpy(self._tap.read(network_input(part, self.model.preprocess)))
             for part in torch.split(x, size)
@@ -177,12 +189,23 @@ class Network:
 
 
 def network(model: LoadedModel, layer: str, pool: str, fingerprint: str) -> Network:
-    """The network up to `layer`; raises as `iter_activations` does."""
+    """The network up to `layer`; raises as `iter_activations` does.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)).eval()
+    >>> network(LoadedModel(module, Preprocess()), "conv", "mean", fingerprint="")
+    Traceback (most recent call last):
+    iibench.contract.errors.UsageError: unknown layer 'conv'; known: 0
+    """
     return Network(model, fingerprint, tapped(model, layer, pool))
 
 
 def tapped(model: LoadedModel, layer: str, pool: str) -> Tap:
-    """The network up to `layer`, batch-norm folded; raises as `iter_activations` does before it runs."""
+    """The network up to `layer`, batch-norm folded; raises as `iter_activations` does before it runs.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
+    >>> tapped(LoadedModel(module, Preprocess()), "1", "mean").read(torch.rand(2, 3, 8, 8)).shape
+    (2, 4)
+    """
     _check(model.module, layer, pool)
     return Tap(prepared(model.module, layer), layer, pool)
 
@@ -206,6 +229,10 @@ def exact_convolutions() -> contextlib.AbstractContextManager[None]:
     """Deterministic convolutions in float32 proper.
 
     TF32 would make a GPU's convolutions agree with a CPU's to three digits only.
+
+    >>> with exact_convolutions():
+    ...     torch.backends.cudnn.deterministic
+    True
     """
     import torch
 
@@ -216,7 +243,12 @@ def exact_convolutions() -> contextlib.AbstractContextManager[None]:
 
 
 class Tap:
-    """Runs a network up to one layer and keeps that layer's pooled output."""
+    """Runs a network up to one layer and keeps that layer's pooled output.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Flatten()).eval()
+    >>> Tap(module, "0", "flatten").read(torch.rand(2, 3, 5, 5)).shape  # what follows is not run
+    (2, 100)
+    """
 
     def __init__(self, module: torch.nn.Module, layer: str, pool: str) -> None:
         self._module = module
@@ -267,6 +299,10 @@ def pooled_output(output: Any, pool: str, layer: str, batch: int) -> FloatArray:
     (b, tokens, N): the same over tokens, with `center` on the grid that the tokens (after a class
     token, if their number needs one) form, and `cls` token 0. (b, N): `mean` and `flatten` change
     nothing. Anything else is a `CaseError`.
+
+    >>> output = torch.arange(8.0).reshape(1, 2, 2, 2)  # one image, two neurons, 2 x 2 positions
+    >>> [pooled_output(output, pool, "0", 1).tolist() for pool in ("mean", "max", "center")]
+    [[[1.5, 5.5]], [[3.0, 7.0]], [[3.0, 7.0]]]
     """
     return _on_cpu(_pooled(output, pool, layer, batch))
 

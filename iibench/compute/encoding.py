@@ -27,11 +27,15 @@ def iter_responses(
 
     `encode`: what the finder does with rows; `k`: its number of directions. Raises `PluginError` for
     responses of another shape, `CaseError` where one is not finite.
+
+    >>> activations = np.array([[1, 0], [0, 2], [3, 4]], np.float32)
+    >>> ((rows, values),) = iter_responses(lambda a: a @ np.ones((2, 1)), activations, 1, "sum")
+    >>> rows, values[:, 0].tolist()
+    (slice(0, 3, None), [1.0, 2.0, 7.0])
     """
     n = len(activations)
-    blocks = max(
-        1, round(n / ROWS)
-    )  # of like size: what a finder checks of its rows needs enough of them
+    # of like size, not ROWS and a rest: what a finder checks of its rows needs enough of them
+    blocks = max(1, round(n / ROWS))
     for block in range(blocks):
         rows = slice(n * block // blocks, n * (block + 1) // blocks)
         data = np.ascontiguousarray(activations[rows])

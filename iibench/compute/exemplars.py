@@ -26,6 +26,11 @@ def exemplars(order: Order, m: int) -> IntArray:
     """(K, m) indices of the m images with the largest response to each direction, strongest first.
 
     Raises `CaseError` where there are fewer than m images.
+
+    >>> from iibench.compute.ranking import order_by_response
+    >>> responses = np.array([[0.1, 3.0], [0.9, 2.0], [0.5, 1.0]], np.float32)
+    >>> exemplars(order_by_response(responses), m=2).tolist()
+    [[1, 2], [0, 1]]
     """
     if len(order) < m:
         raise CaseError(f"{m} exemplars are asked for and there are {len(order)} images")
@@ -33,7 +38,13 @@ def exemplars(order: Order, m: int) -> IntArray:
 
 
 def constant_directions(responses: FloatArray, order: Order) -> npt.NDArray[np.bool_]:
-    """(K,) True where every image gets the same response: such a direction has no exemplars."""
+    """(K,) True where every image gets the same response: such a direction has no exemplars.
+
+    >>> from iibench.compute.ranking import order_by_response
+    >>> responses = np.array([[0.1, 0.0], [0.9, 0.0]], np.float32)
+    >>> constant_directions(responses, order_by_response(responses)).tolist()
+    [False, True]
+    """
     ends = responses_to(responses, images_at(order, np.array([0, len(order) - 1])).T)
     constant: npt.NDArray[np.bool_] = ends[:, 0] == ends[:, 1]
     return constant
@@ -43,6 +54,9 @@ def difficulty_range(n: int, difficulty: float) -> tuple[int, int]:
     """Ranks [low, high) of the images whose response lies between the d and 1 - d quantiles.
 
     Quantiles are those of `numpy.quantile` (linear): d * (n - 1) of the ranks are cut at each end.
+
+    >>> difficulty_range(101, 0.0), difficulty_range(101, 0.1)
+    ((0, 101), (10, 91))
     """
     cut = math.ceil(difficulty * (n - 1) - 1e-9)
     return cut, n - cut
@@ -54,6 +68,11 @@ class Trials:
 
     `strong` and `weak` (K, T): the two queries. `strong_references` and `weak_references` (K, T, F).
     No image appears twice among the trials of a direction.
+
+    >>> order = np.arange(20, dtype=np.int32)[:, None]  # of one direction, images by response
+    >>> drawn = make_trials(order, difficulty=0.0, trials=2, references=3, seed=0)
+    >>> drawn.strong.shape, drawn.strong_references.shape
+    ((1, 2), (1, 2, 3))
     """
 
     strong: IntArray
@@ -72,6 +91,11 @@ def make_trials(
     rank so that every trial gets one of each block of T ranks. So queries never are references.
 
     Raises `CaseError` where the range holds fewer than 2 * T * (F + 1) images.
+
+    >>> order = np.arange(20, dtype=np.int32)[:, None]
+    >>> drawn = make_trials(order, difficulty=0.0, trials=2, references=3, seed=0)
+    >>> sorted(drawn.strong[0].tolist()), drawn.strong_references[0].tolist()
+    ([0, 1], [[2, 4, 6], [3, 5, 7]])
     """
     n, k = order.shape
     low, high = difficulty_range(n, difficulty)

@@ -33,6 +33,11 @@ class Extremes:
 
     Ties: the lower image index comes first among the largest, the higher one among the smallest, as at
     both ends of the order by descending response. Image indices are below 2**32.
+
+    >>> responses = np.array([[0.1], [0.9], [0.5], [0.7]], np.float32)
+    >>> found = Extremes.empty(k=1, m=2).update(responses[2:], first=2).update(responses[:2], first=0)
+    >>> found.top.tolist(), found.bottom.tolist()
+    ([[1, 3]], [[0, 2]])
     """
 
     largest: Keys
@@ -92,9 +97,11 @@ def _updated(kept: Keys, block: FloatArray, ends: FloatArray, first: int, sign: 
             np.concatenate([kept[units], _keys(values, images[:, None], sign).T], axis=1), m
         )
         return result
+    # equal to the last one kept counts too: the image, in the key, decides
     rows, columns = np.nonzero(values >= _values(kept[units, -1]))
     keys = np.concatenate([kept[units].ravel(), _keys(values[rows, columns], first + rows, sign)])
     owners = np.concatenate([np.repeat(np.arange(len(units)), m), columns])
+    # by direction, then by key: the first m of each run are what is kept of the direction
     order = np.lexsort((keys, owners))
     begins = np.searchsorted(owners[order], np.arange(len(units)))
     result[units] = keys[order[begins[:, None] + np.arange(m)]]
@@ -110,12 +117,14 @@ def _keys(values: FloatArray, images: IntArray | int, sign: int) -> Keys:
 def _values(keys: Keys) -> FloatArray:
     """The responses that keys were made of."""
     bits = (keys >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    # `response_keys` turned round a second time is where it began
     bits ^= ~(bits >> 31) & 0x7FFFFFFF
     return bits.view(np.float32)
 
 
 def _least(keys: Keys, m: int) -> Keys:
     """The m least of (..., b) keys, in order."""
+    # most are not wanted: a partition leaves them out before any is sorted
     if keys.shape[-1] > 4 * m:
         keys = np.partition(keys, m - 1, axis=-1)[..., :m]
     return np.sort(keys, axis=-1)[..., :m]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class Trace:
     """One symbolic forward pass: its graph, how often each module path runs in it, and which
     modules have run when the tapped layer ends for the first time.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU(), torch.nn.Flatten())
+    >>> sorted(trace(module, "1").before)  # what has run when the ReLU ends
+    ['0', '1']
     """
 
     graph: fx.Graph
@@ -34,6 +38,9 @@ def trace(module: torch.nn.Module, layer: str) -> Trace | None:
     """The forward pass of `module`, at least as far as `layer`.
 
     None where it cannot be followed that far, since it depends on values or shapes.
+
+    >>> trace(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), "0").calls["0"]
+    1
     """
     from torch import fx
 
@@ -63,6 +70,12 @@ def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
 
     The copy shares every tensor that is not folded with `module`. Raises `UsageError` where `layer`
     runs more than once in a forward pass: which of its outputs is meant would be a guess.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
+    >>> [type(each).__name__ for each in prepared(module, "1")]
+    ['Conv2d', 'Identity']
+    >>> prepared(module, "0") is module  # the convolution's own output must not be changed
+    True
     """
     traced = trace(module, layer)
     if traced is None:
@@ -77,6 +90,7 @@ def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
     pairs = foldable_pairs(module, traced, layer)
     if not pairs:
         return module
+    # what deepcopy finds in its memo it does not copy: tensors stay shared
     shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     try:
         private = copy.deepcopy(module, shared)
@@ -92,6 +106,10 @@ def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[t
     The batch-norm must be the only reader of the convolution's output, both must run exactly once
     and before `layer` ends, have one name, no hooks and weights in memory, and `layer` must not be
     the convolution or a container that ends with it.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
+    >>> foldable_pairs(module, trace(module, "1"), "1")
+    [('0', '1')]
     """
     from torch import nn
 
@@ -99,6 +117,7 @@ def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[t
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     names = Counter(id(m) for _, m in module.named_modules(remove_duplicate=False))
     modules = dict(module.named_modules())
+    # modules whose weights the forward pass reads by itself: it would read folded ones
     attributes = {
         str(node.target).rpartition(".")[0] for node in traced.graph.nodes if node.op == "get_attr"
     }

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.compute.activations import (
-    CPU_BATCH,
-    GPU_BATCH,
     exact_convolutions,
+    images_per_pass,
     network_input,
-    read_ahead,
     tapped,
 )
-from iibench.compute.images import to_unit_range
+from iibench.compute.images import in_batches, read_ahead, to_unit_range
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
@@ -60,16 +58,26 @@ def input_gradient_norms(
 
     Raises what `iter_activations` raises, `CaseError` too where the network has no gradient or one that
     is not finite, and `PluginError` where the score does not follow from the activations.
+
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 1, bias=False)).eval()
+    >>> module[0].weight.data[:] = 1.0
+    >>> images = np.zeros((2, 2, 2, 3), np.uint8)
+    >>> norms = input_gradient_norms(
+    ...     LoadedModel(module, Preprocess()), "0", "mean", images.__getitem__, np.arange(2),
+    ...     score=lambda activations, rows: activations[:, 0],
+    ... )
+    >>> (norms**2).round(6).tolist()  # each of 12 numbers counts 1/4: 12 / 16
+    [0.75, 0.75]
     """
     import torch
 
-    size = batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+    size = images_per_pass(batch_size, device)
     norms = np.empty(len(indices))
     done = 0
     # a caller in inference mode would make tensors that autograd refuses
     with torch.inference_mode(False), torch.enable_grad():
         tap = tapped(model, layer, pool)
-        for batch, images in read_ahead(read, indices, size):
+        for batch, images in read_ahead(read, in_batches(indices, size)):
             x = to_unit_range(images, device).requires_grad_()
             rows = torch.arange(done, done + len(batch), device=device)
             with _without_gradient(layer):
@@ -109,6 +117,7 @@ def _gradient_norms(
         (gradient,) = torch.autograd.grad(scores.sum(), x, allow_unused=True)
     if gradient is None:
         raise PluginError("a score of activations does not depend on them")
+    # squares of small float32 numbers would vanish
     norms: DoubleArray = gradient.flatten(1).double().norm(dim=1).cpu().numpy()
     return norms
 

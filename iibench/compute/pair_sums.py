@@ -36,6 +36,9 @@ def standardised(responses: FloatArray) -> DoubleArray:
     """R (n, K) -> Z (K, n) float64: every direction's responses less their mean, over their deviation.
 
     Mean and deviation are over the n images (divided by n). No direction may be constant.
+
+    >>> standardised(np.array([[1, 0], [3, 4]], np.float32)).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
     """
     values = np.ascontiguousarray(responses.T, dtype=np.float64)
     values -= values.mean(axis=1, keepdims=True)
@@ -44,7 +47,11 @@ def standardised(responses: FloatArray) -> DoubleArray:
 
 
 def first_pair(a: int, k: int) -> int:
-    """Where the pairs (a, a + 1), (a, a + 2), ... stand among the pairs of k rows."""
+    """Where the pairs (a, a + 1), (a, a + 2), ... stand among the pairs of k rows.
+
+    >>> first_pair(0, 4), first_pair(1, 4), first_pair(2, 4)  # after (0, 1), (0, 2), (0, 3)
+    (0, 3, 5)
+    """
     return a * (2 * k - a - 1) // 2
 
 
@@ -59,10 +66,17 @@ def top_of_pair_sums(
 
     `values`: Z (K, n), finite. `order` (n, K): the images of each row by descending value. m <= n.
     `progress(done, total)` counts pairs. `depths` changes the speed alone.
+
+    >>> from iibench.compute.ranking import order_by_response
+    >>> responses = np.array([[3, 0, 1], [2, 2, 0], [0, 3, 9]], np.float32)
+    >>> values = np.ascontiguousarray(responses.T, np.float64)
+    >>> top_of_pair_sums(values, order_by_response(responses), m=1).tolist()  # of 0 + 1, 0 + 2, 1 + 2
+    [[1], [2], [2]]
     """
     k, n = values.shape
     pairs = k * (k - 1) // 2
     out = np.empty((pairs, m), np.int32)
+    # two lists of d are worth looking at only where they are far fewer than all n images
     used = tuple(d for d in depths if m < d and 3 * d <= n)
     tops = np.ascontiguousarray(order[: max(used, default=0)].T)
     search = _Search(values, np.ascontiguousarray(values.T) if used else values.T, tops, m, used)
@@ -105,7 +119,9 @@ class _Search:
         mine, theirs = self._tops[a, :depth], self._tops[rows, :depth]
         sums = np.empty((len(rows), 2 * depth))
         consecutive = rows[-1] - rows[0] + 1 == len(rows)
+        # a slice is a view; rows that a depth left open have to be gathered
         which = slice(rows[0], rows[-1] + 1) if consecutive else rows
+        # by image, since the images are the same for all rows: a few long pieces of memory
         sums[:, :depth] = self._by_image[mine][:, which].T
         sums[:, :depth] += self._values[a, mine]
         sums[:, depth:] = self._values[a][theirs]
@@ -117,6 +133,7 @@ class _Search:
         images[:, :depth], images[:, depth:] = mine, theirs
         bound = self._sorted[a, depth - 1] + self._sorted[rows, depth - 1]
         found, least = _largest(sums, images, self._m)
+        # strictly: an image outside both lists might tie with the last one and have a lower index
         settled = least > bound
         out[rows[settled] - a - 1] = found[settled]
         unsettled: IntArray = rows[~settled]
@@ -135,6 +152,9 @@ def largest(sums: DoubleArray, images: Images | None, m: int) -> Images:
 
     `images` (r, c): the images that the columns stand for, each once; None where column i is image i.
     A column of -inf stands for none; every row has at least m others.
+
+    >>> largest(np.array([[1.0, 3.0, 3.0, 2.0]]), None, m=2).tolist()
+    [[1, 2]]
     """
     return _largest(sums, images, m)[0]
 
@@ -143,6 +163,7 @@ def _largest(sums: DoubleArray, images: Images | None, m: int) -> tuple[Images, 
     """`largest`, and the least (r,) of the m sums."""
     import torch
 
+    # one more than wanted shows whether the last one ties with what is left out
     one_more = min(m + 1, sums.shape[1])
     top = torch.topk(torch.from_numpy(sums), one_more, dim=1, sorted=True)
     ranked, columns = top.values.numpy(), top.indices.numpy()
@@ -166,8 +187,10 @@ def _with_ties(sums: DoubleArray, images: Images | None, m: int) -> Images:
         images = np.take_along_axis(images, by_index, axis=1)
         sums = np.take_along_axis(sums, by_index, axis=1)
     least = np.partition(sums, sums.shape[1] - m, axis=1)[:, sums.shape[1] - m, None]
+    # all above the m-th largest sum, and of those equal to it the lowest images that there is room for
     above, equal = sums > least, sums == least
     room = m - above.sum(axis=1, keepdims=True)
     chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
     kept, of_kept = images[chosen].reshape(-1, m), sums[chosen].reshape(-1, m)
+    # they stand by index here, which a stable sort keeps among equal sums
     return np.take_along_axis(kept, np.argsort(-of_kept, axis=1, kind="stable"), axis=1)

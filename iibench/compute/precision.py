@@ -12,7 +12,13 @@ PRECISIONS: Final = ("float32", "bfloat16", "float16")
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Raises `UsageError` where the device does not compute in this precision."""
+    """Raises `UsageError` where the device does not compute in this precision.
+
+    >>> check_precision("bfloat16", "cpu")
+    >>> check_precision("float16", "cpu")
+    Traceback (most recent call last):
+    iibench.contract.errors.UsageError: --precision float16 needs a GPU; on the CPU there is bfloat16
+    """
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: expected {', '.join(PRECISIONS)}")
     if precision == "float16" and device == "cpu":
@@ -24,6 +30,11 @@ def mixed(device: str, precision: str) -> contextlib.AbstractContextManager[obje
 
     Convolutions and matrix products run in `precision`, what sums or divides in float32 where torch
     holds that to be needed. Nothing for float32.
+
+    >>> x = torch.ones(2, 2)
+    >>> with mixed("cpu", "bfloat16"):
+    ...     (x @ x).dtype
+    torch.bfloat16
     """
     if precision == "float32":
         return contextlib.nullcontext()

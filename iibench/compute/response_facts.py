@@ -21,7 +21,12 @@ BLOCK = 2**21
 
 
 def response_facts(responses: FloatArray) -> ResponseFacts:
-    """All facts about R (n, K), in blocks of directions."""
+    """All facts about R (n, K), in blocks of directions.
+
+    >>> facts = response_facts(np.array([[0.0], [1.0], [2.0], [0.0]], np.float32))
+    >>> facts.low.tolist(), facts.high.tolist(), facts.positive.tolist()
+    ([0.0], [2.0], [0.5])
+    """
     n, k = responses.shape
     parts = []
     step = max(1, BLOCK // max(1, n))
@@ -37,6 +42,10 @@ def histograms(responses: DoubleArray) -> tuple[DoubleArray, DoubleArray, IntArr
     """(low (K,), high (K,), counts (K, BINS)) of R (n, K), as `numpy.histogram` over each range.
 
     A direction whose responses are all equal has all its images in the first bin.
+
+    >>> low, high, counts = histograms(np.array([[0.0], [0.0], [1.0]]))
+    >>> counts[0, 0].item(), counts[0, -1].item(), counts.shape
+    (2, 1, (1, 40))
     """
     k = responses.shape[1]
     low, high = responses.min(axis=0), responses.max(axis=0)
@@ -51,6 +60,9 @@ def sparseness(responses: DoubleArray) -> DoubleArray:
 
     (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), r the responses above zero and 0 for the others (Vinje &
     Gallant 2000, after Rolls & Tovee 1995). NaN where no response is above zero, or n < 2.
+
+    >>> sparseness(np.array([[1.0, 5.0], [1.0, 0.0], [1.0, -2.0]])).tolist()
+    [0.0, 1.0]
     """
     r = np.maximum(responses, 0.0)
     n = len(r)

@@ -10,7 +10,11 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class NoParams:
-    """The parameters of a spec that has none."""
+    """The parameters of a spec that has none.
+
+    >>> NoParams() == NoParams()
+    True
+    """
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class AssetFile:
     as `member`, with `package_sha256`. `packaged`: `package:path` of a file that is installed with a
     distribution (package data). `record`: address of a Zenodo record's JSON; the asset is then a
     folder with the record's files, archives unpacked, and is known by the files `contents` in it.
+
+    >>> weights = AssetFile("net.pth", sha256="", size=0, url="https://example.org/net.pth")
+    >>> weights.filename, weights.torch_hub
+    ('net.pth', False)
     """
 
     filename: str
@@ -48,6 +56,11 @@ class AssetSpec:
     `listing(resources, folder)`: names of images that the asset refers to and that have to be got
     elsewhere, for `iibench assets NAME --list-images`; `folder` is where the asset lies, None for its
     usual place. Raises `AssetError` where the asset is not there.
+
+    >>> file = AssetFile("net.pth", sha256="", size=0, url="https://example.org/net.pth")
+    >>> weights = AssetSpec("net", "weights of a network", (file,), licence="MIT")
+    >>> [each.filename for each in weights.files]
+    ['net.pth']
     """
 
     name: str
@@ -59,7 +72,12 @@ class AssetSpec:
 
 
 class Resources(Protocol):
-    """What a plugin's `load` may ask of the harness."""
+    """What a plugin's `load` may ask of the harness.
+
+    >>> def load(params, layer: str, resources: Resources):
+    ...     file, path = resources.asset(WEIGHTS)  # downloaded where it is not there yet
+    ...     return torch.load(path, map_location=resources.device)
+    """
 
     @property
     def data_dir(self) -> Path:
@@ -100,6 +118,13 @@ class Spec:
     `version` changes whenever the same parameters would give other numbers. `definition`: what exactly
     is computed, in a few sentences of plain text with its formula, for the card that reports show.
     `citation`: the source in words; `bibtex`: the same as BibTeX entries.
+
+    >>> @dataclass(frozen=True)
+    ... class Params:
+    ...     k: int = 16
+    >>> spec = Spec(name="toy", summary="A toy.", params=Params, headline=("k",))
+    >>> spec.version, spec.params().k
+    ('1', 16)
     """
 
     name: str
@@ -126,6 +151,10 @@ class Work:
     images that are asked of a metric. `passes`: images taken through the network up to the layer.
     `memory`: bytes held at the same time besides inputs and result. `imports`: modules that are imported
     on first use and take long.
+
+    >>> n, d = 10_000, 512
+    >>> Work(flops=2 * n * n * d, values=n * n).flops  # the products of n rows, and one pass over them
+    102400000000
     """
 
     flops: float = 0.0

@@ -15,6 +15,11 @@ def check_rgb(metric: str, x: torch.Tensor) -> None:
 
     Raises `CaseError` otherwise. Grey images, [-1, 1] or [0, 255] would give plausible, wrong numbers:
     broadcasting and scaling hide them.
+
+    >>> check_rgb("mine", torch.rand(2, 3, 8, 8))
+    >>> check_rgb("mine", 255 * torch.ones(2, 3, 8, 8))
+    Traceback (most recent call last):
+    iibench.contract.errors.CaseError: metric mine expects RGB in [0, 1], got values from 255 to 255
     """
     if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
         raise CaseError(

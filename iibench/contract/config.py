@@ -19,6 +19,10 @@ class RunConfig:
     to; None takes the suite file's. `fresh`: no computed value is taken from the cache or left there;
     downloaded files stay in use. `executor`: label of where the work is done. `shared_cache`: address of
     the store behind the cache. `shard_size`: images of one worker's task, None takes what suits.
+
+    >>> config = RunConfig("quickstart", Path("data"), Path("cache"), limit=100)
+    >>> config.device, config.limit, config.seed
+    ('auto', 100, None)
     """
 
     suite: str

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: what it shows, with its unit in brackets. `ticks`: (value, name) where it has names."""
+    """An axis: what it shows, with its unit in brackets. `ticks`: (value, name) where it has names.
+
+    >>> Axis("images", log=True).ticks
+    ()
+    """
 
     title: str
     log: bool = False
@@ -32,6 +36,10 @@ class Series:
 
     `low`, `high` (P,): a band. `text` (P,): shown when pointed at. `units` (P,): the directions that the
     points stand for, which the page links.
+
+    >>> line = Series("kmeans", np.array([1.0, 2.0]), np.array([0.5, 0.7]), line=True)
+    >>> line.y.tolist()
+    [0.5, 0.7]
     """
 
     name: str
@@ -46,7 +54,13 @@ class Series:
 
 @dataclass(frozen=True)
 class XYPlot:
-    """Points and lines. `caption`: what to read from it."""
+    """Points and lines. `caption`: what to read from it.
+
+    >>> points = Series("neurons", np.array([1.0, 2.0]), np.array([0.5, 0.7]))
+    >>> plot = XYPlot("Scores", Axis("rank"), Axis("score"), (points,), "Later ranks score higher.")
+    >>> len(plot.series)
+    1
+    """
 
     title: str
     x: Axis
@@ -57,7 +71,12 @@ class XYPlot:
 
 @dataclass(frozen=True)
 class Histogram:
-    """`counts` (B,) of values between consecutive `edges` (B + 1,)."""
+    """`counts` (B,) of values between consecutive `edges` (B + 1,).
+
+    >>> counts, edges = np.histogram([0.1, 0.2, 0.9], bins=2, range=(0, 1))
+    >>> Histogram("Scores", Axis("score"), edges, counts, "Most are low.").counts.tolist()
+    [2, 1]
+    """
 
     title: str
     x: Axis
@@ -69,7 +88,15 @@ class Histogram:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """`values` (rows, columns), NaN where there is none; `value` says what they are, with the unit."""
+    """`values` (rows, columns), NaN where there is none; `value` says what they are, with the unit.
+
+    >>> found = np.array([[1.0, 0.2], [0.2, np.nan]])
+    >>> map = HeatMap(
+    ...     "Overlap", Axis("layer"), Axis("layer"), ("a", "b"), ("a", "b"), found, "share", "Low."
+    ... )
+    >>> map.values.shape == (len(map.rows), len(map.columns))
+    True
+    """
 
     title: str
     x: Axis
@@ -86,6 +113,11 @@ class ImageMap:
     """Images (P,) at places in the plane, with ways to colour them that the reader chooses from.
 
     `colourings`: name -> numbers (P,), or CSS colours `#rrggbb` (P,), or names of classes (P,).
+
+    >>> place = np.array([0.0, 1.0])
+    >>> map = ImageMap("Images", place, place, np.array([7, 3]), {"class": ("cat", "dog")}, "Apart.")
+    >>> map.images.tolist()
+    [7, 3]
     """
 
     title: str
@@ -98,7 +130,11 @@ class ImageMap:
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Rows of images, each with a caption, such as the MEIs of a few directions."""
+    """Rows of images, each with a caption, such as the MEIs of a few directions.
+
+    >>> ImageRows("Strongest images", (("direction 0", (4, 2)), ("direction 1", (9, 4))), "").rows[1]
+    ('direction 1', (9, 4))
+    """
 
     title: str
     rows: tuple[tuple[str, tuple[int, ...]], ...]
@@ -115,6 +151,11 @@ class Details:
     `measures`: numbers, each with an interval where it has one, the number of values behind it in `n`;
     expectations of suites can be about them. `headline`: name of the main one. `tables`: name (letters,
     digits, `_`) -> column -> values, all of one length. `notes`: sentences for the reader.
+
+    >>> share = Measure("share", 0.25, n=400)
+    >>> found = Details((share,), headline="share", notes=("A quarter of the images.",))
+    >>> found.headline in {measure.name for measure in found.measures}
+    True
     """
 
     measures: tuple[Measure, ...]
@@ -125,7 +166,12 @@ class Details:
 
 
 def images_shown(details: Details) -> Iterator[int]:
-    """Indices of the images that the figures show, those of rows before those of maps."""
+    """Indices of the images that the figures show, those of rows before those of maps.
+
+    >>> rows = ImageRows("Strongest images", (("direction 0", (4, 2)),), "")
+    >>> list(images_shown(Details((), headline="", figures=(rows,))))
+    [4, 2]
+    """
     for figure in details.figures:
         if isinstance(figure, ImageRows):
             for _, images in figure.rows:

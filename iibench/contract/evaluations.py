@@ -26,6 +26,12 @@ class UnitTrials:
     `weak_references` (K, T, G): of the references; G = 0 where the observer looks at one side alone.
     `evidence` (K, T, 2) float64: for the strong and for the weak query, in the metric's unit; the
     observer chooses the larger, and the strong one is right. NaN for directions without a score.
+
+    >>> query, references = np.array([[3]]), np.array([[[5, 8]]])  # of one direction, one trial
+    >>> none = np.zeros((1, 1, 0), np.int64)
+    >>> shown = UnitTrials(query, query + 1, references, none, np.array([[[0.8, 0.3]]]))
+    >>> (shown.evidence[..., 0] > shown.evidence[..., 1]).tolist()  # the observer is right
+    [[True]]
     """
 
     strong: IntArray
@@ -42,6 +48,10 @@ class UnitScores:
     `trials` is the number of trials behind each value (0 where the notion does not apply);
     `unit_trials` are these trials, where the evaluation can show them. `details`: of an analysis
     (`EvaluationSpec.plot` "none"), what it found beside these values, which may then all be NaN.
+
+    >>> scores = UnitScores(np.array([0.7, np.nan]), (None, "every image responds alike"), trials=20)
+    >>> len(scores.values) == len(scores.reasons)
+    True
     """
 
     values: DoubleArray
@@ -52,7 +62,16 @@ class UnitScores:
 
 
 class SimilarityLookup(Protocol):
-    """Similarities between images of the evaluated split under one metric (one part of it)."""
+    """Similarities between images of the evaluated split under one metric (one part of it).
+
+    >>> def mean_similarity(lookup: SimilarityLookup, exemplars) -> list[float]:
+    ...     return lookup.within(exemplars).mean(axis=(1, 2)).tolist()
+    >>> from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    >>> rows = np.array([[0.0], [1.0], [3.0]], np.float32)
+    >>> lookup = EmbeddingSimilarity(lambda images: rows, 3, "squared_euclidean")
+    >>> mean_similarity(lookup, np.array([[0, 1], [0, 2]]))
+    [-0.5, -4.5]
+    """
 
     def within(self, groups: IntArray) -> DoubleArray:
         """groups (G, M) image indices -> (G, M, M) similarity of every ordered pair in each group."""
@@ -62,7 +81,15 @@ class SimilarityLookup(Protocol):
 
 
 class Lab(Protocol):
-    """What an analysis may ask for besides responses and similarities; computed when asked for."""
+    """What an analysis may ask for besides responses and similarities; computed when asked for.
+
+    >>> def analyse(params, inputs: EvaluationInputs):
+    ...     found = inputs.lab.directions()
+    ...     lengths = np.linalg.norm(found.vectors, axis=1)
+    ...     share = Measure("mean length", float(lengths.mean()), n=len(lengths))
+    ...     details = Details((share,), headline="mean length")
+    ...     return UnitScores(lengths, (None,) * len(lengths), details=details)
+    """
 
     @property
     def device(self) -> str:
@@ -111,6 +138,12 @@ class EvaluationInputs:
     index; `similarity` for the case's metric; `labels` (n,) or None; `seed` is the same for every
     metric of one finder, so that metrics are compared on the same draws. `lab`: what analyses may ask
     for besides.
+
+    >>> responses = np.array([[0.1], [0.9], [0.5]], np.float32)
+    >>> order = np.argsort(-responses, axis=0, kind="stable").astype(np.int32)
+    >>> inputs = EvaluationInputs(responses, order, similarity=None, labels=None, seed=0)
+    >>> inputs.order[:2, 0].tolist()  # the two images with the largest responses to direction 0
+    [1, 2]
     """
 
     responses: FloatArray
@@ -128,6 +161,10 @@ class EvaluationBase(Spec):
     `chance`: the value expected of what means nothing, or None. `unit`: of the score, in words.
     `needs_metric`: False for evaluations that look at no similarity. `sentence(params)`: how the page
     describes what is measured; None stands for the summary.
+
+    >>> base = EvaluationBase(name="share", summary="Share of right answers.", chance=0.5)
+    >>> base.needs_metric, base.is_analysis
+    (True, False)
     """
 
     chance: float | None = None
@@ -154,6 +191,16 @@ class EvaluationSpec(EvaluationBase):
     looks at `responses` and `order` a block of directions at a time (as `exemplars.ShuffledOrder` does), so
     that they may be mapped files larger than memory; others are refused there. `leads`: its tables stand
     before those of evaluations that do not.
+
+    >>> def evaluate(params, inputs):
+    ...     values = (inputs.responses > 0).mean(axis=0)
+    ...     return UnitScores(values, (None,) * len(values))
+    >>> spec = EvaluationSpec(
+    ...     name="positive", summary="Share of images above zero.", needs_metric=False, evaluate=evaluate
+    ... )
+    >>> responses = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+    >>> spec.evaluate(spec.params(), EvaluationInputs(responses, None, None, None, 0)).values.tolist()
+    [0.5, 1.0]
     """
 
     evaluate: Callable[[Any, EvaluationInputs], UnitScores]

@@ -21,6 +21,9 @@ class Task:
     `case`: id of the case, the first of those that need it. `images`: half-open ranges of image indices.
     `key`: the hash under which the result is to be found; `inputs`: what decides it (in words) and the
     hash of that. A worker whose hashes are others must not do the task.
+
+    >>> print(Task("embeddings", "data/net/layer/neurons/color/ii", images=((0, 64), (128, 192))))
+    embeddings for data/net/layer/neurons/color/ii, images 0 to 191
     """
 
     kind: Literal["activations", "directions", "images", "embeddings", "scores"]
@@ -46,6 +49,9 @@ class TaskError:
     `reason`: a sentence. `traceback`: where no plugin foresaw it. `skips`: the case is skipped, for
     something that cannot be had. `setup`: nothing is wrong with the task, but the worker lacks what the
     run has. `died`: workers died of it, so cases that need its result are not tried.
+
+    >>> TaskError("the cluster is gone", setup=True).traceback is None
+    True
     """
 
     reason: str
@@ -61,6 +67,10 @@ class TaskResult:
 
     `worker`: who did it, in words. `seconds`: per stage. `notes`: what the reader of the run should know,
     such as that a worker died.
+
+    >>> task = Task("scores", "data/net/layer/neurons/color/ii")
+    >>> TaskResult(task, worker="node 3", error=TaskError("there is no such file")).error.reason
+    'there is no such file'
     """
 
     task: Task
@@ -72,7 +82,11 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class PluginsAsked:
-    """What `load_plugins` was asked for; `files`: of each folder, (name, content) of its modules."""
+    """What `load_plugins` was asked for; `files`: of each folder, (name, content) of its modules.
+
+    >>> PluginsAsked(names=("./mine.py",)).entry_points
+    True
+    """
 
     names: tuple[str, ...] = ()
     environ: str = ""
@@ -91,6 +105,11 @@ class Job:
     `software`: versions and hashes of what decides numbers, which a worker must have too. `one_machine`:
     workers use the run's own cache. `mark`: name of an object that the run has put into the shared store,
     by which a worker sees that its store is the same; "" where there is none.
+
+    >>> from pathlib import Path
+    >>> config = RunConfig("mine.yaml", Path("data"), Path("cache"))
+    >>> Job(config, b"iibench: 1", ("case",), False, PluginsAsked(), {}, one_machine=True).cases
+    ('case',)
     """
 
     config: RunConfig
@@ -104,7 +123,22 @@ class Job:
 
 
 class Executor(Protocol):
-    """Workers, ready to do tasks."""
+    """Workers, ready to do tasks.
+
+    >>> class InTurn:
+    ...     workers = 1
+    ...
+    ...     def __init__(self, job):
+    ...         from iibench import Worker
+    ...
+    ...         self.worker = Worker(job)
+    ...
+    ...     def run(self, tasks):
+    ...         return map(self.worker.do, tasks)
+    ...
+    ...     def close(self):
+    ...         pass
+    """
 
     @property
     def workers(self) -> int:
@@ -128,6 +162,13 @@ class ExecutorSpec(Spec):
     called when there is something to do, and raises `UsageError` where workers cannot be had. None leaves
     everything to the run's own process. `one_machine(params)`: whether all workers are on the machine of
     the run; if not, the run needs a shared cache.
+
+    >>> spec = ExecutorSpec(
+    ...     name="here", summary="Everything in the run's own process.", start=None,
+    ...     one_machine=lambda params: True,
+    ... )
+    >>> spec.one_machine(spec.params())
+    True
     """
 
     start: Callable[[Any, Job], Executor] | None

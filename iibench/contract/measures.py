@@ -13,6 +13,12 @@ class Measure:
     `value` is None where it is undefined, for the `reason` given. `low`, `high`: its 95 % interval. `n`:
     observations behind it, such as people's answers (people, where votes are counted) or images, of
     `stimuli` stimuli and `units` units; 0 where there are none of a kind.
+
+    >>> accuracy = Measure("accuracy", 0.8, {"layer": "conv1"}, low=0.7, high=0.9, n=120, units=4)
+    >>> accuracy.low < accuracy.value < accuracy.high
+    True
+    >>> Measure("accuracy", None, reason="nobody answered").n
+    0
     """
 
     name: str
@@ -58,6 +64,9 @@ class Curve:
     """A curve, such as an ROC curve: its points, for all answers or for a `group` of them.
 
     `name`: that of the measure which is the area below it, `roc` where that is `auc`.
+
+    >>> Curve("roc", x=(0.0, 0.0, 1.0), y=(0.0, 1.0, 1.0)).name
+    'roc'
     """
 
     name: str
@@ -68,7 +77,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Section:
-    """An extra part of the page: a title, paragraphs of plain text, and tables."""
+    """An extra part of the page: a title, paragraphs of plain text, and tables.
+
+    >>> counts = (("experiment", "answers"), (("one", "120"), ("two", "80")))
+    >>> Section("Data", ("200 answers were kept.",), (counts,)).tables[0][1][1]
+    ('two', '80')
+    """
 
     title: str
     paragraphs: tuple[str, ...] = ()

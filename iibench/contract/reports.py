@@ -21,6 +21,9 @@ class Summary:
 
     `low`, `high`: 95 % percentile bootstrap interval of the mean over units (statistics.py).
     Numbers are None where no unit is scored.
+
+    >>> Summary(n=64, scored=60, mean=0.7).mean
+    0.7
     """
 
     n: int
@@ -34,7 +37,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Named:
-    """A name, its parameters as plain JSON values, and the label that ids show."""
+    """A name, its parameters as plain JSON values, and the label that ids show.
+
+    >>> Named("kmeans", "kmeans[k=16]", {"k": 16}).label
+    'kmeans[k=16]'
+    """
 
     name: str
     label: str
@@ -53,6 +60,14 @@ class Report:
     cache. `reason`: why it was skipped or failed. `traceback`: of an error that no plugin foresaw.
 
     `of_trials`, `item`: whether it is of trials, and what has a value each (`values`): a unit, or a stimulus.
+
+    >>> color, ii = Named("color", "color"), Named("ii", "ii")
+    >>> report = Report(
+    ...     id="data/color/ii", dataset="data", metric=color, evaluation=ii, status="passed", seed=0,
+    ...     summary=Summary(n=2, scored=2, mean=0.7),
+    ... )
+    >>> report.scored, report.main_measure
+    (True, None)
     """
 
     of_trials: ClassVar[bool] = False
@@ -132,6 +147,14 @@ class CaseReport(Report):
     reads, stand in the folder `analyses` under `details_folder`. `role`: of its finder
     (`FinderSpec.role`), which stands in the run's record of finders; filled in where a run is read or
     written.
+
+    >>> color, ii, net, k = (Named(name, name) for name in ("color", "ii", "net", "kmeans"))
+    >>> report = CaseReport(
+    ...     id="data/net/conv1/kmeans/color/ii", dataset="data", model=net, layer="conv1", finder=k,
+    ...     metric=color, evaluation=ii, status="passed", seed=0, scores=(0.6, 0.8),
+    ... )
+    >>> report.stem
+    ('data', 'net', 'conv1', 'kmeans')
     """
 
     model: Named
@@ -189,6 +212,14 @@ class TrialReport(Report):
     it is kept out of `run.json` and stands in tables of its own (trial_results.py). `margins`: the
     observer's margin per stimulus; `per_unit`: name -> a value per unit; `resampled`: the headline
     measure in resamples of units that all metrics share; None where undefined.
+
+    >>> color, human = Named("color", "color"), Named("human", "human")
+    >>> report = TrialReport(
+    ...     id="answers/color/human", dataset="answers", metric=color, evaluation=human, seed=0,
+    ...     status="passed", headline="auc", measures=(Measure("auc", 0.7, n=120),),
+    ... )
+    >>> report.main_measure.value
+    0.7
     """
 
     of_trials: ClassVar[bool] = True
@@ -222,7 +253,11 @@ class TrialReport(Report):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of an expectation: its sentence, the verdict, and the numbers it rests on."""
+    """What became of an expectation: its sentence, the verdict, and the numbers it rests on.
+
+    >>> Verdict("kmeans scores above neurons", "passed", "0.71 against 0.55, p = 0.001").case is None
+    True
+    """
 
     text: str
     status: Literal["passed", "failed", "skipped"]
@@ -246,6 +281,11 @@ class Exemplars:
 
     `images`, `bottom` (K, M) indices into the evaluated split, the most extreme first; `responses`,
     `bottom_responses` (K, M).
+
+    >>> strong, weak = np.array([[4, 2]]), np.array([[0, 1]])
+    >>> shown = Exemplars("data", "net", "conv1", "kmeans", strong, strong / 10, weak, weak / 10)
+    >>> shown.images[0].tolist()  # of direction 0, the strongest first
+    [4, 2]
     """
 
     dataset: str
@@ -264,6 +304,11 @@ class ResponseFacts:
 
     `low`, `high` (K,): range of its responses. `counts` (K, BINS): histogram over equal bins between
     them. `sparseness` (K,), NaN where no response is above zero. `positive` (K,): share above zero.
+
+    >>> from iibench.compute.response_facts import response_facts
+    >>> facts = response_facts(np.array([[0.0], [1.0], [2.0], [0.0]], np.float32))
+    >>> facts.high.tolist(), facts.positive.tolist()
+    ([2.0], [0.5])
     """
 
     low: DoubleArray

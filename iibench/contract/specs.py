@@ -39,7 +39,20 @@ Role = Literal["method", "main", "baseline", "control"]
 
 
 class ImageDataset(Protocol):
-    """One split of a dataset. All images of it share one size; they are RGB, 8 bits a channel."""
+    """One split of a dataset. All images of it share one size; they are RGB, 8 bits a channel.
+
+    >>> class Grey:
+    ...     fingerprint, labels, class_names, image_size = "grey", None, (), (8, 8)
+    ...
+    ...     def __len__(self):
+    ...         return 4
+    ...
+    ...     def images(self, indices):
+    ...         return np.full((len(indices), 8, 8, 3), 128, np.uint8)
+    >>> grey: ImageDataset = Grey()
+    >>> grey.images([0, 3]).shape
+    (2, 8, 8, 3)
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -69,6 +82,10 @@ class GivenNames:
     """What people called the images of a dataset.
 
     `counts` (n, C) int64: how many people gave image i the name c. `sha256`: of the counts, hex.
+
+    >>> names = GivenNames(np.array([[3, 0], [1, 2]]), sha256="")
+    >>> names.counts.argmax(axis=1).tolist()  # what most people called each image
+    [0, 1]
     """
 
     counts: IntArray
@@ -77,7 +94,14 @@ class GivenNames:
 
 @runtime_checkable
 class NamedImages(Protocol):
-    """An `ImageDataset` that may know what people call its images."""
+    """An `ImageDataset` that may know what people call its images.
+
+    >>> class Named:
+    ...     def given_names(self):
+    ...         raise Skip("nobody was asked")
+    >>> isinstance(Named(), NamedImages)
+    True
+    """
 
     def given_names(self) -> GivenNames:
         """The names that people gave; raises `Skip` with the reason where they are not known."""
@@ -85,7 +109,14 @@ class NamedImages(Protocol):
 
 @runtime_checkable
 class PreparedImages(Protocol):
-    """An `ImageDataset` that decodes all of its images when the first one is asked for."""
+    """An `ImageDataset` that decodes all of its images when the first one is asked for.
+
+    >>> class Archive:
+    ...     def seconds_to_prepare(self):
+    ...         return 90.0
+    >>> isinstance(Archive(), PreparedImages)
+    True
+    """
 
     def seconds_to_prepare(self) -> float:
         """About what that will take, from trying a few; 0 where it is done or takes a moment."""
@@ -96,6 +127,13 @@ class DatasetSpec(Spec):
     """A dataset: `load(params, split, harness) -> ImageDataset` for one of `splits`.
 
     `load` raises `AssetError` where the data can be neither found nor downloaded.
+
+    >>> spec = DatasetSpec(
+    ...     name="mine", summary="Pictures of mine.", splits=("train", "test"),
+    ...     load=lambda params, split, harness: Pictures(harness.data_dir / "mine" / split),
+    ... )
+    >>> spec.splits[-1]
+    'test'
     """
 
     load: Callable[[Any, str, Harness], ImageDataset]
@@ -107,6 +145,10 @@ class Preprocess:
     """How RGB in [0, 1] becomes a network's input: resize (antialiased), crop, then (x - mean) / std.
 
     `size`: images are resized to size x size pixels where they are not yet; None keeps their size.
+
+    >>> imagenet = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), size=224)
+    >>> Preprocess().size is None
+    True
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -121,6 +163,10 @@ class LoadedModel:
     `provenance` says which weights these are ("packaged", a file name, "random, seed 0") for people;
     the cache key takes the SHA-256 of the weights themselves. `fingerprint`: SHA-256 (hex) of what else
     decides the network's output, such as code that a user named; "" where the plugin's source does.
+
+    >>> module = torch.nn.Conv2d(3, 8, 3).eval().requires_grad_(False)
+    >>> LoadedModel(module, Preprocess(), provenance="random").preprocess.mean
+    (0.0, 0.0, 0.0)
     """
 
     module: torch.nn.Module
@@ -136,15 +182,31 @@ class ModelSpec(Spec):
     `layer` is the module path that will be tapped; modules past it may be left without weights (on
     torch's meta device). `variants`: a function that lists the names allowed after a colon
     (`torchvision:resnet18`); the chosen one is handed to `params` as the field `variant`.
+
+    >>> def load(params, layer, resources):
+    ...     module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    ...     return LoadedModel(module.eval().requires_grad_(False).to(resources.device), Preprocess())
+    >>> spec = ModelSpec(name="mine", summary="Two layers.", load=load)
+    >>> spec.variants is None
+    True
     """
 
     load: Callable[[Any, str, Resources], LoadedModel]
     variants: Callable[[], Sequence[str]] | None = None
 
 
+#: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position); the first
+#: is the default.
+POOLS = ("mean", "max", "center", "flatten", "cls")
+
+
 @dataclass(frozen=True)
 class LayerSpec:
-    """An alias or a group for a known model's layer; any module path works without one."""
+    """An alias or a group for a known model's layer; any module path works without one.
+
+    >>> LayerSpec("middle", path="features.3", summary="after the first pooling").path
+    'features.3'
+    """
 
     name: str
     path: str
@@ -158,6 +220,9 @@ class FitContext:
 
     `progress(done, total, note)` may be called at any time. `base_dir`: the folder that relative paths
     in the suite are relative to.
+
+    >>> rng = np.random.default_rng(FitContext(seed=7).seed)
+    >>> FitContext(seed=7).progress(1, 10, "iterations")
     """
 
     seed: int
@@ -173,6 +238,10 @@ class Directions:
     `vectors` (K, N) float32. `state` holds every further array that `encode` needs (means, biases);
     it is stored in the cache beside the vectors. `notes`: sentences for the report, such as
     "did not converge in 200 iterations".
+
+    >>> found = Directions(np.eye(2, dtype=np.float32), {"mean": np.zeros(2, np.float32)})
+    >>> found.vectors.shape
+    (2, 2)
     """
 
     vectors: FloatArray
@@ -182,7 +251,12 @@ class Directions:
 
 @dataclass(frozen=True)
 class FinderWork:
-    """What a finder takes: K `directions`, the `fit`, and `encode` of one image."""
+    """What a finder takes: K `directions`, the `fit`, and `encode` of one image.
+
+    >>> n, width, k = 10_000, 512, 16
+    >>> FinderWork(k, fit=Work(flops=2 * n * width * k), encode=Work(flops=2 * width * k)).directions
+    16
+    """
 
     directions: int
     fit: Work
@@ -205,6 +279,16 @@ class FinderSpec(Spec):
     `control`, a finder that finds nothing; `main` is the method that figures with room for one show, the
     best of the others without it. `called`: its directions in a sentence (`random directions`); its name
     where that is empty.
+
+    >>> def fit(params, activations, context):
+    ...     rng = np.random.default_rng(context.seed)
+    ...     return Directions(rng.standard_normal((4, activations.shape[1]), dtype=np.float32))
+    >>> def encode(params, directions, activations):
+    ...     return activations @ directions.vectors.T
+    >>> spec = FinderSpec(name="random", summary="Four random ones.", fit=fit, encode=encode)
+    >>> activations = np.ones((10, 6), np.float32)
+    >>> spec.encode(None, spec.fit(None, activations, FitContext(seed=0)), activations).shape
+    (10, 4)
     """
 
     fit: Callable[[Any, FloatArray, FitContext], Directions]
@@ -224,6 +308,14 @@ class EmbeddingMetric(Protocol):
     (n,) where the spec says `input="labels"`, float32 counts of names (n, C) where it says
     `input="names"`) and returns (n, d). It must not depend on the batch.
     `fingerprint` identifies the weights in use, "" where there are none.
+
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))
+    >>> isinstance(Mean(), EmbeddingMetric), Mean().embed(torch.ones(2, 3, 8, 8)).shape
+    (True, torch.Size([2, 3]))
     """
 
     @property
@@ -238,6 +330,17 @@ class ComparingMetric(Protocol):
 
     `embed` as in `EmbeddingMetric`; `compare(a, b)` gets rows of embeddings (p, d) and (q, d) float32
     and returns (p, q) similarities, larger = more alike. Each image is still embedded once.
+
+    >>> class Overlap:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.flatten(1)
+    ...
+    ...     def compare(self, a, b):
+    ...         return torch.minimum(a[:, None], b[None]).sum(dim=2)
+    >>> isinstance(Overlap(), ComparingMetric), Overlap().compare(torch.ones(2, 5), torch.ones(3, 5)).shape
+    (True, torch.Size([2, 3]))
     """
 
     @property
@@ -250,7 +353,16 @@ class ComparingMetric(Protocol):
 
 @runtime_checkable
 class PairwiseMetric(Protocol):
-    """A metric that compares images directly: `pairwise(a, b) -> (n, m)` similarity, larger = more alike."""
+    """A metric that compares images directly: `pairwise(a, b) -> (n, m)` similarity, larger = more alike.
+
+    >>> class Largest:
+    ...     fingerprint = ""
+    ...
+    ...     def pairwise(self, a, b):
+    ...         return -(a[:, None] - b[None]).abs().amax(dim=(2, 3, 4))
+    >>> isinstance(Largest(), PairwiseMetric), isinstance(Largest(), EmbeddingMetric)
+    (True, False)
+    """
 
     @property
     def fingerprint(self) -> str: ...
@@ -266,6 +378,11 @@ class Golden:
     words. `images(resources)`: both, uint8 (h, w, 3) RGB; raises `AssetError` where they are not to be
     had. `similarity` and `tolerance` (largest difference allowed) in the metric's own unit. `source`:
     who computed or published the value, and with what.
+
+    >>> def grey(resources):
+    ...     return np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
+    >>> Golden("mine", "black and white", grey, similarity=-1.0, tolerance=1e-6, source="by hand").pair
+    'black and white'
     """
 
     label: str
@@ -291,6 +408,19 @@ class MetricSpec(Spec):
     `level`: what it sees; `control` stands for metrics that mean nothing and should score at chance.
     `sentence(params, sizes)`: how the page describes it, `sizes` the (height, width) in pixels at which it
     saw the images, where known; None stands for the summary and the range.
+
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         check_rgb("mean", x)
+    ...         return x.mean(dim=(2, 3))
+    >>> spec = MetricSpec(
+    ...     name="mean", summary="Distance of mean colours.", distance="euclidean", level="low",
+    ...     load=lambda params, harness: Mean(),
+    ... )
+    >>> spec.size(spec.params()) is None, spec.symmetric
+    (True, True)
     """
 
     load: Callable[[Any, Harness], EmbeddingMetric | PairwiseMetric]
@@ -307,7 +437,12 @@ class MetricSpec(Spec):
 
 @dataclass(frozen=True)
 class ChosenMetric:
-    """A loaded metric as its label chooses it: `size` its images are resized to, `part` or None."""
+    """A loaded metric as its label chooses it: `size` its images are resized to, `part` or None.
+
+    >>> def embeddings(harness: Harness, x) -> torch.Tensor:
+    ...     chosen: ChosenMetric = harness.metric("lpips[3]")
+    ...     return chosen.metric.embed(x)
+    """
 
     spec: MetricSpec
     metric: EmbeddingMetric | PairwiseMetric
@@ -316,7 +451,15 @@ class ChosenMetric:
 
 
 class TappedNetwork(Protocol):
-    """A network up to one layer, for plugins made of networks."""
+    """A network up to one layer, for plugins made of networks.
+
+    >>> class Metric:
+    ...     def __init__(self, network: TappedNetwork):
+    ...         self.network, self.fingerprint = network, network.fingerprint
+    ...
+    ...     def embed(self, x):
+    ...         return torch.from_numpy(self.network.activations(x))
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -327,7 +470,12 @@ class TappedNetwork(Protocol):
 
 
 class Harness(Resources, Protocol):
-    """`Resources` that also lend other registered things, for plugins made from images and networks."""
+    """`Resources` that also lend other registered things, for plugins made from images and networks.
+
+    >>> def load(params, split, harness: Harness):  # a dataset made of another one's images
+    ...     photos = harness.images("cifar10", split)
+    ...     return [photos.images([i])[0].mean() for i in range(len(photos))]
+    """
 
     def images(self, dataset: str, split: str | None = None) -> ImageDataset:
         """One split (the last by default) of another registered dataset, named by its label.

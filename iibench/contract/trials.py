@@ -30,6 +30,11 @@ class Answers:
     people answered so: 1 where every answer is known on its own, more where only votes are. `confidence`
     (R,): 1 is the lowest, 0 where it was not asked. `participant` (R,): a number per person, -1 where
     that is not known. `columns`: further attributes (R,), such as expertise.
+
+    >>> ones = np.ones(3, np.int64)
+    >>> answers = Answers(np.array([0, 0, 1]), np.array([True, False, True]), ones, 0 * ones, -ones)
+    >>> answers.chosen(answers.stimulus == 0).first.tolist()
+    [True, False]
     """
 
     stimulus: IntArray
@@ -60,6 +65,15 @@ class Trials:
     `names` (S,): a stable, unique name of each stimulus. `unit` (S,): index into `units`, the resampling
     unit of intervals (a unit of a network; a reference image). `columns`: attributes (S,) by which
     results may be grouped, such as `model`, `layers`, `condition`.
+
+    >>> none, nobody = np.zeros((2, 0), np.int64), np.zeros(0, np.int64)
+    >>> trials = Trials(
+    ...     names=np.array(["s0", "s1"]), queries=np.array([[0, 1], [2, -1]]),
+    ...     references=np.array([[3], [4]]), opposite=none, unit=np.array([0, 0]), units=("u",),
+    ...     answers=Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
+    ... )
+    >>> len(trials), trials.shown.tolist()  # an image of the second stimulus is not to be had
+    (2, [True, False])
     """
 
     names: TextArray
@@ -89,6 +103,10 @@ class TrialDataset(ImageDataset, Protocol):
     """The distinct images of S stimuli (see `ImageDataset`) with the stimuli and answers.
 
     `fingerprint` covers images, stimuli and answers. `labels` are None unless every image has one.
+
+    >>> def answers_per_stimulus(dataset: TrialDataset) -> list[int]:
+    ...     answers = dataset.trials.answers
+    ...     return np.bincount(answers.stimulus, answers.count, len(dataset.trials)).tolist()
     """
 
     @property
@@ -106,7 +124,15 @@ class TrialDataset(ImageDataset, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialDatasetSpec(DatasetSpec):
-    """A dataset of trials: `load(params, split, harness) -> TrialDataset`."""
+    """A dataset of trials: `load(params, split, harness) -> TrialDataset`.
+
+    >>> spec = TrialDatasetSpec(
+    ...     name="mine", summary="Answers of a study of mine.",
+    ...     load=lambda params, split, harness: Study(harness.data_dir / "mine"),
+    ... )
+    >>> spec.splits
+    ('all',)
+    """
 
     load: Callable[[Any, str, Harness], TrialDataset]
     splits: tuple[str, ...] = ("all",)
@@ -118,6 +144,11 @@ class TrialSimilarities:
 
     `references` (S, 2, F) and `opposite` (S, 2, G): of query q to each reference. `among` (S,): mean
     over the F * F ordered pairs of positive references, self-pairs included (Eq. 1 with M = F).
+
+    >>> to_reference = np.array([[[0.9], [0.4]]])  # one stimulus, both queries, one reference
+    >>> found = TrialSimilarities(to_reference, np.zeros((1, 2, 0)), np.array([1.0]))
+    >>> (found.references[:, 0, 0] > found.references[:, 1, 0]).tolist()
+    [True]
     """
 
     references: DoubleArray
@@ -130,6 +161,13 @@ class TrialInputs:
     """What an evaluation of trials sees of one case.
 
     `similarities`: None where it needs no metric. `seed`: the same for every metric and evaluation.
+
+    >>> def judge(params, inputs: TrialInputs):
+    ...     near = inputs.similarities.references.max(axis=2)
+    ...     return TrialScores((), margins=near[:, 0] - near[:, 1])
+    >>> found = TrialSimilarities(np.array([[[0.9], [0.5]]]), np.zeros((1, 2, 0)), np.ones(1))
+    >>> judge(None, TrialInputs(None, found, seed=0)).margins.tolist()
+    [0.4]
     """
 
     trials: Trials
@@ -147,6 +185,10 @@ class TrialScores:
     name -> (U,) values, NaN where undefined. `resampled` (B,): the headline measure in B resamples of
     the units drawn with `TrialInputs.seed`, the same for every metric, so that metrics are compared in
     pairs; None where there is no interval.
+
+    >>> scores = TrialScores((Measure("auc", 0.7, n=120),), margins=np.array([0.4, -0.1]))
+    >>> scores.measures[0].group, scores.curves
+    ({}, ())
     """
 
     measures: tuple[Measure, ...]
@@ -170,6 +212,17 @@ class TrialEvaluationSpec(EvaluationBase):
     units of the first of `TrialScores.per_unit`, which is people's, with NAME of `per_unit`; the page
     shows these beside units and trials on which people and metric differ. `unit_numbers`: NAME -> how the
     page shows that number of a unit.
+
+    >>> def judge(params, inputs):
+    ...     answers = inputs.trials.answers
+    ...     value = float(np.average(answers.first, weights=answers.count))
+    ...     return TrialScores((Measure("accuracy", value, n=int(answers.count.sum())),))
+    >>> spec = TrialEvaluationSpec(
+    ...     name="accuracy", summary="Share of right answers.", needs_metric=False, judge=judge,
+    ...     headline_measure="accuracy", chance=0.5,
+    ... )
+    >>> spec.headline_measure
+    'accuracy'
     """
 
     judge: Callable[[Any, TrialInputs], TrialScores]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pluggy
 
-from iibench.contract.errors import PluginError
+from iibench.contract.errors import one_line
 from iibench.contract.executors import PluginsAsked
 from iibench.suite.registry import Registry
 
@@ -55,7 +55,7 @@ class Plugins:
             try:
                 _call(impl, arguments)
             except Exception as error:
-                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {one_line(error)}")
         return failures
 
     def collect(self, hook: str, **arguments: Any) -> tuple[list[Any], list[str]]:
@@ -66,15 +66,10 @@ class Plugins:
             try:
                 results.extend(_call(impl, arguments) or ())
             except Exception as error:
-                failures.append(f"plugin {impl.plugin_name}: {hook} raised {_one_line(error)}")
+                failures.append(f"plugin {impl.plugin_name}: {hook} raised {one_line(error)}")
         return results, failures
 
 
 def _call(impl: Any, arguments: dict[str, Any]) -> Any:
     """Calls one hook implementation with those of the arguments that it accepts."""
     return impl.function(*(arguments[name] for name in impl.argnames))
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

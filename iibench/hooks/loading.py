@@ -22,7 +22,7 @@ import pluggy
 
 from iibench.cache.source import source_sha256
 from iibench.contract.base import Spec
-from iibench.contract.errors import PluginError, UsageError, nearest
+from iibench.contract.errors import PluginError, UsageError, nearest, one_line
 from iibench.contract.evaluations import EvaluationBase
 from iibench.contract.executors import ExecutorSpec, PluginsAsked
 from iibench.contract.specs import (
@@ -47,7 +47,7 @@ from iibench.hooks.finding import (
     _modules,
     _package,
 )
-from iibench.hooks.loaded import PluginRecord, Plugins, _call, _one_line
+from iibench.hooks.loaded import PluginRecord, Plugins, _call
 from iibench.suite.registry import AnySpec, Registry
 
 #: registration hook -> the spec it must return
@@ -169,7 +169,7 @@ def _take(
         plugin = candidate.load()
     except Exception as error:
         record.details = traceback.format_exc()
-        return _broken(record, _one_line(error))
+        return _broken(record, one_line(error))
     record.path = getattr(plugin, "__file__", None) or ""
     refusal = _refusal(str(getattr(plugin, "IIBENCH_API", API_VERSION)))
     if refusal:
@@ -196,7 +196,7 @@ def _take(
     except Exception as error:
         manager.unregister(plugin)
         record.details = traceback.format_exc()
-        return _broken(record, _one_line(error))
+        return _broken(record, one_line(error))
     record.registers = (
         *(f"{kind_of(spec)} {spec.name}" for spec in specs),
         *(name.removeprefix("iibench_") for name in names if name not in KINDS),
@@ -262,7 +262,7 @@ def _collect_layers(plugins: Plugins) -> None:
             except Exception as error:
                 for record in plugins.records:
                     if record.name == impl.plugin_name:
-                        _broken(record, _one_line(error))
+                        _broken(record, one_line(error))
                 break
             plugins.registry.layers.setdefault(entry.spec.name, []).extend(layers)
 
@@ -276,7 +276,7 @@ def _collect_suite_metrics(plugins: Plugins) -> None:
         except Exception as error:
             for record in plugins.records:
                 if record.name == impl.plugin_name:
-                    _broken(record, _one_line(error))
+                    _broken(record, one_line(error))
             continue
         plugins.registry.suite_metrics.extend((impl.plugin_name, label) for label in labels)
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class ShownRun(results.Run):
-    """A `Run` with figures and pictures; what `iibench.run` and `iibench.load_run` return."""
+    """A `Run` with figures and pictures; what `iibench.run` and `iibench.load_run` return.
+
+    >>> run = load_run("reports/sample")
+    >>> {"finder", "metric", "mean"} <= set(run.leaderboard().columns)
+    True
+    """
 
     def _repr_html_(self) -> str:
         from iibench.report.notebook import run_html
@@ -64,6 +69,6 @@ def load_run(folder: str | Path) -> ShownRun:
 
     >>> run = load_run("reports/sample")
     >>> run.meta["name"]
-    'sample'
+    'quickstart'
     """
     return shown(results.load_run(folder))

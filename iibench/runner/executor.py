@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from iibench.cache.shared_store import SharedStore, open_shared_store
-from iibench.contract.errors import PluginError, UsageError
+from iibench.contract.errors import PluginError, UsageError, one_line
 from iibench.contract.executors import ExecutorSpec, TaskResult
 from iibench.suite.choices import choice_of
 
@@ -76,9 +76,5 @@ def is_one_machine(registry: Registry, choice: Choice) -> bool:
         return bool(entry.spec.one_machine(choice.params))
     except Exception as error:
         raise PluginError(
-            f"executor {choice.label} of plugin {entry.plugin}: one_machine raised {_one_line(error)}"
+            f"executor {choice.label} of plugin {entry.plugin}: one_machine raised {one_line(error)}"
         ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.cache.budget import in_gib
+from iibench.cache.budget import in_gib, share
 from iibench.cache.mapped import RELEASE_BYTES
 from iibench.compute.activations import (
     images_per_pass,
@@ -82,7 +82,7 @@ class ActivationStage:
     def check_held(self, shape: tuple[int, ...], who: str) -> None:
         """Raises `CaseError` where `who` cannot hold activations (n, N) in memory: they may take half."""
         size, memory = 4 * shape[0] * shape[1], self.context.settings.memory
-        if 2 * size > memory:
+        if size > share(memory, "arrays"):
             raise CaseError(
                 f"{who} holds activations in memory: {shape[0]:,} images x {shape[1]:,} neurons are "
                 f"{in_gib(size)}, and they may take half of --memory {in_gib(memory)}; give it "
@@ -152,7 +152,7 @@ class ActivationStage:
         """Counts activations that are read as a whole: their pages are not let go of afterwards."""
         if account.new(f"held {self.context.keys.activations(tap, split).hash}"):
             size = 4 * len(self._images(tap, split)) * width
-            account.keep(min(size, self.context.settings.memory // 2))
+            account.keep(min(size, share(self.context.settings.memory, "arrays")))
 
     def _images(self, tap: Tap, split: str) -> ImageDataset:
         return self.context.inputs.dataset(tap.dataset, split, tap.seed)

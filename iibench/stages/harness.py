@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.cache.budget import share
 from iibench.cache.memo import Memo
 from iibench.cache.source import core_sha256
 from iibench.compute.activations import network
@@ -47,7 +48,7 @@ class LocalHarness:
         tell: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         chosen = Settings() if settings is None else settings
-        self.inputs = Inputs(registry, resources, self, Memo(chosen.memory // 2))
+        self.inputs = Inputs(registry, resources, self, Memo(share(chosen.memory, "arrays")))
         keys = Keys(self.inputs, chosen.precision)
         self.context = StageContext(self.inputs, cache, keys, chosen, tell)
         self.activation_stage = ActivationStage(self.context)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from iibench.cache.shared_by_direction import fetch_columns, publish_columns
+from iibench.cache.shared_by_direction import fetch_by_direction, publish_by_direction
 
 if TYPE_CHECKING:
     from iibench.cache.entries import Cache
@@ -26,7 +26,7 @@ class Kept:
         if self.form == "entry":
             cache.publish(self.kind, self.key)
         elif self.form == "by direction":
-            publish_columns(cache, self.kind, self.key)
+            publish_by_direction(cache, self.kind, self.key)
         else:
             rows = cache.existing_rows(self.kind, self.key)
             if rows is not None:
@@ -35,4 +35,4 @@ class Kept:
     def fetch(self, cache: Cache) -> None:
         """Has an array by direction here too; the others are fetched as they are read."""
         if self.form == "by direction":
-            fetch_columns(cache, self.kind, self.key)
+            fetch_by_direction(cache, self.kind, self.key)

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.cache.budget import are_mapped
-from iibench.cache.by_direction import ABOUT, ORDERS, RESPONSES, load_columns, make_columns
+from iibench.cache.budget import are_mapped, share
+from iibench.cache.by_direction import (
+    ABOUT,
+    ORDERS,
+    RESPONSES,
+    load_by_direction,
+    make_by_direction,
+)
 from iibench.cache.mapped import release
-from iibench.cache.shared_by_direction import has_columns
+from iibench.cache.shared_by_direction import has_by_direction
 from iibench.compute.encoding import ROWS, iter_responses
 from iibench.compute.extremes import Extremes
 from iibench.compute.ranking import BLOCK_BYTES, order_by_response, unit_blocks
@@ -74,7 +80,7 @@ class ResponseStage:
         key = self.context.keys.responses(case)
         n, k = self._shape(case)
         if are_mapped(n, k, self.context.settings.memory):
-            mapped: FloatArray = self._columns(
+            mapped: FloatArray = self._by_direction(
                 case, RESPONSES, key.hash, np.float32, self._encode_into
             )
             return mapped
@@ -94,7 +100,7 @@ class ResponseStage:
         def sort_into(case: Case, order: Order) -> None:
             order_by_response(self.of(case), order, device)
 
-        mapped: Order = self._columns(
+        mapped: Order = self._by_direction(
             case, ORDERS, self.context.keys.order(case).hash, np.int32, sort_into
         )
         return mapped
@@ -102,12 +108,12 @@ class ResponseStage:
     def _shape(self, case: Case) -> tuple[int, int]:
         return len(self.context.inputs.evaluated(case)), len(self.directions.of(case).vectors)
 
-    def _columns(
+    def _by_direction(
         self, case: Case, kind: str, key: str, dtype: Any, fill: Callable[[Case, Any], None]
     ) -> Any:
         """The mapped array of this kind, made where it is not in the cache."""
         place, what = self.context.cache.place(kind, key), kind.partition("_")[0]
-        found = load_columns(
+        found = load_by_direction(
             place,
             dtype,
             lambda: self.context.cache.warn(
@@ -115,7 +121,7 @@ class ResponseStage:
             ),
         )
         if found is None:
-            found = make_columns(place, dtype, *self._shape(case), lambda new: fill(case, new))
+            found = make_by_direction(place, dtype, *self._shape(case), lambda new: fill(case, new))
         return found
 
     def _encode_into(self, case: Case, values: FloatArray) -> None:
@@ -131,7 +137,7 @@ class ResponseStage:
                 values.shape[1],
                 case.finder.label,
             )
-            for first, rows in _gathered(blocks, self.context.settings.memory // 8):
+            for first, rows in _gathered(blocks, share(self.context.settings.memory, "portion")):
                 values[first : first + len(rows)] = rows
                 release(values)
 
@@ -150,7 +156,7 @@ class ResponseStage:
     def is_cached(self, case: Case) -> bool:
         """Whether the responses are in the cache, in either form, or in the store behind it."""
         cache, key = self.context.cache, self.context.keys.responses(case).hash
-        return cache.has("responses", key) or has_columns(cache, RESPONSES, key)
+        return cache.has("responses", key) or has_by_direction(cache, RESPONSES, key)
 
     def publish(self, case: Case) -> None:
         """Writes them to the shared store; those that are files with their order."""
@@ -210,7 +216,7 @@ def _encoding_bytes(n: int, width: int, k: int, memory: int, mapped: bool) -> in
     block = 4 * rows * (width + k)
     if not mapped:
         return 12 * n * k + block
-    portion = min(4 * n * k, max(4 * rows * k, memory // 8))
+    portion = min(4 * n * k, max(4 * rows * k, share(memory, "portion")))
     return block + 3 * portion  # its blocks, all of them together, and what is written of the file
 
 

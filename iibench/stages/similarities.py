@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.cache.budget import share
 from iibench.cache.mapped import RELEASE_BYTES
 from iibench.compute.images import to_unit_range
 from iibench.compute.precision import mixed
-from iibench.compute.similarity.embeddings import BATCH_PIXELS, EmbeddingTable
+from iibench.compute.similarity.embeddings import EmbeddingTable, images_per_batch
 from iibench.compute.similarity.lookups import EmbeddingSimilarity, PairwiseSimilarity, dense_pays
 from iibench.compute.similarity.own import ComparedSimilarity, comparing
 from iibench.compute.similarity.parts import PartSimilarities
@@ -120,7 +121,9 @@ class SimilarityStage:
 
         if spec.input != "images":
             return kept
-        return BudgetedSimilarity(table, kept, compare, context.settings.memory // 2)
+        return BudgetedSimilarity(
+            table, kept, compare, share(context.settings.memory, "embeddings")
+        )
 
     def _of_parts(self, case: Case, choice: Choice, table: EmbeddingTable) -> PartSimilarities:
         """Lookups of all parts of the metric that the run's cases ask for."""
@@ -129,7 +132,7 @@ class SimilarityStage:
             others = self.demand.parts.get(metric_without_part(case), {})
             wanted = {choice.part or "": choice, **others}
             lookups = {name: self._of_part(case, part, table) for name, part in wanted.items()}
-            return PartSimilarities(lookups, self.context.settings.memory // 8)
+            return PartSimilarities(lookups, share(self.context.settings.memory, "answers"))
 
         key = self.context.keys.embeddings(case).hash
         found: PartSimilarities = self._parts.once(key, make)
@@ -154,7 +157,7 @@ class SimilarityStage:
         room for them."""
         n = len(self.context.inputs.evaluated(case))
         asked = self.demand.images.get((case.dataset.label, choice.label), 0.0)
-        return dense_pays(n, asked) and 4 * n * n <= self.context.settings.memory // 4
+        return dense_pays(n, asked) and 4 * n * n <= share(self.context.settings.memory, "matrix")
 
     def _columns(self, case: Case, choice: Choice) -> slice | None:
         """The columns of the embedding that a part of the metric is; None for the whole."""
@@ -264,8 +267,8 @@ class SimilarityStage:
         timed = self.timed(case, account)
         size = round(4 * n * share * timed.width)
         held = 0
-        if 4 * n * timed.width > memory // 2:
-            size, held = 0, min(size, max(memory // 2, RELEASE_BYTES))
+        if 4 * n * timed.width > share(memory, "embeddings"):
+            size, held = 0, min(size, max(share(memory, "embeddings"), RELEASE_BYTES))
         account.keep(size)
         account.need(held)
         name = f"{case.dataset.label} {case.dataset.evaluate}"
@@ -289,7 +292,7 @@ class SimilarityStage:
 
         shape = context.inputs.evaluated(case).image_size
         height, width = shape if size is None else (size, size)
-        batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+        batch = images_per_batch(height, width)
         name = f"embedding {choice.name}/{choice.params} {shape}"
         return account.memo.once(name, lambda: timed_rows(rows, shape, batch, account.clock))
 

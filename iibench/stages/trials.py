@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from iibench.cache.budget import share
 from iibench.compute.similarity.within_trials import TrialMetric, iter_rows, row_width, split_rows
 from iibench.contract.base import Work
 from iibench.contract.errors import PluginError, Skip
@@ -156,7 +157,7 @@ class TrialStage:
                         dataset,
                         missing,
                         self.context.device,
-                        memory=self.context.settings.memory // 2,
+                        memory=share(self.context.settings.memory, "embeddings"),
                         precision=self.context.settings.precision,
                         progress=lambda done, total: self.context.tell(
                             Progress(stage, done, total, "images")
@@ -221,7 +222,7 @@ class TrialStage:
                 rows = float(to_do) * (2 + f + g) * timed.width
                 seconds += distinct * each + account.speed(Work(values=ROW_PASSES * rows))
                 held = int(distinct * timed.width * 4)
-                account.need(min(held, self.context.settings.memory // 2))
+                account.need(min(held, share(self.context.settings.memory, "embeddings")))
         account.add(stage, "stimuli", to_do, present, seconds, source)
 
 

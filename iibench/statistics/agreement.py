@@ -38,10 +38,16 @@ def auc(margins: DoubleArray, first: Answered, second: Answered) -> float:
 
     The probability that an answer for query 0 has a larger margin than one for query 1, equal margins
     counting one half (Mann-Whitney). NaN where all answers are the same: it is undefined, not 0.5.
+
+    >>> margins = np.array([0.9, 0.1, -0.5])
+    >>> found = auc(margins, first=np.array([9, 6, 2]), second=np.array([1, 4, 8]))  # ten answers each
+    >>> round(found, 3)
+    0.817
     """
     margins, first, second = _answered(margins, first, second)
     wins, losses = _by_margin(margins, first, second)
     total = wins.sum() * losses.sum()
+    # answers for query 1 below each margin, and half of those at it
     return float(wins @ (np.cumsum(losses) - losses / 2) / total) if total else float("nan")
 
 
@@ -55,8 +61,15 @@ def auc_resampled(
     """(B,) `auc` in each resample of units; NaN where a resample has one kind of answer only.
 
     `unit` (S,) and `counts` (B, U) as in resampling.py. Time O(S log S + B S), memory bounded.
+
+    >>> from iibench.statistics.resampling import resample_units
+    >>> margins, first, unit = np.array([0.9, 0.1, -0.5]), np.array([9, 6, 2]), np.array([0, 1, 1])
+    >>> found = auc_resampled(margins, first, 10 - first, unit, resample_units(unit, resamples=4))
+    >>> found.shape, bool((found >= 0.5).all())
+    ((4,), True)
     """
     kept = ~np.isnan(margins) & (first + second > 0)
+    # sorted once for all resamples: they change how often a stimulus counts, and no margin
     order = np.flatnonzero(kept)[np.argsort(margins[kept], kind="stable")]
     found = np.full(len(counts), np.nan)
     if not len(order):
@@ -66,6 +79,7 @@ def auc_resampled(
     for rows in blocks(len(counts), len(order), arrays=5):
         drawn = counts[rows].astype(np.float64)[:, unit[order]]
         top, bottom = drawn * wins, drawn * losses
+        # stimuli of equal margins count as one; without ties there is nothing to sum
         if len(starts) < len(order):
             top = np.add.reduceat(top, starts, axis=1)
             bottom = np.add.reduceat(bottom, starts, axis=1)
@@ -84,13 +98,19 @@ def roc(
 
     As `sklearn.metrics.roc_curve` on one row per answer; `drop_intermediate` leaves out points that
     repeat the step before them. Empty arrays where all answers are the same.
+
+    >>> fpr, tpr = roc(np.array([0.9, 0.1]), first=np.array([3, 1]), second=np.array([0, 1]))
+    >>> fpr.tolist(), tpr.tolist()
+    ([0.0, 0.0, 1.0], [0.0, 0.75, 1.0])
     """
     margins, first, second = _answered(margins, first, second)
     wins, losses = _by_margin(margins, first, second)
     if not (wins.sum() and losses.sum()):
         return np.zeros(0), np.zeros(0)
+    # from the largest margin down, as a threshold falls
     true, false = np.cumsum(wins[::-1]), np.cumsum(losses[::-1])
     if drop_intermediate and len(true) > 2:
+        # no second difference: the point lies on the line between its neighbours, half-way
         corner = (np.diff(true, 2) != 0) | (np.diff(false, 2) != 0)
         kept = np.concatenate([[True], corner, [True]])
         true, false = true[kept], false[kept]
@@ -102,9 +122,15 @@ def roc(
 def thinned(
     fpr: DoubleArray, tpr: DoubleArray, points: int = POINTS
 ) -> tuple[DoubleArray, DoubleArray]:
-    """At most `points` (two or more) of a curve's points, evenly spread along it, both ends kept."""
+    """At most `points` (two or more) of a curve's points, evenly spread along it, both ends kept.
+
+    >>> line = np.linspace(0, 1, 1001)
+    >>> len(thinned(line, line, points=5)[0])
+    5
+    """
     if len(fpr) <= points:
         return fpr, tpr
+    # the way along the curve in steps of either rate, which never goes back
     along = fpr + tpr
     wanted = np.linspace(0, along[-1], points)
     kept = np.searchsorted(along, wanted)
@@ -120,6 +146,9 @@ def agreeing(margins: DoubleArray, first: Answered, second: Answered) -> DoubleA
     """(S,) share of a stimulus' answers that choose as the observer does, a tie of it one half.
 
     NaN without answers or margin. With the number of answers as weights its `share` is `agreement`.
+
+    >>> agreeing(np.array([0.4, -0.2, 0.0]), np.array([8, 8, 8]), np.array([2, 2, 2])).tolist()
+    [0.8, 0.2, 0.5]
     """
     chosen = correct(margins)
     total = np.asarray(first + second, np.float64)
@@ -132,12 +161,19 @@ def agreement(margins: DoubleArray, first: Answered, second: Answered) -> float:
     """Share of answers that choose as the observer does, in [0, 1]; ties of the observer one half.
 
     The vote-weighted accuracy of a similarity measure on triplets; `vote_ceiling` bounds it.
+
+    >>> agreement(np.array([0.4, -0.2]), first=np.array([8, 3]), second=np.array([2, 7]))
+    0.75
     """
     return share(agreeing(margins, first, second), first + second)
 
 
 def always_first(first: Answered, second: Answered) -> float:
-    """Share of answers that chose query 0: the agreement of an observer that always does (is right)."""
+    """Share of answers that chose query 0: the agreement of an observer that always does (is right).
+
+    >>> always_first(np.array([8, 3]), np.array([2, 7]))
+    0.55
+    """
     return _ratio(first.sum(), (first + second).sum())
 
 
@@ -145,6 +181,9 @@ def majority_agreeing(margins: DoubleArray, first: Answered, second: Answered) -
     """(S,) 1 where the observer sides with most answers, 0 where not, its ties one half.
 
     NaN where there is no majority or no margin.
+
+    >>> majority_agreeing(np.array([0.4, 0.4, 0.4]), np.array([8, 3, 5]), np.array([2, 7, 5])).tolist()
+    [1.0, 0.0, nan]
     """
     chosen = correct(margins)
     sided = np.where(first > second, chosen, 1 - chosen)
@@ -152,7 +191,11 @@ def majority_agreeing(margins: DoubleArray, first: Answered, second: Answered) -
 
 
 def majority_agreement(margins: DoubleArray, first: Answered, second: Answered) -> float:
-    """Share of the stimuli with a majority on which the observer sides with it; NaN without any."""
+    """Share of the stimuli with a majority on which the observer sides with it; NaN without any.
+
+    >>> majority_agreement(np.array([0.4, 0.4, 0.4]), np.array([8, 3, 5]), np.array([2, 7, 5]))
+    0.5
+    """
     return share(majority_agreeing(margins, first, second), np.ones(len(first)))
 
 
@@ -160,6 +203,9 @@ def vote_ceiling(first: Answered, second: Answered, majority_only: bool = False)
     """The highest `agreement` that any observer can reach: the share of answers on the majority's side.
 
     With `majority_only` over the stimuli that have a majority, as an observer's agreement there.
+
+    >>> vote_ceiling(np.array([8, 3]), np.array([2, 7]))
+    0.75
     """
     kept = first != second if majority_only else np.ones(len(first), np.bool_)
     larger = np.maximum(first, second)[kept].sum()

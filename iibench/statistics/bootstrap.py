@@ -35,12 +35,18 @@ _kept: OrderedDict[tuple[int, int], npt.NDArray[np.uint8]] = OrderedDict()
 
 
 def interval(means: DoubleArray) -> tuple[float, float]:
-    """(low, high): the 95 % percentile interval (linear interpolation) of a resampled statistic (B,)."""
+    """(low, high): the 95 % percentile interval (linear interpolation) of a resampled statistic (B,).
+
+    >>> [round(end, 6) for end in interval(np.arange(1001.0))]
+    [25.0, 975.0]
+    """
     tail = (1 - CONFIDENCE) / 2 * (len(means) - 1)
     lower, share = int(tail), tail - int(tail)
     last = len(means) - 1
+    # the four values that the two quantiles lie between; the rest need not be sorted
     at = np.partition(means, [lower, lower + 1, last - lower - 1, last - lower])
     low = at[lower] * (1 - share) + at[lower + 1] * share
+    # from the top, as the lower end from the bottom: the interval of -x is exactly minus that of x
     high = at[last - lower] * (1 - share) + at[last - lower - 1] * share
     return float(low), float(high)
 
@@ -51,10 +57,15 @@ def resampled_means(samples: DoubleArray, stream: int) -> DoubleArray:
     All samples of one length see the same resamples in a stream, and a sample's means depend on no other
     sample; two streams are independent. Values are rounded to 1e-11 of the largest deviation from their
     mean (n <= 50,000).
+
+    >>> means = resampled_means(np.array([[0.2, 0.4, 0.9]]), stream=0)
+    >>> means.shape == (1, RESAMPLES), round(float(means.mean()), 2)
+    (True, 0.5)
     """
     samples = np.ascontiguousarray(samples, np.float64)
     c, n = samples.shape
     centre = samples.mean(axis=1)
+    # 40 bits of the deviations are more digits than 40 bits of the values
     whole, unit = whole_numbers(samples - centre[:, None])
     # of matrix and vector, smaller products than of matrices are handed out to threads: 2 columns at least
     columns = np.zeros((n, max(c, 2)))
@@ -81,6 +92,7 @@ def _add_products(drawn: npt.NDArray[np.uint8], columns: DoubleArray, sums: Doub
             across = slice(left, left + COLUMNS)
             for top in range(0, b, height):
                 down = slice(top, top + height)
+                # in any order: sums of whole numbers have no rounding error
                 sums[down, across] += rows[down] @ columns[part, across]
 
 
@@ -89,6 +101,10 @@ def whole_numbers(rows: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
 
     A sum in which the numbers' weights do not exceed n in total stays below 2^52: it has no rounding
     error in any order of its terms. A unit is the row's largest size / 2^40, more for n > 4096.
+
+    >>> numbers, unit = whole_numbers(np.array([[0.5, -0.25, 0.1]]))
+    >>> bool((numbers == np.rint(numbers)).all()), (numbers * unit[:, None])[0, :2].tolist()
+    (True, [0.5, -0.25])
     """
     largest = np.abs(rows).max(axis=1)
     most = 2.0 ** min(40, 52 - math.ceil(math.log2(rows.shape[1])))
@@ -116,8 +132,10 @@ def _chunks(n: int, stream: int) -> Iterator[npt.NDArray[np.uint8]]:
 def _draws(n: int, stream: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Draws n of n values with replacement, CHUNK resamples at a time; rows sum to n."""
     rng = np.random.default_rng([SEED, n, stream])
+    # each resample counts in a range of its own, so that one bincount does for all of them
     offsets = np.arange(CHUNK)[:, None] * n
     for _ in range(0, RESAMPLES, CHUNK):
         drawn = rng.integers(0, n, (CHUNK, n), dtype=np.int32) + offsets
         counts = np.bincount(drawn.ravel(), minlength=CHUNK * n)
+        # a value is drawn once on average; that a byte is too small (256 times) has a chance of 1e-507
         yield counts.reshape(CHUNK, n).astype(np.uint8)

@@ -30,6 +30,9 @@ class Scale:
     `bound`: "upper" where the likelihood still rises at the largest k allowed (the margins' signs
     separate the answers, or almost), "zero" where margins do not point to the answers at all or are all 0;
     the observer is then at chance. None in between.
+
+    >>> Scale(k=2.0, bound=None).k
+    2.0
     """
 
     k: float
@@ -44,6 +47,11 @@ class HeldOut:
     `CHANCE` and with `constant_mean`. `log_likelihood` and `constant` (S,): sums over each stimulus'
     answers, NaN where it is left out; the constant says the share of query 0 among the answers of the
     other units (half an answer added to both kinds, so that it is never 0 or 1). `scales`: one per fold.
+
+    >>> margins, first, unit = np.array([0.5, 1.0, -1.0]), np.array([6, 8, 2]), np.arange(3)
+    >>> found = held_out_log_likelihood(margins, first, 10 - first, unit)
+    >>> found.answers, found.units, len(found.scales)
+    (30, 3, 3)
     """
 
     mean: float
@@ -56,7 +64,12 @@ class HeldOut:
 
 
 def fit_scale(margins: DoubleArray, first: IntArray, second: IntArray) -> Scale:
-    """k by maximum likelihood: the root of a derivative that falls strictly with k."""
+    """k by maximum likelihood: the root of a derivative that falls strictly with k.
+
+    >>> scale = fit_scale(np.array([1.0]), first=np.array([3]), second=np.array([1]))
+    >>> round(scale.k, 6) == round(float(np.log(3)), 6)  # sigmoid(k) = 3 / 4
+    True
+    """
     from scipy.optimize import brentq
     from scipy.special import expit
 
@@ -80,7 +93,12 @@ def fit_scale(margins: DoubleArray, first: IntArray, second: IntArray) -> Scale:
 def log_likelihoods(
     margins: DoubleArray, first: IntArray, second: IntArray, k: float
 ) -> DoubleArray:
-    """(S,) log-likelihood in nats of all answers to each stimulus."""
+    """(S,) log-likelihood in nats of all answers to each stimulus.
+
+    >>> found = log_likelihoods(np.array([0.0]), first=np.array([2]), second=np.array([1]), k=5.0)
+    >>> float(found[0]) == 3 * CHANCE  # a margin of 0 says nothing
+    True
+    """
     from scipy.special import log_expit
 
     found: DoubleArray = first * log_expit(k * margins) + second * log_expit(-k * margins)
@@ -99,6 +117,11 @@ def held_out_log_likelihood(
 
     Units are shuffled by `seed` and dealt into `folds` (two or more) folds, at most one fold a unit; no
     unit is in both parts.
+
+    >>> margins, unit = np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 1, 2, 3])
+    >>> first = np.array([8, 8, 2, 2])
+    >>> held_out_log_likelihood(margins, first, 10 - first, unit).mean > CHANCE
+    True
     """
     kept = ~np.isnan(margins) & (first + second > 0)
     present = np.unique(unit[kept])

@@ -38,6 +38,10 @@ class Ceiling:
 
     `answers` of `stimuli` stimuli of `units` units are behind it; `left_out` stimuli are not, having too
     few answers.
+
+    >>> nobody = Ceiling(None, None, None, 0, 0, 0, left_out=0, reason="no stimulus has two answers")
+    >>> nobody.value is None
+    True
     """
 
     value: float | None
@@ -51,7 +55,11 @@ class Ceiling:
 
 
 def ideal_auc(p: DoubleArray, n: IntArray | DoubleArray) -> float:
-    """Area of the true probabilities p (S,) as scores, given `n` (S,) expected answers per stimulus."""
+    """Area of the true probabilities p (S,) as scores, given `n` (S,) expected answers per stimulus.
+
+    >>> ideal_auc(np.array([0.9, 0.1]), n=np.array([10, 10])), ideal_auc(np.array([0.5, 0.5]), np.ones(2))
+    (0.9, 0.5)
+    """
     return auc(p, p * n, (1 - p) * n)
 
 
@@ -59,6 +67,9 @@ def fraction(value: float | None, ceiling: float | None, chance: float = 0.5) ->
     """Share of what is possible above chance that `value` reaches: (value - chance) / (ceiling - chance).
 
     It may be negative or above 1. None where the ceiling is not above chance or a number is missing.
+
+    >>> fraction(0.7, ceiling=0.9)
+    0.49...
     """
     if value is None or ceiling is None or not ceiling > chance or np.isnan(value):
         return None
@@ -76,6 +87,12 @@ def leave_one_out_auc(
 
     The score is the share of the others that chose query 0: what a few other people's answers predict, a
     lower bound of the ideal area, and the lower the fewer they are. Stimuli with one answer are left out.
+
+    >>> from iibench.statistics.resampling import resample_units
+    >>> first, second, unit = np.array([9, 2, 1]), np.array([1, 8, 0]), np.array([0, 1, 1])
+    >>> found = leave_one_out_auc(first, second, unit, resample_units(unit, resamples=20))
+    >>> found.answers, found.left_out, round(found.value, 2)
+    (20, 1, 0.73)
     """
     total = first + second
     kept = total >= 2
@@ -106,6 +123,12 @@ def fitted_ceiling(
     area, though p varies between units and within; dependence within units enters the interval only,
     from the first `refits` resamples. Where p does not vary the estimate is a little above 0.5, as it
     cannot be below. Undefined where no stimulus has two answers or all are equal.
+
+    >>> from iibench.statistics.resampling import resample_units
+    >>> first, unit = np.array([10, 9, 1, 0]), np.arange(4)
+    >>> found = fitted_ceiling(first, 10 - first, unit, resample_units(unit, resamples=5))
+    >>> 0.9 < found.value < 1
+    True
     """
     total = first + second
     kept = total >= 1
@@ -113,10 +136,13 @@ def fitted_ceiling(
         np.stack([first[kept], second[kept]], axis=1), axis=0, return_inverse=True
     )
     cell = unit[kept] * len(pairs) + which.ravel()
+    # to the likelihood, stimuli with the same two counts are the same: a resample is a weighting of the
+    # distinct pairs, however many stimuli there are
     table = np.bincount(cell, minlength=counts.shape[1] * len(pairs))
     table = table.reshape(counts.shape[1], len(pairs))
     value, start = _fit_ideal(family, pairs, table.sum(axis=0), None)
     resampled = np.full(min(refits, len(counts)), np.nan)
+    # a resample's optimum lies near that of all data, from where the search takes a few steps
     if start is not None:
         for i, weights in enumerate(counts[: len(resampled)] @ table):
             resampled[i] = _fit_ideal(family, pairs, weights, start)[0]
@@ -170,6 +196,7 @@ def _fit_ideal(
     likelihood, area, bounds, spread = _FAMILIES[family]
     if start is None:
         start = np.array([logit(chose_first / answers), spread])
+    # a mean, so that tolerances of the search mean the same for few stimuli and many
     data = np.asarray(weights, np.float64) / weights.sum()
     found = minimize(
         likelihood,
@@ -218,6 +245,7 @@ def _beta_area(logit_m: float, r: float) -> float:
         return 0.5
     m, size = expit(logit_m), (1 - r) / r
     a, b = m * size, (1 - m) * size
+    # as logarithms: beta functions of large arguments vanish
     log = betaln(size, size) - betaln(a, a) - betaln(b, b)
     return float(0.5 + np.exp(log) / (size * m * (1 - m)))
 
@@ -232,9 +260,11 @@ def _normal_likelihood(
     """
     from scipy.special import expit, log_expit
 
+    # the gradient along the variance divides by it
     sd = max(np.sqrt(params[1]), 1e-5)
     logits = params[0] + sd * NODES
     logs = pairs @ np.stack([log_expit(logits), log_expit(-logits)])
+    # taken off before the exponential: p^f (1 - p)^s of many answers is too small for a float
     largest = logs.max(axis=1, keepdims=True)
     joint = np.exp(logs - largest) * MASSES
     marginal = joint.sum(axis=1, keepdims=True)
@@ -251,6 +281,7 @@ def _normal_area(mean: float, variance: float) -> float:
     sd = np.sqrt(variance)
     p = expit(mean + sd * NODES)
     m = MASSES @ p
+    # F (1 - F) dp in terms of z: dp = sd p (1 - p) dz
     inside = ndtr(NODES) * ndtr(-NODES) * sd * p * (1 - p)
     return float(0.5 + inside.sum() * (NODES[1] - NODES[0]) / (2 * m * (1 - m)))
 

@@ -19,14 +19,22 @@ Pool = Literal["mean", "max"]
 
 
 def margin_eq2(to_references: DoubleArray) -> DoubleArray:
-    """Eq. 2: the similarity to the most similar positive reference, of query 0 minus of query 1."""
+    """Eq. 2: the similarity to the most similar positive reference, of query 0 minus of query 1.
+
+    >>> margin_eq2(np.array([[[0.9, 0.1], [0.3, 0.4]]])).tolist()  # one trial, two references
+    [0.5]
+    """
     evidence = evidence_eq2(to_references)
     margin: DoubleArray = evidence[:, 0] - evidence[:, 1]
     return margin
 
 
 def evidence_eq2(to_references: DoubleArray) -> DoubleArray:
-    """(T, 2) evidence for each query: its similarity to the most similar positive reference."""
+    """(T, 2) evidence for each query: its similarity to the most similar positive reference.
+
+    >>> evidence_eq2(np.array([[[0.9, 0.1], [0.3, 0.4]]])).tolist()
+    [[0.9, 0.4]]
+    """
     nearest: DoubleArray = to_references.max(axis=2)
     return nearest
 
@@ -46,6 +54,10 @@ def margin_two_sided(
     over the references of a side; the largest similarity belongs to the smallest distance. With mean
     pooling, a = 1/2 and no z-scores the margin is Delta+ - Delta- of the Machine Interpretability Score
     (Klindt et al. 2024).
+
+    >>> near, far = np.array([[[0.75], [0.25]]]), np.array([[[0.5], [0.75]]])
+    >>> margin_two_sided(near, far).tolist()  # 0.75 + 0.75 for query 0, 0.25 + 0.5 for query 1
+    [0.75]
     """
     evidence = evidence_two_sided(to_references, to_opposite, pool, zscore, weight)
     margin: DoubleArray = evidence[:, 0] - evidence[:, 1]
@@ -59,11 +71,17 @@ def evidence_two_sided(
     zscore: bool = False,
     weight: float = 0.5,
 ) -> DoubleArray:
-    """(T, 2) evidence for each query, as described in `margin_two_sided`."""
+    """(T, 2) evidence for each query, as described in `margin_two_sided`.
+
+    >>> near, far = np.array([[[0.75], [0.25]]]), np.array([[[0.5], [0.75]]])
+    >>> evidence_two_sided(near, far).tolist()
+    [[1.5, 0.75]]
+    """
     if zscore:
         both = np.concatenate([to_references, to_opposite], axis=2)
         mean = both.mean(axis=(1, 2), keepdims=True)
         deviation = both.std(axis=(1, 2), keepdims=True)
+        # similarities that are all the same become 0, a tie, and not NaN
         deviation = np.where(deviation > 0, deviation, 1.0)
         to_references = (to_references - mean) / deviation
         to_opposite = (to_opposite - mean) / deviation
@@ -74,10 +92,15 @@ def evidence_two_sided(
     else:
         reduce = np.mean if pool == "mean" else np.max
         near, far, divisor = reduce(to_references, axis=2), reduce(to_opposite, axis=2), 1.0
+    # for a query speaks how much the other one is like the opposite references
     evidence: DoubleArray = (2 * weight * near + 2 * (1 - weight) * far[:, ::-1]) / divisor
     return evidence
 
 
 def correct(margin: DoubleArray) -> DoubleArray:
-    """(T,) 1 where the observer chooses query 0, 0 where query 1, one half for a tie, NaN for NaN."""
+    """(T,) 1 where the observer chooses query 0, 0 where query 1, one half for a tie, NaN for NaN.
+
+    >>> correct(np.array([0.3, -0.1, 0.0, np.nan])).tolist()
+    [1.0, 0.0, 0.5, nan]
+    """
     return np.where(np.isnan(margin), np.nan, (np.sign(margin) + 1) / 2)

@@ -29,6 +29,10 @@ class Paired:
     (None below two units). `p`: two-sided, by flipping the signs of the differences. `n_x`, `n_y`: units
     scored on each side. `up`, `down`, `equal`: units whose score in y is larger, smaller, the same.
     Numbers are None where no unit is scored in both.
+
+    >>> found = paired(np.array([0.1, 0.2, np.nan]), np.array([0.3, 0.1, 0.5]))
+    >>> found.n, found.up, found.down, found.n_x, found.n_y
+    (2, 1, 1, 2, 3)
     """
 
     difference: float | None
@@ -44,7 +48,13 @@ class Paired:
 
 
 def paired(x: DoubleArray, y: DoubleArray) -> Paired:
-    """Compares y (K,) with x (K,), scores of the same units. Raises `ValueError` for two lengths."""
+    """Compares y (K,) with x (K,), scores of the same units. Raises `ValueError` for two lengths.
+
+    >>> x = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    >>> found = paired(x, x + 0.25)
+    >>> found.difference, found.p == 2 / 2**5  # of all patterns of signs, two are as extreme
+    (0.25, True)
+    """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"scores of the same units are expected, found {x.shape} and {y.shape}")
@@ -52,6 +62,7 @@ def paired(x: DoubleArray, y: DoubleArray) -> Paired:
     both = scored_x & scored_y
     differences = y[both] - x[both]
     found = summarise(differences)
+    # an end that rounding alone moved off zero would say that there is a difference
     noise = ROUNDING * float(np.abs(differences).max(initial=0))
     return Paired(
         difference=found.mean,

@@ -22,7 +22,12 @@ CLASSES = 256
 
 
 def pair_mean_resampled(values: DoubleArray, counts: CountArray) -> DoubleArray:
-    """(B,) mean of X over the pairs in each resample; NaN where there is no pair."""
+    """(B,) mean of X over the pairs in each resample; NaN where there is no pair.
+
+    >>> values = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]])
+    >>> pair_mean_resampled(values, np.array([[1, 1, 1], [2, 1, 0]])).tolist()
+    [2.0, 1.0]
+    """
     present = ~np.isnan(values)
     np.fill_diagonal(present, False)
     filled = np.where(present, values, 0.0)
@@ -30,6 +35,7 @@ def pair_mean_resampled(values: DoubleArray, counts: CountArray) -> DoubleArray:
     found = np.full(len(counts), np.nan)
     for rows in blocks(len(counts), len(values)):
         drawn = counts[rows].astype(np.float64)
+        # c X c for each resample: every pair counts twice, above and below the line alike
         top = ((drawn @ filled) * drawn).sum(axis=1)
         bottom = ((drawn @ weight) * drawn).sum(axis=1)
         np.divide(top, bottom, out=found[rows], where=bottom > 0)
@@ -44,6 +50,11 @@ def pair_spearman_resampled(
     Values are first sorted into `classes` classes of equal size and ranked by class, which is exact where
     there are no more distinct values than that, and otherwise moves rho by a few times
     1 / (classes sqrt(P)), P the number of pairs. NaN where one side is constant.
+
+    >>> x = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]])
+    >>> found = pair_spearman_resampled(x, -x, np.array([[1, 1, 1]]))
+    >>> round(float(found[0]), 9)
+    -1.0
     """
     missing = np.isnan(x) | np.isnan(y)
     np.fill_diagonal(missing, True)

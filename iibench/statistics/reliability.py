@@ -37,6 +37,10 @@ class Reliability:
     to reach; 0 where the halves do not correlate positively. The last two with percentile intervals
     over resamples of units. All are None with fewer than three `units`, or where accuracies do not differ.
     `left_out`: units with fewer than two answers. `by`: what was split.
+
+    >>> found = Reliability(0.6, 0.75, 0.5, 0.9, 0.87, 0.71, 0.95, 64, 0, SPLITS, "participant")
+    >>> round(2 * found.half / (1 + found.half), 6) == found.value  # Spearman and Brown
+    True
     """
 
     half: float | None
@@ -72,6 +76,16 @@ def split_half(
     the stimuli that people saw, as an observer's accuracy on them does, whose ceiling comes out too low
     where stimuli of a unit differ much. `fixed_stimuli` splits the answers of each stimulus in two
     instead, whoever gave them: the ceiling of such a predictor.
+
+    >>> from iibench import Answers
+    >>> from iibench.statistics.resampling import resample_units
+    >>> unit, right = np.arange(4), [10, 8, 5, 2]  # four stimuli, a unit each, ten answers to each
+    >>> first = np.concatenate([np.arange(10) < n for n in right])
+    >>> stimulus, one = np.repeat(unit, 10), np.ones(40, np.int64)
+    >>> answers = Answers(stimulus, first, one, 0 * one, -one)
+    >>> found = split_half(answers, unit, resample_units(unit, resamples=20))
+    >>> found.by, found.units, 0.8 < found.half < found.value < found.ceiling <= 1
+    ('answer', 4, True)
     """
     units = counts.shape[1]
     known = answers.participant.min(initial=0) >= 0 and len(np.unique(answers.participant)) > 1
@@ -122,6 +136,7 @@ def _by_participant(
     votes = np.bincount(cell, answers.count, minlength=people * units)
     correct = np.bincount(cell, answers.count * answers.first, minlength=people * units)
     votes, correct = votes.reshape(people, units), correct.reshape(people, units)
+    # ranks of random numbers: in each split the lower half of them are half of the people
     order = rng.random((splits, people)).argsort(axis=1).argsort(axis=1)
     chosen = (order < people // 2).astype(np.float64)
     n, k = chosen @ votes, chosen @ correct
@@ -145,6 +160,7 @@ def _within(
     present, starts = np.unique(owner[0], return_index=True)
     votes = np.bincount(row.ravel(), answers.count).astype(np.int64)
     correct = np.bincount(row.ravel(), answers.count * answers.first).astype(np.int64)
+    # an odd answer goes to either half by the toss of a coin
     n = (votes + rng.integers(0, 2, (splits, len(votes)))) // 2
     k = rng.hypergeometric(correct, votes - correct, n)
     left, right = np.full((splits, units), np.nan), np.full((splits, units), np.nan)
@@ -170,6 +186,7 @@ def _mean_correlation(
     """
     both = ~(np.isnan(left) | np.isnan(right))
     deviations = []
+    # less their common mean, since E x^2 - (E x)^2 cancels the more the further off zero x is
     for values in (left, right):
         mean = values[both].mean() if both.any() else 0.0
         deviations.append(np.where(both, values - mean, 0.0).T)
@@ -183,6 +200,7 @@ def _mean_correlation(
         mean_x, mean_y = drawn @ x / n, drawn @ y / n
         var_x = drawn @ (x * x) / n - mean_x**2
         var_y = drawn @ (y * y) / n - mean_y**2
+        # the variance of equal accuracies is rounding error, seldom exactly 0
         defined = (n >= 3) & (var_x > limits[0]) & (var_y > limits[1])
         r = drawn @ (x * y) / n - mean_x * mean_y
         r = r / np.sqrt(np.where(defined, var_x * var_y, 1.0))

@@ -32,6 +32,10 @@ class Comparison:
     `difference`: mean of x minus mean of y, with its 95 % percentile bootstrap interval `low`, `high`
     (None below two values on a side). `p`: two-sided, Mann-Whitney U. `effect`: P(x > y) + P(x = y) / 2
     in [0, 1]. `n_x`, `n_y`: scored values. All numbers are None where a side has no value.
+
+    >>> found = compare(np.array([0.9]), np.array([0.1]))
+    >>> found.effect, found.low  # one value has no interval
+    (1.0, None)
     """
 
     difference: float | None
@@ -47,6 +51,10 @@ def summarise(values: DoubleArray) -> Summary:
     """Mean, deviation (n - 1), median and interval of the mean over the scored units of `values` (n,).
 
     The interval is the 95 % percentile bootstrap of the mean over units, None for fewer than two.
+
+    >>> found = summarise(np.array([0.25, 0.75, np.nan]))
+    >>> found.n, found.scored, found.mean, found.low <= found.mean <= found.high
+    (3, 2, 0.5, True)
     """
     values = np.asarray(values, np.float64)
     scored = values[~np.isnan(values)]
@@ -62,7 +70,12 @@ def summarise(values: DoubleArray) -> Summary:
 
 
 def compare(values: DoubleArray, baseline: DoubleArray) -> Comparison:
-    """`values` (n_x,) against `baseline` (n_y,), two independent sets of units."""
+    """`values` (n_x,) against `baseline` (n_y,), two independent sets of units.
+
+    >>> found = compare(np.array([0.5, 0.75, 0.7]), np.array([0.25, 0.5, 0.4]))
+    >>> round(found.difference, 3), round(found.effect, 3)
+    (0.267, 0.944)
+    """
     return compare_pairs([values, baseline], [(0, 1)])[0]
 
 
@@ -72,6 +85,10 @@ def compare_pairs(
     """samples[i] against samples[j], as `compare`, for each pair (i, j).
 
     Much faster than one at a time: samples of one length are resampled together.
+
+    >>> low, high = np.array([0.1, 0.2]), np.array([0.8, 0.9])
+    >>> [round(found.difference, 2) for found in compare_pairs([low, high], [(0, 1), (1, 0)])]
+    [-0.7, 0.7]
     """
     scored = [_scored(sample) for sample in samples]
     found: list[Comparison] = []
@@ -114,6 +131,10 @@ def mann_whitney(x: DoubleArray, y: DoubleArray) -> tuple[float, float]:
 
     The normal approximation of U with continuity and tie correction, as
     `scipy.stats.mannwhitneyu(method="asymptotic")`; p = 1 where all values are equal.
+
+    >>> p, effect = mann_whitney(np.array([0.7, 0.8, 0.9]), np.array([0.1, 0.2, 0.3]))
+    >>> round(p, 3), effect
+    (0.081, 1.0)
     """
     from scipy.special import ndtr
 
@@ -137,6 +158,9 @@ def holm(pvalues: Sequence[float] | DoubleArray) -> DoubleArray:
     """Holm's step-down adjustment of p values (m,) -> (m,), in the same order.
 
     NaN stay NaN and do not count as tests.
+
+    >>> holm([0.01, 0.04, np.nan, 0.03]).round(3).tolist()
+    [0.03, 0.06, nan, 0.06]
     """
     p = np.asarray(pvalues, np.float64)
     adjusted = np.full(p.shape, np.nan)
@@ -152,6 +176,10 @@ def separations(samples: Sequence[DoubleArray], alpha: float = 0.05) -> IntArray
 
     Mann-Whitney tests of every pair, Holm-corrected over all pairs. A sample without a value is
     separable from none.
+
+    >>> low, high = np.arange(20) / 100, 0.5 + np.arange(20) / 100
+    >>> separations([low, high]).tolist()
+    [[0, -1], [1, 0]]
     """
     scored = [_scored(x) for x in samples]
     ranked = [i for i, x in enumerate(scored) if len(x)]
@@ -170,6 +198,9 @@ def ranks_left_open(separated: IntArray) -> list[tuple[int, int]]:
     """(best, worst) rank that `separations` (m, m) leave to each sample, larger values ranking first.
 
     The best is 1 + the number of samples separably above it, the worst m minus those separably below.
+
+    >>> ranks_left_open(np.array([[0, 1, 1], [-1, 0, 0], [-1, 0, 0]]))
+    [(1, 1), (2, 3), (2, 3)]
     """
     return [(1 + int((row < 0).sum()), len(row) - int((row > 0).sum())) for row in separated]
 
@@ -179,6 +210,9 @@ def tie_letters(separated: IntArray, order: Sequence[int]) -> dict[int, str]:
 
     `separated` (m, m) as `separations` gives it, `order` the samples to letter, the best first: `a`
     belongs to the first. Two samples share a letter if and only if they are not separable.
+
+    >>> tie_letters(np.array([[0, 0, 1], [0, 0, 0], [-1, 0, 0]]), order=[0, 1, 2])
+    {0: 'a', 1: 'ab', 2: 'b'}
     """
     groups = [frozenset(order)] if order else []
     for place, i in enumerate(order):
@@ -215,6 +249,10 @@ def paired_intervals(columns: DoubleArray) -> list[tuple[float | None, float | N
     """95 % percentile bootstrap interval of the mean of each column of (n, m), resampling rows.
 
     All columns see the same resamples. None for fewer than two rows.
+
+    >>> ((low, high),) = paired_intervals(np.array([[0.1], [0.2], [0.6]]))
+    >>> 0.1 <= low < 0.3 < high <= 0.6
+    True
     """
     if len(columns) < 2:
         return [(None, None)] * columns.shape[1]

@@ -31,11 +31,15 @@ def sign_flip_p(differences: DoubleArray) -> DoubleArray:
     to n = 12 differences that are not zero, else of B seeded random patterns and the observed one, so
     that p >= 1 / (B + 1). Sums that differ by rounding alone count as equal. p depends on the order of
     the column's differences that are not zero (through the seeded patterns) and on no other column.
+
+    >>> sign_flip_p(np.array([[0.1], [0.2], [0.3]])).tolist()  # 2 of 8 patterns are as far from zero
+    [0.25]
     """
     differences = np.asarray(differences, np.float64)
     p = np.ones(differences.shape[1])
     many: list[tuple[int, DoubleArray]] = []
     for i, column in enumerate(differences.T):
+        # zeros add nothing under any pattern, and would double the number of patterns each
         changed = column[column != 0]
         if not len(changed):
             continue
@@ -84,11 +88,13 @@ def _random_sums(columns: list[DoubleArray]) -> DoubleArray:
     sums = np.zeros((RESAMPLES, len(columns)))
     looked_up = np.empty((PATTERNS, len(columns)))
     for group in range(groups):
+        # of a group of 8 differences there are 256 sums: a long pattern adds up one of each group's
         table = signs @ padded[group * GROUP : (group + 1) * GROUP]
         # one number per pattern and group of differences, whatever the number of groups
         drawn = rng.integers(0, 2**GROUP, RESAMPLES, dtype=np.uint8)
         for start in range(0, RESAMPLES, PATTERNS):
             rows = slice(start, start + PATTERNS)
+            # no byte is out of range; with mode="raise" NumPy writes to a buffer first
             np.take(table, drawn[rows], axis=0, out=looked_up, mode="clip")
             sums[rows] += looked_up
     return sums

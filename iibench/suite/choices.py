@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from iibench.contract.reports import Named
-from iibench.contract.specs import DatasetSpec
+from iibench.contract.specs import POOLS, DatasetSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.labels import join_label, read_label
 from iibench.suite.params import (
@@ -17,7 +17,6 @@ from iibench.suite.params import (
     to_json,
 )
 from iibench.suite.registry import Table
-from iibench.suite.schema import POOLS
 
 
 def dataset_choice(spec: DatasetSpec, params: Any, fit: str, evaluate: str) -> DatasetChoice:

@@ -8,15 +8,21 @@ from typing import Any
 
 from iibench.contract.errors import PluginError, UsageError
 from iibench.contract.evaluations import EvaluationSpec
-from iibench.contract.specs import DatasetSpec
+from iibench.contract.specs import POOLS, DatasetSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.choices import choice_of, dataset_choice, layer_choice
 from iibench.suite.labels import read_label, resolve
 from iibench.suite.param_types import shown
-from iibench.suite.params import ParamError, parameter_names, parse_params, unknown_parameter
+from iibench.suite.params import (
+    ParamError,
+    joined,
+    parameter_names,
+    parse_params,
+    unknown_parameter,
+)
 from iibench.suite.reading import note, read_choices, read_entry, read_list, read_mapping, read_text
 from iibench.suite.registry import Registry, Table
-from iibench.suite.schema import POOLS, RESERVED
+from iibench.suite.schema import RESERVED
 from iibench.suite.yaml_lines import Document, Path
 
 
@@ -33,7 +39,7 @@ def read_dataset(
     if "fallback" in read.extras:
         here = (*path, "fallback")
         if inner:
-            doc.report(here, "found a fallback of a fallback; expected one only")
+            doc.problem(here, "found a fallback of a fallback; expected one only")
         else:
             fallback, _ = read_dataset(doc, here, read.extras["fallback"], registry)
     splits = {}
@@ -41,11 +47,11 @@ def read_dataset(
         splits[key] = read.extras.get(key, default)
         if splits[key] not in spec.splits:
             text = f"found {shown(splits[key])}; expected a split of {spec.name}: "
-            doc.report((*path, key), text + ", ".join(spec.splits))
+            doc.problem((*path, key), text + ", ".join(spec.splits))
     reserved = [key for key in RESERVED["dataset"] if not (inner and key == "fallback")]
     unknown = [key for key in read.values if key not in parameter_names(spec)]
     for key in unknown:
-        doc.report((*path, key), unknown_parameter(spec, key, reserved))
+        doc.problem((*path, key), unknown_parameter(spec, key, reserved))
         del read.values[key]
     try:
         params = parse_params(spec, read.values)
@@ -63,7 +69,7 @@ def read_models(
     for here, read, choice in read_choices(doc, path, value, registry.models):
         aliases = {alias.name: alias.path for alias in registry.layers.get(read.spec.name, [])}
         if "layers" not in read.extras:
-            doc.report(here, "found no key 'layers'; expected the layers to look at")
+            doc.problem(here, "found no key 'layers'; expected the layers to look at")
             continue
         yield choice, _layers(doc, (*here, "layers"), read.extras["layers"], aliases)
 
@@ -80,11 +86,11 @@ def _layers(
         pools = entry.get("pool", POOLS[0])
         for pool in pools if isinstance(pools, list) else [pools]:
             if pool not in POOLS:
-                doc.report((*here, "pool"), f"found {shown(pool)}; expected {' | '.join(POOLS)}")
+                doc.problem((*here, "pool"), f"found {shown(pool)}; expected {' | '.join(POOLS)}")
                 continue
             layer = layer_choice(aliases.get(module, module), pool)
             if layer.label in found:
-                doc.report(here, f"found {layer.label} again; expected each layer once")
+                doc.problem(here, f"found {layer.label} again; expected each layer once")
             found[layer.label] = layer
     return tuple(found.values())
 
@@ -96,10 +102,10 @@ def _layer_entry(doc: Document, path: Path, item: Any) -> Any:
     try:
         read = read_label(item)
     except UsageError as error:
-        doc.report(path, str(error))
+        doc.problem(path, str(error))
         return {"path": item}
     if read.part is not None:
-        doc.report(path, f"found {item!r}; expected a module path, as in {read.name}[pool=max]")
+        doc.problem(path, f"found {item!r}; expected a module path, as in {read.name}[pool=max]")
     return {"path": read.name, **read.params}
 
 
@@ -118,18 +124,18 @@ def read_evaluations(
         limits: dict[str, frozenset[str] | None] = {"metrics": None, "finders": None}
         unlimited = "metrics" not in read.extras
         if read.spec.needs_metric and unlimited and not metrics and not incomplete:
-            doc.report(here, f"found no metrics in the suite; expected some for {choice.label}")
+            doc.problem(here, f"found no metrics in the suite; expected some for {choice.label}")
         for key, kind, choices in (("metrics", "metric", metrics), ("finders", "finder", finders)):
             if key not in read.extras:
                 continue
             inner = (*here, key)
             if key == "finders" and not isinstance(read.spec, EvaluationSpec):
-                doc.report(
+                doc.problem(
                     inner, f"found finders for {choice.label}; expected no key: trials have none"
                 )
                 continue
             if key == "metrics" and not read.spec.needs_metric:
-                doc.report(
+                doc.problem(
                     inner, f"found metrics for {choice.label}, which needs none; expected no key"
                 )
                 continue
@@ -142,7 +148,7 @@ def read_evaluations(
                     labels.add(resolve(kind, text, choices).label)
                 except UsageError as error:
                     if not incomplete:  # one that is misspelt above need not be reported twice
-                        doc.report(place, str(error))
+                        doc.problem(place, str(error))
             limits[key] = frozenset(labels)
         yield choice, limits["metrics"], limits["finders"]
 
@@ -164,4 +170,4 @@ def _check_own_finders(
                 for field in dataclasses.fields(choice.params)
                 if getattr(choice.params, field.name) == text
             ]
-            doc.report((*path, *named[:1]), "; ".join(str(error).splitlines()))
+            doc.problem((*path, *named[:1]), joined(error))

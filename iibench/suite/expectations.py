@@ -41,7 +41,7 @@ def read_expectations(
         names = _names(fields, suite, aliases)
         on = fields.named("on", lambda text: read_on(text, suite, registry))
         if names["above"] is not None and names["above"] == names["finder"]:
-            doc.report((*here, "above"), f"found {names['above']} again; expected another finder")
+            doc.problem((*here, "above"), f"found {names['above']} again; expected another finder")
         _check_finders(fields, on, names, suite)
         numbers = {
             "alpha": fields.number("alpha", lambda x: 0 < x < 1, "a number > 0 and < 1"),
@@ -56,7 +56,7 @@ def read_expectations(
             names["interval"] = given["interval"]
             if not isinstance(given["interval"], bool):
                 problem = f"found {shown(given['interval'])}; expected true or false"
-                doc.report((*here, "interval"), problem)
+                doc.problem((*here, "interval"), problem)
         names["analysis"] = on is not None and _is_analysis(on[0], registry)
         _check_measure(fields, on, names["analysis"])
         if len(doc.problems) == before and not incomplete:
@@ -68,7 +68,7 @@ def _untested(doc: Document, path: Path, item: dict[str, Any]) -> dict[str, Any]
     """The texts of a statement that the suite cannot test."""
     for key in (key for key in item if key in EXPECT_KEYS and key not in UNTESTED_KEYS):
         expected = " and ".join((", ".join(UNTESTED_KEYS[:-1]), UNTESTED_KEYS[-1]))
-        doc.report((*path, key), f"found {key} beside not_testable; expected {expected} alone")
+        doc.problem((*path, key), f"found {key} beside not_testable; expected {expected} alone")
     own = {key: value for key, value in item.items() if key not in EXPECT_KEYS}
     own |= {key: item[key] for key in UNTESTED_KEYS if key in item}
     given = read_mapping(doc, path, own, ("text", "figure"), UNTESTED_KEYS) or {}
@@ -85,7 +85,7 @@ def _check_finders(
     for key in ("finder", "above"):
         if only is not None and on is not None and names[key] not in (None, *only):
             listed = ", ".join(sorted(only))
-            fields.doc.report(
+            fields.doc.problem(
                 (*fields.path, key), f"found {names[key]}; expected a finder of {on[0]}: {listed}"
             )
 
@@ -93,7 +93,7 @@ def _check_finders(
 def _check_order(doc: Document, path: Path, numbers: dict[str, float | None]) -> None:
     low, high = numbers["at_least"], numbers["at_most"]
     if low is not None and high is not None and low > high:
-        doc.report(
+        doc.problem(
             (*path, "at_most"), f"found {high:g}; expected no less than at_least, which is {low:g}"
         )
 
@@ -110,7 +110,7 @@ def _check_measure(fields: Fields, on: tuple[str, str | None] | None, analysis: 
         if key in fields.given:
             what = "is an analysis" if analysis else "is none"
             expected = "at_least / at_most" if analysis else "it with an analysis only"
-            fields.doc.report(
+            fields.doc.problem(
                 (*fields.path, key), f"found {key} and {on[0]} {what}; expected {expected}"
             )
 
@@ -139,7 +139,7 @@ class Fields:
             return find(text) if text else None
         except UsageError as error:
             if not self.incomplete:
-                self.doc.report((*self.path, key), str(error))
+                self.doc.problem((*self.path, key), str(error))
             return None
 
 
@@ -147,12 +147,12 @@ def _check_kind(doc: Document, path: Path, given: dict[str, Any]) -> None:
     bounds = [key for key in ("at_least", "at_most") if key in given]
     if ("above" in given) == bool(bounds):
         found = ", ".join([*(["above"] if "above" in given else []), *bounds]) or "neither"
-        doc.report(path, f"found {found}; expected either above or at_least / at_most")
+        doc.problem(path, f"found {found}; expected either above or at_least / at_most")
     for key in ("test", "alpha"):
         if key in given and "above" not in given:
-            doc.report((*path, key), f"found {key} without above; expected them together")
+            doc.problem((*path, key), f"found {key} without above; expected them together")
     if given.get("test", "mann_whitney") != "mann_whitney":
-        doc.report((*path, "test"), f"found {shown(given['test'])}; expected mann_whitney")
+        doc.problem((*path, "test"), f"found {shown(given['test'])}; expected mann_whitney")
 
 
 def _names(fields: Fields, suite: Suite, aliases: dict[str, str]) -> dict[str, Any]:

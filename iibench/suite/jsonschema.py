@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iibench.contract.base import Spec
+from iibench.contract.specs import POOLS
 from iibench.contract.trials import TrialDatasetSpec
 from iibench.suite.params import describe, has_variants, json_types
 from iibench.suite.registry import Registry, Table
-from iibench.suite.schema import DIRECTION_KEYS, FORMAT, POOLS, REQUIRED_KEYS, RESERVED
+from iibench.suite.schema import DIRECTION_KEYS, FORMAT, REQUIRED_KEYS, RESERVED
 
 Schema = dict[str, Any]
 

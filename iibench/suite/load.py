@@ -211,7 +211,7 @@ def _check_sections(doc: Document, given: dict[str, Any], of_trials: bool) -> No
             what = (
                 "a dataset of trials, which has units of its own" if of_trials else "images alone"
             )
-            doc.report((key,), f"found {key} beside {what}; expected no such key")
+            doc.problem((key,), f"found {key} beside {what}; expected no such key")
 
 
 def _check_evaluations(
@@ -226,7 +226,7 @@ def _check_evaluations(
     for choice, _ in evaluations:
         if choice.name not in fitting:
             what = "trials" if of_trials else "images"
-            doc.report(
+            doc.problem(
                 ("evaluations",),
                 f"found {choice.label}; expected one for a dataset of {what}: {', '.join(fitting)}",
             )
@@ -236,7 +236,7 @@ def _check_version(doc: Document, version: Any) -> None:
     if version == FORMAT:
         return
     quote = "" if isinstance(version, str) else f' in quotes (iibench: "{FORMAT}")'
-    doc.report(
+    doc.problem(
         ("iibench",), f'found {shown(version)}; expected the format version "{FORMAT}"{quote}'
     )
 
@@ -244,5 +244,5 @@ def _check_version(doc: Document, version: Any) -> None:
 def _name(doc: Document, value: Any) -> str:
     name = read_text(doc, ("name",), value)
     if name and not _NAME.fullmatch(name):
-        doc.report(("name",), f"found {shown(name)}; expected letters, digits, '.', '_' and '-'")
+        doc.problem(("name",), f"found {shown(name)}; expected letters, digits, '.', '_' and '-'")
     return name

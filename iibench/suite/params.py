@@ -40,6 +40,11 @@ class ParamError(UsageError):
         super().__init__("\n".join(f"{k}: {m}" if k else m for k, m in self.problems))
 
 
+def joined(error: UsageError) -> str:
+    """The lines of an error, such as the problems of a `ParamError`, as one."""
+    return "; ".join(str(error).splitlines())
+
+
 @dataclass(frozen=True)
 class ParamDoc:
     """One parameter for people: `type` in words, `default` as labels show it (None: required)."""

@@ -36,15 +36,15 @@ def read_mapping(
 ) -> dict[str, Any] | None:
     """The value if it is a mapping, without its unknown keys; None if it is none."""
     if not isinstance(value, dict):
-        doc.report(path, f"found {shown(value)}; expected a mapping")
+        doc.problem(path, f"found {shown(value)}; expected a mapping")
         return None
     known = [*required, *optional]
     for key in value:
         if key not in known:
-            doc.report((*path, key), unknown_name("key", key, known))
+            doc.problem((*path, key), unknown_name("key", key, known))
     for key in required:
         if key not in value:
-            doc.report(path, f"found no key {key!r}; expected it beside the others")
+            doc.problem(path, f"found no key {key!r}; expected it beside the others")
     return {key: item for key, item in value.items() if key in known}
 
 
@@ -53,7 +53,7 @@ def read_text(doc: Document, path: Path, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
     hint = " (write it in quotes)" if isinstance(value, int | float) else ""
-    doc.report(path, f"found {shown(value)}; expected text{hint}")
+    doc.problem(path, f"found {shown(value)}; expected text{hint}")
     return ""
 
 
@@ -63,7 +63,7 @@ def read_number(
     """The value if it is a number for which `ok` holds; None if not."""
     if not isinstance(value, bool) and isinstance(value, int | float) and ok(value):
         return value
-    doc.report(path, f"found {shown(value)}; expected {expected}")
+    doc.problem(path, f"found {shown(value)}; expected {expected}")
     return None
 
 
@@ -72,10 +72,10 @@ def read_list(doc: Document, path: Path, value: Any) -> list[tuple[Path, Any]]:
     if value is None and path not in doc.lines and path not in doc.overridden:
         return []
     if not isinstance(value, list):
-        doc.report(path, f"found {shown(value)}; expected a list")
+        doc.problem(path, f"found {shown(value)}; expected a list")
         return []
     if not value:
-        doc.report(path, "found an empty list; expected at least one entry")
+        doc.problem(path, "found an empty list; expected at least one entry")
     return [((*path, i), item) for i, item in enumerate(value)]
 
 
@@ -101,9 +101,9 @@ def read_entry(doc: Document, path: Path, value: Any, table: Table[Any]) -> Entr
     name, here = written.get("name"), (*path, "name") if isinstance(value, dict) else path
     if not isinstance(name, str):
         if isinstance(value, dict) and "name" not in value:
-            doc.report(path, f"found no key 'name'; expected the name of a {table.kind}")
+            doc.problem(path, f"found no key 'name'; expected the name of a {table.kind}")
         else:
-            doc.report(here, f"found {shown(name)}; expected the name of a {table.kind}")
+            doc.problem(here, f"found {shown(name)}; expected the name of a {table.kind}")
         return None
     try:
         read = read_label(name)
@@ -113,14 +113,14 @@ def read_entry(doc: Document, path: Path, value: Any, table: Table[Any]) -> Entr
     except PluginError:
         raise
     except UsageError as error:
-        doc.report(here, str(error))
+        doc.problem(here, str(error))
         return None
     extras = {key: item for key, item in written.items() if key in reserved and key != "name"}
     values = {key: item for key, item in written.items() if key not in reserved}
     values = {**label_values(spec, read.params), **values}
     if read.part is not None:
         if "parts" not in reserved:
-            doc.report(here, f"found the part {read.part!r}; a {table.kind} has no parts")
+            doc.problem(here, f"found the part {read.part!r}; a {table.kind} has no parts")
         extras.setdefault("parts", read.part)
     return EntryRead(spec, read.name, variant, extras, values, reserved)
 
@@ -138,7 +138,7 @@ def read_params(doc: Document, path: Path, read: EntryRead, reserved: Iterable[s
     """The params of every element of the product that the entry's lists span."""
     known = parameter_names(read.spec)
     for key in [key for key in read.values if key not in known]:
-        doc.report((*path, key), unknown_parameter(read.spec, key, reserved))
+        doc.problem((*path, key), unknown_parameter(read.spec, key, reserved))
     values = {key: item for key, item in read.values.items() if key in known}
     found: list[Any] = []
     try:
@@ -157,7 +157,7 @@ def read_params(doc: Document, path: Path, read: EntryRead, reserved: Iterable[s
 def note(doc: Document, path: Path, error: ParamError) -> None:
     """Notes the problems of an entry's parameters, each with its key."""
     for key, message in error.problems:
-        doc.report((*path, key) if key else path, message)
+        doc.problem((*path, key) if key else path, message)
 
 
 def read_choices(
@@ -172,7 +172,7 @@ def read_choices(
         for choice in entry_choices(doc, here, read):
             if choice.label in first:
                 line = doc.line(first[choice.label])
-                doc.report(
+                doc.problem(
                     here, f"found {choice.label} again (first on line {line}); expected once"
                 )
                 continue
@@ -198,7 +198,7 @@ def _parts(doc: Document, path: Path, read: EntryRead, params: Any) -> list[str 
         return [None, *known]
     where = (*path, "parts")
     if asked == []:
-        doc.report(where, "found an empty list; expected sum, all or names of parts")
+        doc.problem(where, "found an empty list; expected sum, all or names of parts")
     found: list[str | None] = []
     for item in asked if isinstance(asked, list) else [asked]:
         name = format_value(item) if isinstance(item, int) else item
@@ -207,7 +207,7 @@ def _parts(doc: Document, path: Path, read: EntryRead, params: Any) -> list[str 
         elif name in known:
             found.append(name)
         else:
-            doc.report(
+            doc.problem(
                 where, f"found {shown(item)}; expected sum, all, or of its parts: {_listed(known)}"
             )
     return found

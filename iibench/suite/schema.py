@@ -10,8 +10,6 @@ from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 
 #: The version of the suite format, as the key `iibench` gives it.
 FORMAT = "1"
-#: How a layer's output can be pooled to one vector per image; the first is the default.
-POOLS = ("mean", "max", "center", "flatten", "cls")
 
 REQUIRED_KEYS = ("iibench", "name", "dataset", "evaluations")
 #: Required with a dataset of images; a dataset of trials brings units of its own and takes none.

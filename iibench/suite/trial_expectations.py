@@ -106,10 +106,10 @@ def _check_kind(doc: Document, path: Path, given: dict[str, Any]) -> None:
     kinds = [key for key in _CONDITIONS if key in given]
     if not kinds or (len(kinds) > 1 and set(kinds) != {"at_least", "at_most"}):
         found = ", ".join(kinds) or "none"
-        doc.report(path, f"found {found}; expected one of above, equals, or at_least / at_most")
+        doc.problem(path, f"found {found}; expected one of above, equals, or at_least / at_most")
     for key, other in (("alpha", "above"), ("within", "equals")):
         if key in given and other not in given:
-            doc.report((*path, key), f"found {key} without {other}; expected them together")
+            doc.problem((*path, key), f"found {key} without {other}; expected them together")
 
 
 def _where(doc: Document, path: Path, given: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -117,7 +117,7 @@ def _where(doc: Document, path: Path, given: dict[str, Any]) -> tuple[tuple[str,
     value = given.get("where", {})
     here = (*path, "where")
     if not isinstance(value, dict) or any(isinstance(v, dict | list) for v in value.values()):
-        doc.report(here, f"found {shown(value)}; expected attributes and their values")
+        doc.problem(here, f"found {shown(value)}; expected attributes and their values")
         return ()
     return tuple(
         (str(key), item if isinstance(item, str) else format_value(item))

@@ -76,8 +76,8 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
-    def report(self, path: Path, message: str, line: int | None = None) -> None:
-        """Notes one problem; `raise_problems` reports them all."""
+    def problem(self, path: Path, message: str, line: int | None = None) -> None:
+        """Notes one problem; `raise_problems` raises them all."""
         argument = next((self.overridden[p] for p in _outwards(path) if p in self.overridden), None)
         number = self.line(path) if line is None else line
         where = f"{self.file}:{number}" if argument is None else argument
@@ -183,7 +183,7 @@ class _Builder:
             here = (*path, key)
             if key in found:
                 first = self.document.lines[here]
-                self.document.report(
+                self.document.problem(
                     here, f"duplicate key; it stands on line {first} already", line
                 )
                 continue

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from iibench.contract.errors import AssetError, IibenchError, Skip
+from iibench.contract.errors import AssetError, Skip, one_line
 
 Status = Literal["passed", "failed", "skipped"]
 T = TypeVar("T")
-
-#: Characters of an error's message that a check repeats.
-LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -22,6 +19,9 @@ class Check:
 
     `seen`: what the plugin did (of a skipped check, why it was skipped). `expected`: what it must do.
     `cause`: of a failed check, the likely cause and the remedy, in a sentence or two; else "".
+
+    >>> Check("quiet", "failed", "3 lines", "nothing is printed", "a print was left in").status
+    'failed'
     """
 
     name: str
@@ -33,7 +33,19 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All checks of one registered thing: its `kind` (`metric`), its `name` or label, the `checks`."""
+    """All checks of one registered thing: its `kind` (`metric`), its `name` or label, the `checks`.
+
+    >>> quiet = Check("quiet", "failed", "3 lines", "nothing is printed", "a print was left in")
+    >>> report = CheckReport("metric", "mine", (quiet,))
+    >>> print(report)
+    metric mine: 0 checks passed, 1 failed, 0 skipped
+      quiet
+        seen: 3 lines
+        expected: nothing is printed
+        likely cause: a print was left in
+    >>> report["quiet"] is quiet
+    True
+    """
 
     kind: str
     name: str
@@ -162,11 +174,3 @@ def failed_load(
     )
     others = [Check(rule.name, "skipped", "it was not loaded", rule.expected, "") for rule in rules]
     return CheckReport(kind, name, (first, *others))
-
-
-def one_line(error: BaseException) -> str:
-    """An error for a line of a report: its type, unless it is iibench's own, and its message."""
-    text = " ".join(str(error).split()) or "no message"
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]} ..."
-    return text if isinstance(error, IibenchError) else f"{type(error).__name__}: {text}"

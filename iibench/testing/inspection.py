@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 #: How far from the object is looked, and at how many items of a list.
 DEPTH, WIDTH = 8, 256
 #: What belongs to the harness and leads to everything else.
-OUTSIDE = (
-    *("iibench.harness", "iibench.inputs", "iibench.workbench", "iibench.registry"),
-    *("iibench.assets", "iibench.plugins"),
-)
+OUTSIDE = ("iibench.stages.", "iibench.suite.", "iibench.assets.", "iibench.hooks.")
 
 
 def networks_of(thing: Any) -> dict[str, torch.nn.Module]:
@@ -88,7 +85,7 @@ def _reached(thing: Any) -> Iterator[tuple[str, Any]]:
 def _inside(item: Any) -> Iterator[tuple[str, Any]]:
     """The named things that an object holds."""
     plain = (str, bytes, int, float, complex, type, ModuleType, BuiltinFunctionType)
-    if item is None or isinstance(item, plain) or type(item).__module__ in OUTSIDE:
+    if item is None or isinstance(item, plain) or type(item).__module__.startswith(OUTSIDE):
         return
     if isinstance(item, Mapping):
         yield from ((str(key), value) for key, value in list(item.items())[:WIDTH])

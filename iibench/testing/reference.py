@@ -44,6 +44,11 @@ def toy_harness(
     `plugins`: None loads those that are installed. `folder`: where values are cached; None makes one
     that goes with the harness. `resources`: the user's folders and the device; None takes the default
     folders, where assets lie, and `device`.
+
+    >>> harness = toy_harness()
+    >>> images = harness.images("reference_images")
+    >>> images.images([0]).dtype.name, images.image_size
+    ('uint8', (32, 32))
     """
     if resources is None:
         resources = LocalResources(default_data_dir(), default_cache_dir(), device)
@@ -54,7 +59,15 @@ def toy_harness(
 def local_harness(
     registry: Registry, resources: LocalResources, folder: Path | None = None
 ) -> LocalHarness:
-    """The harness of a run over a registry and the toys; `folder` as in `toy_harness`."""
+    """The harness of a run over a registry and the toys; `folder` as in `toy_harness`.
+
+    >>> import tempfile
+    >>> from iibench.suite.registry import Registry
+    >>> folder = Path(tempfile.gettempdir())
+    >>> harness = local_harness(Registry(), LocalResources(folder, folder))  # the toys alone
+    >>> sorted(harness.inputs.registry.datasets.entries)
+    ['reference_images', 'reference_trials']
+    """
     made = Path(tempfile.mkdtemp(prefix="iibench-testing-")) if folder is None else folder
     # checks work in a folder of their own, where relative paths would lead elsewhere
     places = {name: getattr(resources, name).absolute() for name in ("data_dir", "cache_dir")}
@@ -102,6 +115,16 @@ def reference_suite(
     `reference_images`, `reference_net` at `middle`, `reference_finder`, `reference_metric`,
     `reference_evaluation`. `layers`: of `model`, whose layers must be given. `trials`: a suite on
     `reference_trials` (or `dataset`) with the evaluation `reference_judgement`.
+
+    >>> print(reference_suite(metric="lpips[net=vgg]", trials=True))
+    iibench: "1"
+    name: "reference"
+    description: "A plugin tried on toys; the numbers mean nothing."
+    seed: 0
+    dataset: "reference_trials"
+    metrics: ["lpips[net=vgg]"]
+    evaluations: ["reference_judgement"]
+    <BLANKLINE>
     """
     usual = toy_methods.JUDGEMENT if trials else toy_methods.EVALUATION
     shown: dict[str, Any] = {
@@ -144,6 +167,10 @@ def run_reference_suite(
     `LIMIT` images are used; data and assets are sought where they always are.
 
     Raises `UsageError` where a name is unknown.
+
+    >>> run = run_reference_suite(finder="neurons")
+    >>> [case.finder.name for case in run.cases], run.cases[0].scored
+    (['neurons'], True)
     """
     loaded = load_plugins([*plugins, TOYS], plugins_dirs)
     chosen = loaded.registry

@@ -36,6 +36,11 @@ def check_spec(
     """Checks a spec, or a registry's entry, by the checks of its kind; arguments as of `check_metric`.
 
     Raises `TypeError` for a spec of no known kind.
+
+    >>> from iibench.testing.toys import IMAGES
+    >>> report = check_spec(IMAGES)
+    >>> report.kind, report.failed
+    ('dataset', ())
     """
     thing: Any = spec.spec if isinstance(spec, Entry) else spec
     for kind, check in CHECKS:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from iibench.testing.checks import Finding, good, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.state import Watched
+
+T = TypeVar("T")
 
 SEEDED = (
     "torch.manual_seed, numpy.random.seed or random.seed is called: everything random after it, in "
@@ -38,6 +40,27 @@ def generators(calls: Mapping[str, tuple[Watched[Any], Watched[Any]]]) -> Findin
                 f"{name} sets the global generator of {generators} to a fixed state", SEEDED
             )
     return good("the global generators are not reset")
+
+
+def left_as_found(calls: Callable[[T], Sequence[Watched[Any]]]) -> tuple[Rule[T], ...]:
+    """The rules about what the calls of a thing under test must leave as it was."""
+    return (
+        Rule(
+            "process state",
+            "the settings of the process are left as they were",
+            lambda subject: settings(calls(subject)),
+        ),
+        Rule(
+            "working folder",
+            "nothing is written to the working folder",
+            lambda subject: working_folder(calls(subject)),
+        ),
+        Rule(
+            "quiet",
+            "nothing is printed to standard output",
+            lambda subject: printed(calls(subject)),
+        ),
+    )
 
 
 def settings(calls: Sequence[Watched[Any]]) -> Finding:

@@ -25,6 +25,7 @@ from iibench import (
     Resources,
     UsageError,
     hookimpl,
+    one_line,
     unknown_name,
 )
 
@@ -136,7 +137,7 @@ def _random(params: Params, config: Any) -> torch.nn.Module:
     except Exception as error:  # its networks refuse a size in any way
         raise UsageError(
             f"timm cannot make {params.variant} with size {params.size} and classes "
-            f"{params.classes}: {_line(error)}"
+            f"{params.classes}: {one_line(error)}"
         ) from error
 
 
@@ -149,15 +150,11 @@ def _pretrained(params: Params, config: Any, path: Path) -> torch.nn.Module:
     except Exception as error:  # its conversions of old files fail in any way
         size = "" if params.size is None else f" with size {params.size}"
         raise AssetError(
-            f"weights {str(path)!r} do not fit timm:{params.variant}{size}: {_line(error)}"
+            f"weights {str(path)!r} do not fit timm:{params.variant}{size}: {one_line(error)}"
         ) from error
     module.pretrained_cfg.pop("state_dict", None)
     network: torch.nn.Module = module
     return network
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _check_size(module: torch.nn.Module, variant: str, size: int, device: str) -> None:
@@ -169,7 +166,7 @@ def _check_size(module: torch.nn.Module, variant: str, size: int, device: str) -
             module(torch.zeros(1, 3, size, size, device=device))
     except Exception as error:  # each network has its own way to refuse a size
         raise UsageError(
-            f"timm:{variant} does not take images of {size} x {size} pixels: {_line(error)}"
+            f"timm:{variant} does not take images of {size} x {size} pixels: {one_line(error)}"
         ) from error
 
 

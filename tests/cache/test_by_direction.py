@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iibench.cache.by_direction import load_columns, make_columns
+from iibench.cache.by_direction import load_by_direction, make_by_direction
 from iibench.cache.mapped import release
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -22,9 +22,9 @@ def damaged() -> None:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    made = make_columns(tmp_path / "a" / "b", np.float32, 4, 3, fill)
+    made = make_by_direction(tmp_path / "a" / "b", np.float32, 4, 3, fill)
     np.testing.assert_array_equal(made, VALUES)
-    read = load_columns(tmp_path / "a" / "b", np.float32, damaged)
+    read = load_by_direction(tmp_path / "a" / "b", np.float32, damaged)
     assert isinstance(read, np.memmap)
     np.testing.assert_array_equal(read, VALUES)
     assert read[:, 1].flags.contiguous
@@ -33,7 +33,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_released_pages_are_read_again(tmp_path: Path) -> None:
-    made = make_columns(tmp_path / "a", np.float32, 4, 3, fill)
+    made = make_by_direction(tmp_path / "a", np.float32, 4, 3, fill)
     for part in (made, made[1:], made.T):
         release(part)
         np.testing.assert_array_equal(made, VALUES)
@@ -48,14 +48,14 @@ def test_one_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_columns(tmp_path / "a", np.float32, 4, 3, fail)
-    assert load_columns(tmp_path / "a", np.float32, damaged) is None
+        make_by_direction(tmp_path / "a", np.float32, 4, 3, fail)
+    assert load_by_direction(tmp_path / "a", np.float32, damaged) is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("harm", ["byte", "cut", "about"])
 def test_a_damaged_one_is_told_and_removed(tmp_path: Path, harm: str) -> None:
-    make_columns(tmp_path / "a", np.float32, 4, 3, fill)
+    make_by_direction(tmp_path / "a", np.float32, 4, 3, fill)
     values = tmp_path / "a" / "values.bin"
     if harm == "byte":
         values.write_bytes(b"\x01" + values.read_bytes()[1:])
@@ -64,7 +64,7 @@ def test_a_damaged_one_is_told_and_removed(tmp_path: Path, harm: str) -> None:
     else:
         (tmp_path / "a" / "entry.json").write_text("{")
     told: list[str] = []
-    assert load_columns(tmp_path / "a", np.float32, lambda: told.append("damaged")) is None
+    assert load_by_direction(tmp_path / "a", np.float32, lambda: told.append("damaged")) is None
     assert told == ["damaged"]
     assert not (tmp_path / "a").exists()
 
@@ -72,9 +72,9 @@ def test_a_damaged_one_is_told_and_removed(tmp_path: Path, harm: str) -> None:
 def test_of_two_at_once_one_stays(tmp_path: Path) -> None:
     def fill_twice(array: np.ndarray) -> None:
         fill(array)
-        make_columns(tmp_path / "a", np.float32, 4, 3, fill)
+        make_by_direction(tmp_path / "a", np.float32, 4, 3, fill)
 
-    made = make_columns(tmp_path / "a", np.float32, 4, 3, fill_twice)
+    made = make_by_direction(tmp_path / "a", np.float32, 4, 3, fill_twice)
     np.testing.assert_array_equal(made, VALUES)
-    np.testing.assert_array_equal(load_columns(tmp_path / "a", np.float32, damaged), VALUES)
+    np.testing.assert_array_equal(load_by_direction(tmp_path / "a", np.float32, damaged), VALUES)
     assert [folder.name for folder in tmp_path.iterdir()] == ["a"]

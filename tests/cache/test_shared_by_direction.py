@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from iibench.cache import shared_rows
-from iibench.cache.by_direction import load_columns, make_columns
+from iibench.cache.by_direction import load_by_direction, make_by_direction
 from iibench.cache.entries import Cache
-from iibench.cache.shared_by_direction import fetch_columns, has_columns, publish_columns
+from iibench.cache.shared_by_direction import (
+    fetch_by_direction,
+    has_by_direction,
+    publish_by_direction,
+)
 from iibench.cache.shared_store import open_shared_store
 
 KEY = "ab12"
@@ -37,40 +41,42 @@ def fill(cache: Cache) -> None:
         def copy(new, values=values) -> None:
             new[:] = values
 
-        make_columns(cache.place(kind, KEY), values.dtype, N, K, copy)
+        make_by_direction(cache.place(kind, KEY), values.dtype, N, K, copy)
 
 
 def loaded(cache: Cache, kind: str):
-    return load_columns(cache.place(kind, KEY), ARRAYS[kind].dtype, lambda: pytest.fail("damaged"))
+    return load_by_direction(
+        cache.place(kind, KEY), ARRAYS[kind].dtype, lambda: pytest.fail("damaged")
+    )
 
 
 def publish(cache: Cache) -> None:
     for kind in ARRAYS:
-        publish_columns(cache, kind, KEY)
+        publish_by_direction(cache, kind, KEY)
 
 
 def fetch(cache: Cache) -> None:
     for kind in ARRAYS:
-        fetch_columns(cache, kind, KEY)
+        fetch_by_direction(cache, kind, KEY)
 
 
 def test_another_machine_gets_the_same_bits(node, tmp_path: Path) -> None:
     writer, reader = node("a"), node("b")
     publish(writer)  # there is nothing yet
     fetch(reader)
-    assert not has_columns(reader, "responses_by_direction", KEY)
+    assert not has_by_direction(reader, "responses_by_direction", KEY)
     fill(writer)
     publish(writer)
     publish(writer)
     assert len(list((tmp_path / "shared").rglob("*.rows"))) == 8
-    assert has_columns(reader, "responses_by_direction", KEY)
+    assert has_by_direction(reader, "responses_by_direction", KEY)
     fetch(reader)
     for kind, values in ARRAYS.items():
         found = loaded(reader, kind)
         assert found.dtype == values.dtype
         np.testing.assert_array_equal(found, values)
     some = node("c")
-    fetch_columns(some, "responses_by_direction", KEY)
+    fetch_by_direction(some, "responses_by_direction", KEY)
     assert loaded(some, "responses_by_direction") is not None
     assert loaded(some, "orders_by_direction") is None
 
@@ -82,7 +88,7 @@ def test_what_is_not_all_there_is_not_taken(node, tmp_path: Path) -> None:
     next((tmp_path / "shared" / "v1" / "responses_by_direction").rglob("*.rows")).unlink()
     fetch(reader)
     assert loaded(reader, "responses_by_direction") is None
-    assert not has_columns(reader, "responses_by_direction", KEY)
+    assert not has_by_direction(reader, "responses_by_direction", KEY)
     publish(writer)
     fetch(reader)
     np.testing.assert_array_equal(loaded(reader, "responses_by_direction"), RESPONSES)
@@ -109,5 +115,5 @@ def test_without_a_store_nothing_happens(tmp_path: Path) -> None:
     fill(cache)
     publish(cache)
     fetch(cache)
-    assert has_columns(cache, "responses_by_direction", KEY)
-    assert not has_columns(Cache(tmp_path / "other"), "responses_by_direction", KEY)
+    assert has_by_direction(cache, "responses_by_direction", KEY)
+    assert not has_by_direction(Cache(tmp_path / "other"), "responses_by_direction", KEY)

@@ -95,7 +95,7 @@ def test_rows_put_outside_of_filling_are_there_at_once(tmp_path: Path) -> None:
 def test_a_node_that_dies_while_filling_has_pushed_full_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iibench.cache import entries as cache
+    from iibench.cache import rows as cache
 
     monkeypatch.setattr(cache, "PUSH_BYTES", 2 * 4 * WIDTH)
     url = fresh_url()

@@ -15,7 +15,6 @@ from torch import nn
 from torchvision.models import resnet18, resnet50
 
 from iibench.compute.activations import (
-    POOLS,
     iter_activations,
     layer_names,
     network_input,
@@ -25,7 +24,7 @@ from iibench.compute.activations import (
 from iibench.compute.folding import foldable_pairs, prepared, trace
 from iibench.compute.images import to_unit_range
 from iibench.contract.errors import CaseError, PluginError, UsageError
-from iibench.contract.specs import LoadedModel, Preprocess
+from iibench.contract.specs import POOLS, LoadedModel, Preprocess
 
 PLAIN = Preprocess()
 CIFAR = Preprocess((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iibench.compute import exemplars as exemplars_module
+from iibench.compute import ranking
 from iibench.compute.exemplars import constant_directions, difficulty_range, exemplars, make_trials
 from iibench.compute.ranking import ShuffledOrder, order_by_response, order_with_random_ties
 from iibench.contract.errors import CaseError
@@ -125,9 +125,9 @@ def test_random_ties_by_rank_are_those_of_the_whole_order(
     chosen = np.concatenate([np.array(ranks), n - 1 - np.array(ranks)])
     per_direction = rng.integers(0, n, (k, 2, 3))
     columns = np.arange(k)[:, None, None]
-    for size in (exemplars_module.BLOCK_BYTES, 1):
+    for size in (ranking.BLOCK_BYTES, 1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exemplars_module.unit_blocks, "__defaults__", (size,))
+            patch.setattr(ranking.unit_blocks, "__defaults__", (size,))
             np.testing.assert_array_equal(shuffled[chosen], whole[chosen])
             np.testing.assert_array_equal(
                 shuffled[per_direction, columns], whole[per_direction, columns]

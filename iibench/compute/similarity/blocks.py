@@ -27,6 +27,10 @@ class Block:
 
     `stimuli`: which. `load`: the images to embed for them, and `slots` the places in memory that they
     take. `images` and `places`: all images of the block and where they lie.
+
+    >>> (block,) = plan_blocks([np.array([4, 7])], capacity=10)
+    >>> block.images.tolist(), sorted(block.load.tolist()), len(block.slots)
+    ([4, 7], [4, 7], 2)
     """
 
     stimuli: IntArray
@@ -40,6 +44,12 @@ def plan_blocks(stimuli: Sequence[IntArray], capacity: int) -> list[Block]:
     """Blocks for stimuli given by their images (each an array of distinct indices), in a good order.
 
     `capacity`: embeddings that fit in memory; raised to what the largest stimulus needs.
+
+    >>> stimuli = [np.array([0, 1]), np.array([1, 2]), np.array([2, 3])]
+    >>> [block.load.tolist() for block in plan_blocks(stimuli, capacity=4)]
+    [[0, 1, 2, 3]]
+    >>> [block.load.tolist() for block in plan_blocks(stimuli, capacity=2)]  # an image more each time
+    [[0, 1], [2], [3]]
     """
     capacity = max(capacity, max((len(images) for images in stimuli), default=1))
     # images are numbered in order of first use, so neighbours share images
@@ -66,6 +76,7 @@ def plan_blocks(stimuli: Sequence[IntArray], capacity: int) -> list[Block]:
         if short > 0:
             wanted = set(needed)
             resident = [image for image in place if image not in wanted]
+            # Belady: those that are needed again latest, or never, make room first
             resident.sort(key=lambda image: -(uses[image][-1] if uses[image] else NEVER))
             free.extend(place.pop(image) for image in resident[:short])
         slots = [free.pop() for _ in missing]

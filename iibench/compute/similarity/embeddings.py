@@ -25,8 +25,53 @@ if TYPE_CHECKING:
 BATCH_PIXELS = 64 * 64 * 64
 
 
+def embedded_size(size: int | None, dataset: ImageDataset) -> tuple[int, int]:
+    """Height and width in pixels at which a metric of this `size` is given the dataset's images.
+
+    >>> class Wide:
+    ...     image_size = (32, 64)
+    >>> embedded_size(None, Wide()), embedded_size(224, Wide())
+    ((32, 64), (224, 224))
+    """
+    return dataset.image_size if size is None else (size, size)
+
+
+def images_per_batch(height: int, width: int) -> int:
+    """Images of this size that are embedded at once: `BATCH_PIXELS`, and 512 at most.
+
+    >>> images_per_batch(64, 64), images_per_batch(8, 8), images_per_batch(2000, 2000)
+    (64, 512, 1)
+    """
+    return max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+
+
 class EmbeddingTable:
-    """Rows e_i = embed(image i), computed on demand for the images that are asked for."""
+    """Rows e_i = embed(image i), computed on demand for the images that are asked for.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from iibench.cache.entries import Cache
+    >>> class Images:
+    ...     labels, image_size = None, (8, 8)
+    ...
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def images(self, indices):
+    ...         return np.full((len(indices), 8, 8, 3), 255, np.uint8)
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))
+    >>> spec = MetricSpec(name="mean", summary="", load=lambda params, harness: Mean(), distance="cosine")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = EmbeddingTable(
+    ...         Mean(), spec, None, Images(), Cache(Path(folder)), "ab12", {}, "cpu", lambda done, n: None
+    ...     )
+    ...     table.rows(np.array([0, 2]))[[0, 2]].tolist()  # row 1 is not there
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
 
     def __init__(
         self,
@@ -52,8 +97,7 @@ class EmbeddingTable:
         self._progress = progress
         self._precision = precision
         self._store: RowStore | None = cache.existing_rows("embeddings", key)
-        height, width = (size, size) if size is not None else dataset.image_size
-        self._batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+        self._batch = images_per_batch(*embedded_size(size, dataset))
 
     def __len__(self) -> int:
         """n, the images of the dataset."""
@@ -143,6 +187,23 @@ def given_rows(metric: EmbeddingMetric, spec: MetricSpec, dataset: ImageDataset)
     """(n, d) embeddings of a metric that looks at labels or at the names that people gave.
 
     Raises `Skip` where the dataset does not know them.
+
+    >>> class Labels:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, labels):
+    ...         return labels[:, None]
+    >>> class Images:
+    ...     labels = np.array([3, 1])
+    ...
+    ...     def __len__(self):
+    ...         return 2
+    >>> spec = MetricSpec(
+    ...     name="same", summary="", load=lambda params, harness: Labels(), input="labels",
+    ...     distance="equal",
+    ... )
+    >>> given_rows(Labels(), spec, Images()).tolist()
+    [[3.0], [1.0]]
     """
     import torch
 
@@ -159,6 +220,10 @@ def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
     """What `embed` of `n` inputs gave, as float32 (n, d) on the CPU.
 
     Raises `PluginError` where the shape is wrong, `CaseError` where a value is not finite.
+
+    >>> checked_rows(torch.ones(2), 2, "mine")
+    Traceback (most recent call last):
+    iibench.contract.errors.PluginError: metric mine: embed of 2 inputs gave shape (2,), expected (2, d)
     """
     if rows.ndim != 2 or len(rows) != n:
         raise PluginError(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.compute.similarity.distances import from_products, into_products, minus_distance
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
@@ -44,16 +45,26 @@ def dense_pays(n: int, images_asked: float) -> bool:
 
     Measured on two CPU cores: gathering moves about 8 GB/s (4 d bytes a row), and the symmetric
     product of all rows (n^2 d operations) runs at about 150 GFLOP/s; d cancels.
+
+    >>> dense_pays(1_000, images_asked=1_000_000), dense_pays(100_000, images_asked=1_000_000)
+    (True, False)
     """
     return n <= DENSE_LIMIT and images_asked * 4 / 8e9 > n * n / 1.5e11
 
 
 class EmbeddingSimilarity:
-    """Answers `within` and `cross` from the rows of embeddings (see `specs.SimilarityLookup`).
+    """Answers `within` and `cross` from the rows of embeddings (see `SimilarityLookup`).
 
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     float32 array, of which only those rows may be read. `columns` selects a part of the embedding.
     `dense`: compute the matrix of all pairs on the first `cross`.
+
+    >>> rows = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]], np.float32)
+    >>> lookup = EmbeddingSimilarity(lambda indices: rows, 3, "euclidean")
+    >>> lookup.within(np.array([[0, 1]])).tolist()
+    [[[0.0, -5.0], [-5.0, 0.0]]]
+    >>> lookup.cross(np.array([[0]]), np.array([[1, 2]])).tolist()
+    [[[-5.0, -1.0]]]
     """
 
     def __init__(
@@ -94,6 +105,7 @@ class EmbeddingSimilarity:
         import torch
 
         g, m = groups.shape
+        # each pair once: the other order and the diagonal are filled in from it
         first, second = np.triu_indices(m, 1)
         out = np.empty((g, m, m))
         table = self._rows(np.unique(groups))[:, self._columns]
@@ -120,6 +132,7 @@ class EmbeddingSimilarity:
         if self._dense:
             if self._matrix is None:
                 self._matrix = self._all_pairs()
+            # the matrix is float32, for it is large; what is made of a few of its values is not
             return self._matrix[left[:, :, None], right[:, None, :]].astype(np.float64)
         return cross_together({"": self}, left, right)[""]
 
@@ -133,27 +146,8 @@ class EmbeddingSimilarity:
             return (a == b).all(dim=-1).double()
         if self._distance == "cosine":
             return torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
-        squared = (a - b).double().square_().sum(dim=-1)
-        return -squared if self._distance == "squared_euclidean" else -squared.sqrt()
-
-    def _from_products(
-        self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor
-    ) -> torch.Tensor:
-        """Similarity from inner products and the squared norms that broadcast against them."""
-        if self._distance == "cosine":
-            return products.double() / (left.sqrt() * right.sqrt()).clamp_min(1e-30)
-        squared = (left + right - 2 * products.double()).clamp_min_(0)
-        return -squared if self._distance == "squared_euclidean" else -squared.sqrt()
-
-    def _in_place(
-        self, products: torch.Tensor, left: torch.Tensor, right: torch.Tensor
-    ) -> torch.Tensor:
-        """`_from_products` in the memory and precision of the products."""
-        left, right = left.to(products.dtype), right.to(products.dtype)
-        if self._distance == "cosine":
-            return products.div_(left.sqrt().clamp_min(1e-30)).div_(right.sqrt().clamp_min(1e-30))
-        squared = products.mul_(-2).add_(left).add_(right).clamp_min_(0)
-        return squared.neg_() if self._distance == "squared_euclidean" else squared.sqrt_().neg_()
+        # rows are subtracted as they are: of close ones the difference is exact in float32 already
+        return minus_distance((a - b).double().square_().sum(dim=-1), self._distance)
 
     def _prepared(self, rows: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
         """Rows ready for products: float64 for Euclidean distances, centred where it helps."""
@@ -169,11 +163,14 @@ class EmbeddingSimilarity:
 
         if self._centre_known or self._distance == "cosine":
             return self._centre
+        # a sample is enough: the centre may lie anywhere near the middle of the rows
         count = max(16, min(1000, 4 * BLOCK_BYTES // (4 * table.shape[1])))
         sample = table[indices[:: max(1, len(indices) // count)]]
         mean = sample.mean(axis=0, dtype=np.float64)
         spread = float(np.einsum("nd,nd->", sample, sample, dtype=np.float64)) / len(sample)
         length = float(mean @ mean)
+        # squared, the mean is `length` and the rows' distance from it `spread - length`: where the former
+        # is ten times the latter, |a|^2 + |b|^2 - 2 a.b loses a digit or more that centred rows keep
         if length >= 10 * max(0.0, spread - length):
             self._centre = torch.from_numpy(mean.astype(np.float32)).to(self._device)
         self._centre_known = True
@@ -191,6 +188,7 @@ class EmbeddingSimilarity:
         for start in range(0, len(new), block):
             chosen = new[start : start + block]
             x = self._prepared(torch.from_numpy(table[chosen]), centre)
+            # summed in float64: norms and products nearly cancel, and rounding would be what is left
             self._norms[chosen] = x.square().sum(dim=1, dtype=torch.float64).numpy()
         return torch.from_numpy(self._norms).to(self._device)
 
@@ -210,15 +208,19 @@ class EmbeddingSimilarity:
         done = 0
         for i in starts:
             left = self._prepared(x[i : i + block], mean)  # not all at once: they may be float64
+            # the upper triangle, mirrored: half the work, and symmetric to the last bit
             for j in range(i, self._n, block):
                 rows, columns = slice(i, i + block), slice(j, j + block)
                 products = torch.mm(left, self._prepared(x[columns], mean).T)
-                part = self._in_place(products, norms[rows, None], norms[None, columns])
+                part = into_products(
+                    products, norms[rows, None], norms[None, columns], self._distance
+                )
                 values = part.float().cpu().numpy()
                 out[rows, columns] = values
                 out[columns, rows] = values.T
                 done += 1
                 self._progress(done, total)
+        # by rounding, an image would have some distance from itself
         np.fill_diagonal(out, 1.0 if self._distance == "cosine" else 0.0)
         return out
 
@@ -230,12 +232,24 @@ def cross_together(
 
     left (G, a), right (G, b) -> by name of the lookup, (G, a, b) similarity of each left to each right
     image.
+
+    >>> rows = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
+    >>> parts = {"whole": slice(0, 2), "left": slice(0, 1), "right": slice(1, 2)}
+    >>> lookups = {
+    ...     name: EmbeddingSimilarity(lambda indices: rows, 2, "squared_euclidean", columns=columns)
+    ...     for name, columns in parts.items()
+    ... }
+    >>> found = cross_together(lookups, np.array([[0]]), np.array([[1]]))
+    >>> {name: values.item() for name, values in found.items()}
+    {'whole': -25.0, 'left': -9.0, 'right': -16.0}
     """
     import torch
 
+    # side by side, so that the rows of a group are gathered once for both sides
     both = np.concatenate([left, right], axis=1)
     needed = np.unique(both)
     table = next(iter(lookups.values()))._rows(needed)
+    # columns that belong to no part are not gathered
     first, last = _span([lookup._columns for lookup in lookups.values()], table.shape[1])
     source, indices = torch.from_numpy(table[:, first:last]), torch.from_numpy(both)
     (g, a), per_group, width = left.shape, both.shape[1], last - first
@@ -251,6 +265,7 @@ def cross_together(
         torch.index_select(source, 0, chosen.reshape(-1), out=rows)
         for name in computed:
             out[name][start : start + block] = parts[name].similarities(rows, chosen, a)
+    # squared distances of parts that tile the columns add up: the whole needs no products of its own
     if summed is not None:
         for name in computed:
             out[summed] += out[name]
@@ -293,7 +308,8 @@ class _Part:
         x = x.view(*images.shape, x.shape[1])
         products = torch.bmm(x[:, :a], x[:, a:].transpose(1, 2))
         squared = self._norms[images.to(device)]
-        found = self._lookup._from_products(products, squared[:, :a, None], squared[:, None, a:])
+        distance = self._lookup._distance
+        found = from_products(products, squared[:, :a, None], squared[:, None, a:], distance)
         values: DoubleArray = found.cpu().numpy()
         return values
 
@@ -308,6 +324,15 @@ class PairwiseSimilarity:
     """Answers `within` and `cross` for a metric that compares images directly, group by group.
 
     `images(indices)` gives the images as the metric wants them, (len, 3, h, w) on the run's device.
+
+    >>> class Largest:
+    ...     fingerprint = ""
+    ...
+    ...     def pairwise(self, a, b):
+    ...         return 1 - (a[:, None] - b[None]).abs().amax(dim=(2, 3, 4))
+    >>> images = torch.stack([torch.zeros(3, 2, 2), torch.ones(3, 2, 2)])
+    >>> PairwiseSimilarity(Largest(), images.__getitem__, "largest").within(np.array([[0, 1]])).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
     """
 
     def __init__(

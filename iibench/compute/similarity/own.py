@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def comparing(metric: Any, name: str) -> ComparingMetric:
-    """The metric, which must have `embed` and `compare`; raises `PluginError` where it has not."""
+    """The metric, which must have `embed` and `compare`; raises `PluginError` where it has not.
+
+    >>> comparing(object(), "mine")
+    Traceback (most recent call last):
+    iibench.contract.errors.PluginError: metric mine declares distance="own" and has no embed or no compare
+    """
     if not isinstance(metric, ComparingMetric):
         raise PluginError(f'metric {name} declares distance="own" and has no embed or no compare')
     return metric
@@ -29,7 +34,12 @@ SMALL = 4 << 20
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes with one thread on the CPU meanwhile."""
+    """Torch computes with one thread on the CPU meanwhile.
+
+    >>> with one_thread():
+    ...     torch.get_num_threads()
+    1
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -41,10 +51,23 @@ def one_thread() -> Iterator[None]:
 
 
 class ComparedSimilarity:
-    """Answers `within` and `cross` from embeddings, group by group (see `specs.SimilarityLookup`).
+    """Answers `within` and `cross` from embeddings, group by group (see `SimilarityLookup`).
 
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     array, of which only those rows may be read. `columns` selects a part of the embedding.
+
+    >>> class Overlap:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.flatten(1)
+    ...
+    ...     def compare(self, a, b):
+    ...         return torch.minimum(a[:, None], b[None]).sum(dim=2)
+    >>> rows = np.array([[1.0, 2.0], [3.0, 0.0]], np.float32)
+    >>> lookup = ComparedSimilarity(Overlap(), lambda indices: rows)
+    >>> lookup.within(np.array([[0, 1]])).tolist()
+    [[[3.0, 1.0], [1.0, 3.0]]]
     """
 
     def __init__(

@@ -25,6 +25,15 @@ class PartSimilarities:
     """Lookups of the parts of one metric that cases ask for, by name ("": the whole).
 
     `memory`: bytes that kept answers may take.
+
+    >>> rows = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
+    >>> lookups = {
+    ...     name: EmbeddingSimilarity(lambda indices: rows, 2, "euclidean", columns=columns)
+    ...     for name, columns in {"left": slice(0, 1), "right": slice(1, 2)}.items()
+    ... }
+    >>> parts = PartSimilarities(lookups, memory=1 << 20)
+    >>> [parts.part(name).cross(np.array([[0]]), np.array([[1]])).item() for name in lookups]
+    [-3.0, -4.0]
     """
 
     lookups: Mapping[str, EmbeddingSimilarity]
@@ -66,7 +75,13 @@ class PartSimilarities:
 
 @dataclass(frozen=True)
 class OnePart:
-    """A `specs.SimilarityLookup` of one part."""
+    """A `SimilarityLookup` of one part.
+
+    >>> rows = np.array([[0.0], [2.0]], np.float32)
+    >>> whole = EmbeddingSimilarity(lambda indices: rows, 2, "euclidean")
+    >>> OnePart(PartSimilarities({"": whole}, memory=0), "").within(np.array([[0, 1]]))[0, 0, 1].item()
+    -2.0
+    """
 
     parts: PartSimilarities
     name: str

@@ -1,7 +1,7 @@
 """Similarities whose embeddings do not fit in memory: the images of a few groups at a time.
 
 Groups are put in an order in which neighbours share images, and images stay until their last use while
-there is room (streaming.py). So an image is embedded once where memory allows, and again where it does not.
+there is room (blocks.py). So an image is embedded once where memory allows, and again where it does not.
 """
 
 from __future__ import annotations
@@ -27,9 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamedSimilarity:
-    """A `specs.SimilarityLookup` that holds at most `capacity` embeddings, and those of one group.
+    """A `SimilarityLookup` that holds at most `capacity` embeddings, and those of one group.
 
     `batches(indices)` embeds images; `width`: d. `compare(rows)`: what answers from rows held in memory.
+
+    >>> from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    >>> embeddings = np.array([[0.0], [1.0], [3.0], [7.0]], np.float32)
+    >>> def batches(indices):
+    ...     yield np.arange(len(indices)), embeddings[indices]
+    >>> def compare(rows):
+    ...     return EmbeddingSimilarity(lambda indices: rows, len(rows), "euclidean")
+    >>> StreamedSimilarity(batches, 1, compare, capacity=2).cross(
+    ...     np.array([[0], [3]]), np.array([[1], [2]])
+    ... ).ravel().tolist()
+    [-1.0, -4.0]
     """
 
     batches: Batches
@@ -59,6 +70,7 @@ class StreamedSimilarity:
     ) -> DoubleArray:
         """`ask` on blocks of groups; it is given the places of their images among those held."""
         out = np.empty((len(images), *shape))
+        # an image that a group shows twice takes one place
         groups = [np.unique(row) for row in images]
         blocks = plan_blocks(groups, self.capacity)
         places = 1 + max((int(block.places.max()) for block in blocks), default=0)
@@ -67,7 +79,9 @@ class StreamedSimilarity:
             for positions, rows in self.batches(block.load):
                 held[block.slots[positions]] = rows
             chosen = images[block.stimuli]
+            # a look-up: the images of a block are sorted, and all of the groups' are among them
             where = block.places[np.searchsorted(block.images, chosen)]
+            # a new lookup each time: norms and centre that it keeps are of the rows held now
             out[block.stimuli] = ask(self.compare(held), where)
         return out
 
@@ -75,7 +89,31 @@ class StreamedSimilarity:
 @dataclass(frozen=True)
 class BudgetedSimilarity:
     """Keeps the embeddings of the images of a question where they take `memory` bytes or less, and else
-    streams them: `kept` answers the former, `compare` from rows held in memory."""
+    streams them: `kept` answers the former, `compare` from rows held in memory.
+
+    >>> from iibench.compute.similarity.lookups import EmbeddingSimilarity
+    >>> embeddings = np.array([[0.0], [1.0], [3.0]], np.float32)
+    >>> class Table:
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def width(self, indices):
+    ...         return 1
+    ...
+    ...     def batches(self, indices):
+    ...         yield np.arange(len(indices)), embeddings[indices]
+    ...
+    ...     def release(self):
+    ...         pass
+    >>> def compare(rows):
+    ...     return EmbeddingSimilarity(lambda indices: rows, len(rows), "euclidean")
+    >>> groups = np.array([[0, 1], [0, 2]])
+    >>> for memory in (1 << 20, 8):  # the three rows take 12 bytes
+    ...     lookup = BudgetedSimilarity(Table(), compare(embeddings), compare, memory)
+    ...     lookup.within(groups)[:, 0, 1].tolist()
+    [-1.0, -3.0]
+    [-1.0, -3.0]
+    """
 
     table: EmbeddingTable
     kept: SimilarityLookup

@@ -1,6 +1,6 @@
 """Similarities within the stimuli of a `TrialDataset` under one metric, for all of its parts at once.
 
-Each distinct image is embedded once where memory allows (see streaming.py), whatever the number of
+Each distinct image is embedded once where memory allows (see blocks.py), whatever the number of
 stimuli, answers and observers; what is kept are the few similarities of each stimulus. One row per
 stimulus: for each part 2 F + 2 G + 1 numbers, the similarities of query 0 and query 1 to the F
 positive and G opposite references, then the mean among the positive references.
@@ -9,17 +9,22 @@ positive and G opposite references, then the mean among the positive references.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.cache.budget import default_budget
-from iibench.compute.images import to_unit_range
+from iibench.cache.budget import default_budget, share
+from iibench.compute.images import in_batches, read_ahead, to_unit_range
 from iibench.compute.precision import mixed
-from iibench.compute.similarity.blocks import Block, plan_blocks
-from iibench.compute.similarity.embeddings import BATCH_PIXELS, checked_rows, given_rows
+from iibench.compute.similarity.blocks import plan_blocks
+from iibench.compute.similarity.distances import from_products
+from iibench.compute.similarity.embeddings import (
+    checked_rows,
+    embedded_size,
+    given_rows,
+    images_per_batch,
+)
 from iibench.compute.similarity.lookups import (
     BLOCK_BYTES,
     EmbeddingSimilarity,
@@ -45,6 +50,15 @@ class TrialMetric:
     """A loaded metric and the parts of it that are wanted; "" is the whole.
 
     `size`: images are resized to size x size; None takes them as they are.
+
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))
+    >>> spec = MetricSpec(name="mean", summary="", load=lambda params, harness: Mean(), distance="cosine")
+    >>> TrialMetric(spec, Mean(), size=64).parts
+    ('',)
     """
 
     spec: MetricSpec
@@ -54,13 +68,29 @@ class TrialMetric:
 
 
 def row_width(trials: Trials, parts: Sequence[str]) -> int:
-    """Numbers in a stimulus's row."""
+    """Numbers in a stimulus's row.
+
+    >>> from types import SimpleNamespace as Stimuli
+    >>> stimuli = Stimuli(references=np.zeros((5, 3)), opposite=np.zeros((5, 2)))
+    >>> row_width(stimuli, ["whole"]), row_width(stimuli, ["left", "right"])
+    (11, 22)
+    """
     references = int(trials.references.shape[1] + trials.opposite.shape[1])
     return len(parts) * (2 * references + 1)
 
 
 def split_rows(rows: FloatArray, trials: Trials, parts: Sequence[str]) -> list[TrialSimilarities]:
-    """rows (S, width) -> one `TrialSimilarities` per part; rows of stimuli that are not shown are NaN."""
+    """rows (S, width) -> one `TrialSimilarities` per part; rows of stimuli that are not shown are NaN.
+
+    >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
+    >>> stimuli = Trials(
+    ...     np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
+    ...     Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
+    ... )
+    >>> (found,) = split_rows(np.array([[0.75, 0.25, 1.0]], np.float32), stimuli, [""])
+    >>> found.references.tolist(), found.among.tolist()
+    ([[[0.75], [0.25]]], [1.0])
+    """
     s, f, g = len(trials), trials.references.shape[1], trials.opposite.shape[1]
     values = np.asarray(rows, np.float64).reshape(s, len(parts), 2 * (f + g) + 1)
     return [
@@ -76,7 +106,34 @@ def split_rows(rows: FloatArray, trials: Trials, parts: Sequence[str]) -> list[T
 def trial_similarities(
     metric: TrialMetric, dataset: TrialDataset, device: str = "cpu"
 ) -> list[TrialSimilarities]:
-    """Similarities of all stimuli, one entry per part; see `iter_rows`."""
+    """Similarities of all stimuli, one entry per part; see `iter_rows`.
+
+    >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
+    >>> class Pictures:  # black, white and grey; which of black and white is more like grey?
+    ...     image_size, labels = (4, 4), None
+    ...     trials = Trials(
+    ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
+    ...         Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
+    ...     )
+    ...
+    ...     def __len__(self):
+    ...         return 3
+    ...
+    ...     def images(self, indices):
+    ...         levels = np.array([0, 255, 102], np.uint8)[indices]
+    ...         return np.broadcast_to(levels[:, None, None, None], (len(indices), 4, 4, 3))
+    >>> class Mean:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))[:, :1]
+    >>> spec = MetricSpec(
+    ...     name="mean", summary="", load=lambda params, harness: Mean(), distance="euclidean"
+    ... )
+    >>> (found,) = trial_similarities(TrialMetric(spec, Mean(), size=None), Pictures())
+    >>> found.references.round(6).tolist()
+    [[[-0.4], [-0.6]]]
+    """
     trials = dataset.trials
     rows = np.full((len(trials), row_width(trials, metric.parts)), np.nan, np.float32)
     for stimuli, values in iter_rows(metric, dataset, np.flatnonzero(trials.shown), device):
@@ -97,11 +154,33 @@ def iter_rows(
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """(stimuli (b,), rows (b, width) float32) block by block, in an order that saves memory.
 
-    `memory`: bytes of embeddings kept at a time, by default half of `memory.default_budget`.
+    `memory`: bytes of embeddings kept at a time, by default a share of `budget.default_budget`.
     `precision`: see precision.py. `progress(done, total)` counts images. `passes` is told once how many
     images are embedded and how many distinct ones there are. Raises `Skip` where labels are asked of
     images that have none,
     `CaseError` where a similarity is not finite.
+
+    >>> class Pictures:
+    ...     labels = np.array([0, 1, 0])
+    ...     trials = Trials(
+    ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), np.zeros((1, 0), np.int64),
+    ...         np.array([0]), ("u",), Answers(*np.zeros((5, 0), np.int64)),
+    ...     )
+    ...
+    ...     def __len__(self):
+    ...         return 3
+    >>> class Label:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, labels):
+    ...         return labels[:, None]
+    >>> spec = MetricSpec(
+    ...     name="label", summary="", load=lambda params, harness: Label(), input="labels",
+    ...     distance="equal",
+    ... )
+    >>> ((stimuli, rows),) = iter_rows(TrialMetric(spec, Label(), None), Pictures(), np.array([0]))
+    >>> rows.tolist()  # both queries to the reference, and that to itself
+    [[1.0, 0.0, 1.0]]
     """
     if not len(stimuli):
         return
@@ -118,29 +197,37 @@ def iter_rows(
             _rows(metric, table, trials, stimuli, np.arange(len(dataset)), device, {}, False),
         )
         return
-    height, width = (metric.size, metric.size) if metric.size else dataset.image_size
-    batch = max(1, min(512, BATCH_PIXELS // max(1, height * width)))
+    height, width = embedded_size(metric.size, dataset)
+    batch = images_per_batch(height, width)
     columns: Mapping[str, slice] = {}
     if any(metric.parts):
         columns = metric.metric.slices(height, width)  # type: ignore[attr-defined]
     images = [np.unique(images_of(trials, s)) for s in stimuli]
+    # how wide an embedding is, only an embedding tells
     first = _embed(metric, dataset.images(images[0][:1]), device, precision)
     distinct = len(np.unique(np.concatenate(images)))
-    bytes_kept = default_budget() // 2 if memory is None else memory
+    bytes_kept = share(default_budget(), "embeddings") if memory is None else memory
     capacity = min(distinct, max(1, bytes_kept // (4 * first.shape[1])))
     blocks = plan_blocks(images, capacity)
     forward = sum(len(block.load) for block in blocks)
     passes(forward, distinct)
+    # left and right share the references, so about all images of a stimulus are gathered twice
     asked = sum(2 * len(shown) for shown in images)
+    # the matrix of all pairs needs all embeddings at the same time
     dense = metric.spec.distance != "own" and len(blocks) == 1 and dense_pays(distinct, asked)
     slots = 1 + max(int(block.places.max()) for block in blocks)
     table = np.empty((slots, first.shape[1]), np.float32)
     done = 0
-    for block, loaded in _read_ahead(blocks, batch, dataset.images):
-        for places, pixels in loaded:
+    # one queue for all blocks, so that a block's first batch is read while the one before is compared
+    loads = [load for block in blocks for load in in_batches(block.load, batch)]
+    loaded = read_ahead(dataset.images, loads)
+    for block in blocks:
+        for places in in_batches(block.slots, batch):
+            _, pixels = next(loaded)
             table[places] = _embed(metric, pixels, device, precision)
             done += len(places)
             progress(done, forward)
+        # -1: not held now, and shown by no stimulus of this block
         where = np.full(len(dataset), -1)
         where[block.images] = block.places
         chosen = stimuli[block.stimuli]
@@ -148,7 +235,15 @@ def iter_rows(
 
 
 def images_of(trials: Trials, stimulus: int) -> IntArray:
-    """The images of one stimulus: queries, positive references, opposite references."""
+    """The images of one stimulus: queries, positive references, opposite references.
+
+    >>> from types import SimpleNamespace as Stimuli
+    >>> stimuli = Stimuli(
+    ...     queries=np.array([[0, 1]]), references=np.array([[5]]), opposite=np.array([[7]])
+    ... )
+    >>> images_of(stimuli, 0).tolist()
+    [0, 1, 5, 7]
+    """
     shown = (trials.queries, trials.references, trials.opposite)
     return np.concatenate([images[stimulus] for images in shown])
 
@@ -220,14 +315,11 @@ def _within_stimuli(
             x = x.double()
         if distance != "cosine":
             x = x - x.mean(dim=1, keepdim=True)
+        # float64 even where products are not: norms and products nearly cancel
         norms = x.square().sum(dim=2, dtype=torch.float64)
-        products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2)).double()
-        near, far = norms[:, : 2 + f, None], norms[:, None, 2:]
-        if distance == "cosine":
-            values = products / (near.sqrt() * far.sqrt()).clamp_min(1e-30)
-        else:
-            squared = (near + far - 2 * products).clamp_min(0)
-            values = -squared if distance == "squared_euclidean" else -squared.sqrt()
+        # queries and references times references and opposite ones: two queries are never compared
+        products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2))
+        values = from_products(products, norms[:, : 2 + f, None], norms[:, None, 2:], distance)
         out[start : start + block] = values.cpu().numpy()
     return out
 
@@ -246,6 +338,7 @@ def _flat(
             among[:, np.arange(f), np.arange(f)] = own
         near = values[:, :queries, :f].reshape(len(values), -1)
         far = values[:, :queries, f:].reshape(len(values), -1)
+        # all F * F ordered pairs, self-pairs included: Eq. 1 with M = F
         rows += [near, far, among.mean(axis=(1, 2))[:, None]]
     flat = np.concatenate(rows, axis=1).astype(np.float32)
     if not np.isfinite(flat).all():
@@ -290,30 +383,3 @@ def _embed(metric: TrialMetric, images: ImageArray, device: str, precision: str)
     with torch.inference_mode(), mixed(device, precision):
         rows = metric.metric.embed(x)  # type: ignore[union-attr]
     return checked_rows(rows, len(images), metric.spec.name)
-
-
-def _read_ahead(
-    blocks: Sequence[Block], batch: int, read: Callable[[IntArray], ImageArray]
-) -> Iterator[tuple[Block, Iterator[tuple[IntArray, ImageArray]]]]:
-    """Each block with (slots, pixels) of its batches; the next batch is decoded meanwhile."""
-    work = [
-        (block.slots[start : start + batch], block.load[start : start + batch])
-        for block in blocks
-        for start in range(0, len(block.load), batch)
-    ]
-    with ThreadPoolExecutor(1, "iibench-images") as reader:
-        ahead = [reader.submit(read, work[0][1])] if work else []
-        position = 0
-
-        def batches(block: Block) -> Iterator[tuple[IntArray, ImageArray]]:
-            nonlocal position
-            for _ in range(0, len(block.load), batch):
-                pixels = ahead.pop().result()
-                slots = work[position][0]
-                position += 1
-                if position < len(work):
-                    ahead.append(reader.submit(read, work[position][1]))
-                yield slots, pixels
-
-        for block in blocks:
-            yield block, batches(block)

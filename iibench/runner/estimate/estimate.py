@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iibench.cache.budget import share
 from iibench.contract.base import Work
 from iibench.runner.case_errors import task_error
 from iibench.runner.estimate.machine import measured_machine
@@ -73,7 +74,7 @@ def estimate(
     processor = device = machine or measured_machine(clock)
     if machine is None and context.device == "cuda":
         device = measured_machine(clock, "cuda")
-    limit = context.settings.memory // 2
+    limit = share(context.settings.memory, "arrays")
     account = Account(rates, processor.seconds, device.seconds, limit, clock)
     for case in session.cases:
         try:

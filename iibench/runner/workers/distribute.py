@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from iibench.cache.shared_store import StoreError
-from iibench.contract.errors import PluginError, UsageError
+from iibench.contract.errors import PluginError, UsageError, one_line
 from iibench.contract.executors import Executor, ExecutorSpec, Job, Task, TaskResult
-from iibench.runner.executor import Elsewhere, _one_line, chosen_executor, is_one_machine
+from iibench.runner.executor import Elsewhere, chosen_executor, is_one_machine
 from iibench.runner.workers.tasks import NEEDED, ranges_of, software, task_inputs, task_key
 from iibench.stages.kept import Kept
 from iibench.suite.cases import AnyCase, Case, TrialCase
@@ -86,7 +86,7 @@ def distribute(session: Session) -> Elsewhere:
         raise UsageError(str(error)) from error
     except Exception as error:
         log.info("executor %s", choice.label, exc_info=True)
-        raise PluginError(f"executor {choice.label}: {_one_line(error)}") from error
+        raise PluginError(f"executor {choice.label}: {one_line(error)}") from error
     finally:
         team.close()
     return elsewhere

@@ -27,6 +27,23 @@ def check_dataset(
     `params`, `harness`, `label`: as in `check_metric`. A dataset whose files are not there is skipped.
 
     Raises `UsageError` where a parameter has no default and none is given.
+
+    >>> from hashlib import sha256
+    >>> class Noise:
+    ...     labels, class_names, image_size = None, (), (8, 8)
+    ...
+    ...     def __init__(self):
+    ...         self.pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    ...         self.fingerprint = sha256(self.pixels).hexdigest()
+    ...
+    ...     def __len__(self):
+    ...         return len(self.pixels)
+    ...
+    ...     def images(self, indices):
+    ...         return self.pixels[np.asarray(indices)]
+    >>> spec = DatasetSpec(name="noise", summary="Noise.", load=lambda params, split, harness: Noise())
+    >>> check_dataset(spec).failed
+    ()
     """
     chosen = parse_params(spec, {}) if params is None else params
     name = label or label_of(spec, chosen)

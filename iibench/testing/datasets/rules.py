@@ -15,7 +15,7 @@ from iibench.contract.specs import DatasetSpec, Harness
 from iibench.contract.trials import TrialDatasetSpec
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.state import Watched, watch
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import ImageArray
@@ -249,21 +249,6 @@ def global_seeds(dataset: DatasetUnderTest) -> Finding:
     return generators({**dataset.loads, **reads})
 
 
-def process_state(dataset: DatasetUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings(dataset.watched)
-
-
-def folder(dataset: DatasetUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder(dataset.watched)
-
-
-def quiet(dataset: DatasetUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed(dataset.watched)
-
-
 RULES: tuple[Rule[DatasetUnderTest], ...] = (
     Rule("images", "uint8 (n, h, w, 3), of image_size", images),
     Rule("order", "images in the order of the indices, doubles included", order),
@@ -274,7 +259,5 @@ RULES: tuple[Rule[DatasetUnderTest], ...] = (
     Rule("fingerprint", "a hash, another one for each split", fingerprints),
     Rule("trials", "indices, units and answers fit each other", trials),
     Rule("global seeds", "the global random generators are not reset", global_seeds),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(lambda dataset: dataset.watched),
 )

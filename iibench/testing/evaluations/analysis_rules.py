@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.contract.details import Details, Figure, ImageMap, ImageRows, XYPlot
-from iibench.contract.errors import CaseError, Skip, UsageError
+from iibench.contract.errors import CaseError, Skip, UsageError, one_line
 from iibench.contract.evaluations import EvaluationInputs, UnitScores
 from iibench.results.details_check import problem_of
 from iibench.results.details_io import checked, packed, read_details, unpacked, write_details
 from iibench.suite.choices import choice_of
 from iibench.testing import page_rules
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations import rules as shared
 from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
 from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs, first_directions
+from iibench.testing.traces import left_as_found
 
 if TYPE_CHECKING:
     from iibench.suite.registry import Registry
@@ -275,10 +276,6 @@ RULES: tuple[Rule[AnalysisUnderTest], ...] = (
     Rule("progress", "0 <= done <= total, and what is done", progress),
     Rule("images", "images(params, n) gives a number", shared.images_needed),
     Rule("global seeds", "the global random generators are not reset", shared.global_seeds),
-    Rule(
-        "process state", "the settings of the process are left as they were", shared.process_state
-    ),
-    Rule("working folder", "nothing is written to the working folder", shared.folder),
-    Rule("quiet", "nothing is printed to standard output", shared.quiet),
+    *left_as_found(lambda analysis: analysis.uses),
     page_rules.EVALUATION,
 )

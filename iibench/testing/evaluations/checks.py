@@ -32,6 +32,18 @@ def check_evaluation(
     Arguments as of `check_metric`; an evaluation needs no device, and of the harness only the registered
     finders are looked at, which those that an analysis names must be among. Raises `UsageError` where a
     parameter has no default and none is given, `TypeError` for a spec of another kind.
+
+    >>> def evaluate(params, inputs):
+    ...     found = inputs.similarity.within(inputs.order[:10].T.astype(np.int64)).mean(axis=(1, 2))
+    ...     flat = inputs.responses.max(axis=0) == inputs.responses.min(axis=0)
+    ...     reasons = tuple("every image responds alike" if dead else None for dead in flat)
+    ...     return UnitScores(np.where(flat, np.nan, found), reasons)
+    >>> spec = EvaluationSpec(
+    ...     name="alike", summary="How alike the ten strongest images are.", evaluate=evaluate,
+    ...     images=lambda params, n: 10,
+    ... )
+    >>> check_evaluation(spec).failed
+    ()
     """
     chosen = parse_params(spec, {}) if params is None else params
     name = label or label_of(spec, chosen)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.contract.errors import CaseError, Skip
+from iibench.contract.errors import CaseError, Skip, one_line
 from iibench.contract.evaluations import EvaluationInputs, EvaluationSpec, UnitScores
 from iibench.testing import page_rules
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations.made_inputs import DEAD, GOOD, IMAGES, made_inputs, with_columns
 from iibench.testing.state import Watched, watch
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray
@@ -223,21 +223,6 @@ def global_seeds(evaluation: EvaluationUnderTest) -> Finding:
     return generators({"evaluate": evaluation.uses})
 
 
-def process_state(evaluation: EvaluationUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings(evaluation.uses)
-
-
-def folder(evaluation: EvaluationUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder(evaluation.uses)
-
-
-def quiet(evaluation: EvaluationUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed(evaluation.uses)
-
-
 RULES: tuple[Rule[EvaluationUnderTest], ...] = (
     Rule("scores", "one finite score per direction, or NaN with a reason", scores),
     Rule("determinism", "inputs.seed decides the scores, and nothing else random", determinism),
@@ -249,8 +234,6 @@ RULES: tuple[Rule[EvaluationUnderTest], ...] = (
     Rule("few images", "CaseError, or reasons, where there are too few", few_images),
     Rule("images", "images(params, n) gives a number", images_needed),
     Rule("global seeds", "the global random generators are not reset", global_seeds),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(lambda evaluation: evaluation.uses),
     page_rules.EVALUATION,
 )

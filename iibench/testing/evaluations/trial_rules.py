@@ -17,7 +17,7 @@ from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.state import Watched, watch
 from iibench.testing.toys import TrialParams, load_trials
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray
@@ -176,21 +176,6 @@ def global_seeds(evaluation: TrialEvaluationUnderTest) -> Finding:
     return generators({"judge": evaluation.uses})
 
 
-def process_state(evaluation: TrialEvaluationUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings(evaluation.uses)
-
-
-def folder(evaluation: TrialEvaluationUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder(evaluation.uses)
-
-
-def quiet(evaluation: TrialEvaluationUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed(evaluation.uses)
-
-
 RULES: tuple[Rule[TrialEvaluationUnderTest], ...] = (
     Rule("scores", "finite measures, or None with a reason; a number per unit or stimulus", scores),
     Rule("headline", "the headline measure is among the measures of all answers", headline),
@@ -198,8 +183,6 @@ RULES: tuple[Rule[TrialEvaluationUnderTest], ...] = (
     Rule("direction", "similarities that go with people score higher than reversed", better),
     Rule("inputs unchanged", "the arrays are left as they were", unchanged),
     Rule("global seeds", "the global random generators are not reset", global_seeds),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(lambda evaluation: evaluation.uses),
     page_rules.EVALUATION,
 )

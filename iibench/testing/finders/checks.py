@@ -34,6 +34,15 @@ def check_finder(
     `label`: what the report calls it; its label by default.
 
     Raises `UsageError` where a parameter has no default and none is given.
+
+    >>> def fit(params, activations, context):
+    ...     _, _, axes = np.linalg.svd(activations - activations.mean(axis=0), full_matrices=False)
+    ...     return Directions(np.ascontiguousarray(axes[:8]))
+    >>> def encode(params, directions, activations):
+    ...     return activations @ directions.vectors.T
+    >>> spec = FinderSpec(name="axes", summary="The eight largest axes.", fit=fit, encode=encode)
+    >>> check_finder(spec).failed
+    ()
     """
     chosen = parse_params(spec, {}) if params is None else params
     name = label or label_of(spec, chosen)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from iibench.contract.errors import CaseError, Skip
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.contract.errors import CaseError, Skip, one_line
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.finders.subject import (
     MANY,
     REPEATED,

@@ -11,7 +11,7 @@ from iibench.contract.specs import Directions
 from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.finders.subject import REPEATED, SEED, FinderUnderTest, activations, apart, off
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 #: Largest difference, as a share of the largest response, of a computation on other rows.
 OTHER_ROWS = 1e-4
@@ -184,21 +184,6 @@ def files(finder: FinderUnderTest) -> Finding:
     return good(f"{found[:16]}..." if found else "no files decide the directions")
 
 
-def process_state(finder: FinderUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings((*finder.fits, *finder.codes))
-
-
-def folder(finder: FinderUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder((*finder.fits, *finder.codes))
-
-
-def quiet(finder: FinderUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed((*finder.fits, *finder.codes))
-
-
 RULES: tuple[Rule[FinderUnderTest], ...] = (
     Rule("directions", "float32 (K, N), finite; state of plain arrays", directions),
     Rule("responses", "float32 (n, K), finite", responses),
@@ -210,8 +195,6 @@ RULES: tuple[Rule[FinderUnderTest], ...] = (
     Rule("no memory", "the same arguments give the same arrays, whatever came before", no_memory),
     Rule("progress", "done counts up to total", progress),
     Rule("files", "inputs(params, base_dir) gives text", files),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(lambda finder: (*finder.fits, *finder.codes)),
     page_rules.FINDER,
 )

@@ -52,6 +52,25 @@ def check_metric(
     `raise_if_failed()` on the report makes a test of it.
 
     Raises `UsageError` where a parameter has no default and none is given.
+
+    >>> class Colour:
+    ...     fingerprint = ""
+    ...
+    ...     def embed(self, x):
+    ...         check_rgb("colour", x)
+    ...         return x.mean(dim=(2, 3))
+    >>> spec = MetricSpec(
+    ...     name="colour", summary="Distance of mean colours.", distance="euclidean", level="low",
+    ...     load=lambda params, harness: Colour(),
+    ... )
+    >>> check_metric(spec).failed
+    ()
+    >>> class Unchecked(Colour):
+    ...     def embed(self, x):
+    ...         return x.mean(dim=(2, 3))
+    >>> unchecked = dataclasses.replace(spec, load=lambda params, harness: Unchecked())
+    >>> check_metric(unchecked)["one channel"].seen
+    '(3, 1, 64, 64) gave similarities such as ...'
     """
     every = params is None
     chosen = parse_params(spec, {}) if params is None else params

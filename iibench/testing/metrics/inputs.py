@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.contract.errors import CaseError, Skip
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.contract.errors import CaseError, Skip, one_line
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.metrics.subject import ROUNDING, MetricUnderTest
 from iibench.testing.pictures import photos
 

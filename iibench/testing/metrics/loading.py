@@ -12,7 +12,7 @@ from iibench.testing.inspection import differing, in_training, networks_of, tens
 from iibench.testing.metrics.inputs import images_only
 from iibench.testing.metrics.subject import REPEATED, MetricUnderTest
 from iibench.testing.pictures import photos
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 TRAIN = (
     "dropout or another random layer is on: .train() on a module switches it on in everything below "
@@ -66,21 +66,6 @@ def global_seeds(metric: MetricUnderTest) -> Finding:
     """Are the global generators reset by loading or comparing?"""
     uses = {"comparing": metric.uses} if len(metric.watched) > len(metric.loads) else {}
     return generators({"load": metric.loads, **uses})
-
-
-def process_state(metric: MetricUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings(metric.watched)
-
-
-def folder(metric: MetricUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder(metric.watched)
-
-
-def quiet(metric: MetricUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed(metric.watched)
 
 
 def eval_mode(metric: MetricUnderTest) -> Finding:
@@ -204,9 +189,7 @@ RULES: tuple[Rule[MetricUnderTest], ...] = (
     Rule("two loads", "loading twice gives the same metric", two_loads),
     Rule("fingerprint", "text that identifies the weights, the same for two loads", fingerprint),
     Rule("global seeds", "the global random generators are not reset", global_seeds),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(lambda metric: metric.watched),
     Rule("eval mode", "every module is in eval mode", eval_mode),
     Rule("gradients", "no output and no parameter requires gradients", gradients),
     Rule("parts", "every declared part has columns within the embedding", parts),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.contract.errors import Skip
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.contract.errors import Skip, one_line
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.inspection import in_training
 from iibench.testing.metrics.subject import ROUNDING, MetricUnderTest
 

@@ -33,6 +33,15 @@ def check_model(
     `harness`, `label`: as in `check_metric`.
 
     Raises `UsageError` where a parameter has no default and none is given.
+
+    >>> def load(params, layer, resources):
+    ...     with torch.random.fork_rng():
+    ...         torch.manual_seed(0)
+    ...         module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    ...     module = module.eval().requires_grad_(False).to(resources.device)
+    ...     return LoadedModel(module, Preprocess(), provenance="random, seed 0")
+    >>> check_model(ModelSpec(name="small", summary="One convolution.", load=load)).failed
+    ()
     """
     if params is None:
         variant = None if spec.variants is None else spec.variants()[0]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.compute.activations import iter_activations, layer_names, weights_sha256
-from iibench.contract.errors import IibenchError, Skip
+from iibench.contract.errors import IibenchError, Skip, one_line
 from iibench.contract.specs import Harness, LayerSpec, LoadedModel, ModelSpec
-from iibench.testing.checks import Finding, Rule, good, one_line, wrong
+from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.inspection import differing
 from iibench.testing.pictures import pictures
 from iibench.testing.state import Watched, watch
-from iibench.testing.traces import generators, printed, settings, working_folder
+from iibench.testing.traces import generators, left_as_found
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import FloatArray, ImageArray, IntArray
@@ -249,21 +249,6 @@ def _watched(model: ModelUnderTest) -> tuple[Watched[Any], ...]:
     return (*model.loads, *(model.uses if _runs(model) else ()))
 
 
-def process_state(model: ModelUnderTest) -> Finding:
-    """Settings of the process before and after."""
-    return settings(_watched(model))
-
-
-def folder(model: ModelUnderTest) -> Finding:
-    """Files that are new in the working folder."""
-    return working_folder(_watched(model))
-
-
-def quiet(model: ModelUnderTest) -> Finding:
-    """What went to standard output."""
-    return printed(_watched(model))
-
-
 RULES: tuple[Rule[ModelUnderTest], ...] = (
     Rule("eval mode", "every module is in eval mode", eval_mode),
     Rule("gradients", "no parameter requires gradients", gradients),
@@ -280,7 +265,5 @@ RULES: tuple[Rule[ModelUnderTest], ...] = (
     Rule("preprocess", "mean and std of RGB in [0, 1], a size or None", preprocess),
     Rule("device", "every tensor is on the run's device", device),
     Rule("global seeds", "the global random generators are not reset", global_seeds),
-    Rule("process state", "the settings of the process are left as they were", process_state),
-    Rule("working folder", "nothing is written to the working folder", folder),
-    Rule("quiet", "nothing is printed to standard output", quiet),
+    *left_as_found(_watched),
 )

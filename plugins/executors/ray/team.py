@@ -16,7 +16,7 @@ from typing import Any
 import ray
 import ray.exceptions
 
-from iibench import Job, Task, TaskError, TaskResult, UsageError
+from iibench import Job, Task, TaskError, TaskResult, UsageError, one_line
 
 log = logging.getLogger("iibench.executors.ray")
 
@@ -62,8 +62,7 @@ def join(address: str | None, workers: int | None, cpus: int) -> bool:
         what = (
             "Ray cannot be started" if address is None else f"no cluster at the address {address}"
         )
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"--executor ray: {what} ({text})") from error
+        raise UsageError(f"--executor ray: {what} ({one_line(error)})") from error
     return True
 
 

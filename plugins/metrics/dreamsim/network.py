@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iibench import AssetError, CaseError, check_rgb
+from iibench import AssetError, CaseError, check_rgb, one_line
 
 from .._weights import exact, fingerprint_of, strict
 from .lora import Adapter, merged
@@ -36,10 +36,9 @@ def package(module: str = "") -> Any:
     try:
         return importlib.import_module(f"dreamsim.{module}".rstrip("."))
     except Exception as error:  # it imports peft and transformers, which may fail in any way
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise AssetError(
-            f"dreamsim needs the package dreamsim, which cannot be imported ({reason}); install it "
-            f"with: pip install 'iibench[dreamsim]'"
+            f"dreamsim needs the package dreamsim, which cannot be imported ({one_line(error)}); "
+            "install it with: pip install 'iibench[dreamsim]'"
         ) from error
 
 

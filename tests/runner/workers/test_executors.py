@@ -317,16 +317,15 @@ def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
 
 def test_responses_that_do_not_fit_in_memory(suite, tmp_path: Path, tasks, monkeypatch) -> None:
     """They are files of their own kind, made by one worker and taken over by the others and the run."""
-    from iibench.stages import responses as response_bench
 
     made: list[str] = []
-    whole = response_bench.make_columns
+    whole = responses.make_by_direction
 
     def counted(folder, *arguments):
         made.append(folder.parents[1].name)
         return whole(folder, *arguments)
 
-    monkeypatch.setattr(response_bench, "make_columns", counted)
+    monkeypatch.setattr(responses, "make_by_direction", counted)
     for name, fields in (
         ("local", {}),
         ("workers", {"executor": "two[apart=true]", "shared_cache": str(tmp_path / "shared")}),
