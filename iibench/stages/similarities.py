@@ -262,10 +262,10 @@ class SimilarityStage:
         store = self.context.cache.existing_rows(kept.kind, kept.key)
         present = 0 if store is None else store.count()
         # so many different images are met in that many draws of them
-        share = -math.expm1(-sum(asked.values()) / max(1, n))
-        to_do = max(0, round(n * share) - present)
+        met = -math.expm1(-sum(asked.values()) / max(1, n))
+        to_do = max(0, round(n * met) - present)
         timed = self.timed(case, account)
-        size = round(4 * n * share * timed.width)
+        size = round(4 * n * met * timed.width)
         held = 0
         if 4 * n * timed.width > share(memory, "embeddings"):
             size, held = 0, min(size, max(share(memory, "embeddings"), RELEASE_BYTES))

@@ -318,6 +318,8 @@ def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
 def test_responses_that_do_not_fit_in_memory(suite, tmp_path: Path, tasks, monkeypatch) -> None:
     """They are files of their own kind, made by one worker and taken over by the others and the run."""
 
+    from iibench.stages import responses
+
     made: list[str] = []
     whole = responses.make_by_direction
 
