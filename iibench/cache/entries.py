@@ -119,7 +119,7 @@ class Cache:
         return self.root / entry_name(kind, key)
 
     def place(self, kind: str, key: str) -> Path:
-        """The folder of an entry that is written in a way of its own (see columns.py)."""
+        """The folder of an entry that is written in a way of its own (see by_direction.py)."""
         return self._folder(kind, key)
 
     # ------------------------------------------------------------------------------ blobs

@@ -1,4 +1,4 @@
-"""Mapped arrays, direction by direction (columns.py), exchanged with the shared store behind a cache.
+"""Mapped arrays, direction by direction (by_direction.py), exchanged with the shared store behind a cache.
 
 A direction's n values are a row of `shared_rows.SharedRows`, whose bits are kept: float32 or int32.
 """

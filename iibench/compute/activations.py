@@ -154,7 +154,7 @@ def read_ahead(
 
 @dataclass(frozen=True)
 class Network:
-    """`specs.TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
+    """`TappedNetwork`: a loaded network up to one layer. `fingerprint`: of all that decides it."""
 
     model: LoadedModel
     fingerprint: str

@@ -149,8 +149,9 @@ class EvaluationSpec(EvaluationBase):
     it asks its lab for. `images(params, n)`: how many distinct images one direction's
     evaluation needs at most, for the estimate of `--collect-only`. `work(params, n, K)`: what it takes
     besides embedding images, for the same; None has it derived from `images`. `blockwise`: it
-    looks at `responses` and `order` a block of directions at a time (as `exemplars.ShuffledOrder` does), so
-    that they may be mapped files larger than memory; others are refused there.
+    looks at `responses` and `order` a block of directions at a time (as
+    `iibench.compute.ranking.ShuffledOrder` does), so that they may be mapped files larger than memory;
+    others are refused there.
     """
 
     evaluate: Callable[[Any, EvaluationInputs], UnitScores]

@@ -216,7 +216,7 @@ def unit_exemplars(
     """A unit with its images and scores.
 
     `unit`: a number, or finder and number as text (`kmeans[k=256]/3`). `finder`: its label; where none
-    is given the run's only one, else neurons. `place`: as for `iibench.figures.figure`. Raises
+    is given the run's only one, else neurons. `place`: as for `iibench.report.figures.figure`. Raises
     `UsageError` for names and units that the run does not have, and for runs on trials.
     """
     if run.trial_cases:

@@ -33,8 +33,8 @@ began = time.perf_counter()
 from pathlib import Path
 from iibench.cli.options import load
 plugins = load((), ())
-from iibench.plan import estimate
-from iibench.rates import read_rates
+from iibench.runner.estimate.estimate import estimate
+from iibench.runner.rates import read_rates
 from iibench.runner import RunConfig, prepare
 suite, data, cache, limit, keyword, written = sys.argv[1:]
 config = RunConfig(suite, Path(data), Path(cache), limit=int(limit) or None, keyword=keyword)

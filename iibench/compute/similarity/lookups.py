@@ -49,7 +49,7 @@ def dense_pays(n: int, images_asked: float) -> bool:
 
 
 class EmbeddingSimilarity:
-    """Answers `within` and `cross` from the rows of embeddings (see `specs.SimilarityLookup`).
+    """Answers `within` and `cross` from the rows of embeddings (see `SimilarityLookup`).
 
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     float32 array, of which only those rows may be read. `columns` selects a part of the embedding.

@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 
 class ComparedSimilarity:
-    """Answers `within` and `cross` from embeddings, group by group (see `specs.SimilarityLookup`).
+    """Answers `within` and `cross` from embeddings, group by group (see `SimilarityLookup`).
 
     `rows(indices)` makes sure that the rows of these images are there and returns the whole (n, d)
     array, of which only those rows may be read. `columns` selects a part of the embedding.

@@ -66,7 +66,7 @@ class PartSimilarities:
 
 @dataclass(frozen=True)
 class OnePart:
-    """A `specs.SimilarityLookup` of one part."""
+    """A `SimilarityLookup` of one part."""
 
     parts: PartSimilarities
     name: str

@@ -1,7 +1,7 @@
 """Similarities whose embeddings do not fit in memory: the images of a few groups at a time.
 
 Groups are put in an order in which neighbours share images, and images stay until their last use while
-there is room (streaming.py). So an image is embedded once where memory allows, and again where it does not.
+there is room (blocks.py). So an image is embedded once where memory allows, and again where it does not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamedSimilarity:
-    """A `specs.SimilarityLookup` that holds at most `capacity` embeddings, and those of one group.
+    """A `SimilarityLookup` that holds at most `capacity` embeddings, and those of one group.
 
     `batches(indices)` embeds images; `width`: d. `compare(rows)`: what answers from rows held in memory.
     """

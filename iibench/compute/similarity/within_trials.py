@@ -1,6 +1,6 @@
 """Similarities within the stimuli of a `TrialDataset` under one metric, for all of its parts at once.
 
-Each distinct image is embedded once where memory allows (see streaming.py), whatever the number of
+Each distinct image is embedded once where memory allows (see blocks.py), whatever the number of
 stimuli, answers and observers; what is kept are the few similarities of each stimulus. One row per
 stimulus: for each part 2 F + 2 G + 1 numbers, the similarities of query 0 and query 1 to the F
 positive and G opposite references, then the mean among the positive references.
@@ -97,11 +97,10 @@ def iter_rows(
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """(stimuli (b,), rows (b, width) float32) block by block, in an order that saves memory.
 
-    `memory`: bytes of embeddings kept at a time, by default half of `memory.default_budget`.
-    `precision`: see precision.py. `progress(done, total)` counts images. `passes` is told once how many
-    images are embedded and how many distinct ones there are. Raises `Skip` where labels are asked of
-    images that have none,
-    `CaseError` where a similarity is not finite.
+    `memory`: bytes of embeddings kept at a time, by default half of `cache.budget.default_budget`.
+    `precision`: see compute/precision.py. `progress(done, total)` counts images. `passes` is told once
+    how many images are embedded and how many distinct ones there are. Raises `Skip` where labels are
+    asked of images that have none, `CaseError` where a similarity is not finite.
     """
     if not len(stimuli):
         return
