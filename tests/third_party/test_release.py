@@ -114,7 +114,7 @@ def test_a_distribution_installs_and_runs(built: Built, kind: str, tmp_path: Pat
     work = tmp_path / "work"
     work.mkdir()
     environment = Environment(python, work)
-    options = ("-k", "color", "--limit", "200", "--offline", "-o", "out", "-q")
+    options = ("-k", "color and ii", "--limit", "200", "--offline", "-o", "out", "-q")
     ran = environment.run("iibench", "run", "quickstart", *options)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (work / "out" / "index.html").is_file()
