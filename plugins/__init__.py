@@ -1,1 +1,1 @@
-"""The first-party plugins of iibench: every module below this package is one plugin."""
+"""The first-party plugins of iibench: a file or a folder with hooks is one plugin; see README.md."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -273,9 +274,7 @@ class Cache:
         found: dict[str, tuple[int, int]] = {}
         for kind in sorted(p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "."):
             entries = [p for p in kind.glob("??/*") if p.is_dir()]
-            size = sum(
-                f.stat().st_blocks * 512 for e in entries for f in e.iterdir() if f.is_file()
-            )
+            size = sum(_on_disk(f.stat()) for e in entries for f in e.iterdir() if f.is_file())
             found[kind.name] = (len(entries), size)
         return found
 
@@ -284,6 +283,12 @@ class Cache:
         for folder in self.root.iterdir():
             if folder.is_dir() and kind in {None, folder.name}:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_disk(file: os.stat_result) -> int:
+    """Bytes of blocks that a file takes; where the system does not count blocks (Windows), its length."""
+    blocks: int | None = getattr(file, "st_blocks", None)
+    return file.st_size if blocks is None else blocks * 512
 
 
 def entry_name(kind: str, key: str) -> str:

@@ -11,10 +11,10 @@ class RunConfig:
     """How to run a suite. Folders are made where they are missing.
 
     `device`: auto, cpu, cuda or mps. `memory`: bytes that large arrays may take together, None takes
-    half of what there is. `precision`: of networks and metrics (precision.py). `output`: the run folder;
-    None makes one below `reports/`. `limit`: images per split. `seed`: None takes the suite's. `keyword`:
-    a `-k` expression. `overrides`: `key=value` settings of the suite. `metrics`: labels of metrics added
-    to the suite's.
+    half of what there is. `precision`: of networks and metrics (`compute.precision`). `output`: the run
+    folder; None makes one below `reports/`. `limit`: images per split. `seed`: None takes the suite's.
+    `keyword`: a `-k` expression. `overrides`: `key=value` settings of the suite. `metrics`: labels of
+    metrics added to the suite's.
     `command`: as typed, for the record. `base_dir`: the folder that relative paths of the suite refer
     to; None takes the suite file's. `fresh`: no computed value is taken from the cache or left there;
     downloaded files stay in use. `executor`: label of where the work is done. `shared_cache`: address of

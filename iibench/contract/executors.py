@@ -98,7 +98,7 @@ class PluginsAsked:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to do the tasks of a run (`iibench.worker.Worker`); it can be pickled.
+    """What a worker needs to do the tasks of a run (`iibench.Worker`); it can be pickled.
 
     `config`: the run's, with the device and the memory that it uses and absolute folders. `suite`: the
     suite file. `cases`: ids of the run's cases. `fallback`: whether the suite's fallback dataset is used.
@@ -158,7 +158,7 @@ class Executor(Protocol):
 class ExecutorSpec(Spec):
     """Where a run's work is done: `start(params, job) -> Executor`.
 
-    A worker is an `iibench.worker.Worker(job)`, whose `do(task)` gives the task's result. `start` is
+    A worker is an `iibench.Worker(job)`, whose `do(task)` gives the task's result. `start` is
     called when there is something to do, and raises `UsageError` where workers cannot be had. None leaves
     everything to the run's own process. `one_machine(params)`: whether all workers are on the machine of
     the run; if not, the run needs a shared cache.

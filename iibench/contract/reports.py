@@ -19,7 +19,7 @@ Status = Literal["passed", "failed", "skipped", "error"]
 class Summary:
     """Scores of the units of one case in a few numbers.
 
-    `low`, `high`: 95 % percentile bootstrap interval of the mean over units (statistics.py).
+    `low`, `high`: 95 % percentile bootstrap interval of the mean over units (statistics/bootstrap.py).
     Numbers are None where no unit is scored.
 
     >>> Summary(n=64, scored=60, mean=0.7).mean
@@ -209,7 +209,7 @@ class TrialReport(Report):
     """How a case of trials ended: numbers about people's answers.
 
     `headline`: name of the measure that ranks metrics; `summary` holds it, with units as n. What follows
-    it is kept out of `run.json` and stands in tables of its own (trial_results.py). `margins`: the
+    it is kept out of `run.json` and stands in tables of its own (results/trial_tables.py). `margins`: the
     observer's margin per stimulus; `per_unit`: name -> a value per unit; `resampled`: the headline
     measure in resamples of units that all metrics share; None where undefined.
 

@@ -1,6 +1,6 @@
 """Writes a run's page: index.html with its data and libraries beside it, or all in one file.
 
-The page is made from results alone (`results.Run`), works from a file system without any network, and
+The page is made from results alone (`Run`), works from a file system without any network, and
 moves with its folder. All text from suites, plugins and labels is escaped, in HTML, in the data of the
 plots and in plotly's labels.
 """

@@ -1,4 +1,4 @@
-"""`details.Details` as plain JSON and arrays, for the cache and for run folders.
+"""`Details` as plain JSON and arrays, for the cache and for run folders.
 
 Arrays are kept as they are; a number in JSON that is not finite becomes null, and null in an array of
 numbers is read as NaN. Text columns of tables are NumPy arrays of `str` wherever they are read from.

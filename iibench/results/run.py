@@ -1,8 +1,8 @@
 """A run's results: what is stored, how it is written, how it is read back.
 
 A run folder holds `run.json` (everything but the scores of single units), `results.parquet` (one row
-per unit and case), the tables of unit_results.py (images, responses and trials of single units),
-`leaderboard.csv` and the page. A run on trials adds the tables of trial_results.py.
+per unit and case), the tables of unit_tables.py (images, responses and trials of single units),
+`leaderboard.csv` and the page. A run on trials adds the tables of trial_tables.py.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Run:
     def directions(self) -> pd.DataFrame:
         """One row per direction: dataset, model, layer, finder, unit; `low`, `high` and `counts` (40
         equal bins between them) of its responses to the evaluated images, `sparseness` and share
-        `positive` of them (see responses.py). Empty for runs of schema version 1."""
+        `positive` of them (see `ResponseFacts`). Empty for runs of schema version 1."""
         return self._directions.copy()
 
     @cached_property

@@ -1,1 +1,1 @@
-"""A YAML file -> a checked suite -> cases; labels, parameters, and the registry of names that it may use."""
+"""A YAML file as a checked suite, and a suite as cases; labels, and the registry of names."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 #: How far from the object is looked, and at how many items of a list.
 DEPTH, WIDTH = 8, 256
-#: What belongs to the harness and leads to everything else.
-OUTSIDE = ("iibench.stages.", "iibench.suite.", "iibench.assets.", "iibench.hooks.")
+#: Packages of iibench whose objects belong to no plugin and lead to everything else.
+OUTSIDE = {"assets", "hooks", "runner", "stages", "suite"}
 
 
 def networks_of(thing: Any) -> dict[str, torch.nn.Module]:
@@ -82,10 +82,15 @@ def _reached(thing: Any) -> Iterator[tuple[str, Any]]:
             queue.append((f"{where}.{name}".lstrip("."), inner, depth + 1))
 
 
+def _is_outside(item: object) -> bool:
+    package, _, name = type(item).__module__.partition(".")
+    return package == "iibench" and name.partition(".")[0] in OUTSIDE
+
+
 def _inside(item: Any) -> Iterator[tuple[str, Any]]:
     """The named things that an object holds."""
     plain = (str, bytes, int, float, complex, type, ModuleType, BuiltinFunctionType)
-    if item is None or isinstance(item, plain) or type(item).__module__.startswith(OUTSIDE):
+    if item is None or isinstance(item, plain) or _is_outside(item):
         return
     if isinstance(item, Mapping):
         yield from ((str(key), value) for key, value in list(item.items())[:WIDTH])

@@ -21,7 +21,7 @@ def arxiv(number: str) -> dict[str, str]:
     return {"eprint": number, "archivePrefix": "arXiv"}
 
 
-# the same text as PAPER in iibench/export/software.py, so that a run's bibliography has it once
+# the same text as PAPER in iibench/report/export/software.py, so that a run's bibliography has it once
 KLINDT2023 = entry(
     "misc",
     "klindt2023identifying",

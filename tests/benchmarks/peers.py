@@ -88,7 +88,8 @@ def insilico_by_trials(
     Accuracy (units,) under `lpips`, each of its taps (`lpips[0]`, ...) and `color`, all of them from one
     forward pass of a trial. Per unit: sort the images, copy those of the trials; per trial: one LPIPS
     forward pass of its 2 * `references` references and two queries, and the distances of each reference
-    to each query. Sequence of draws as in `iibench.exemplars.make_trials`. `units`: only the first ones.
+    to each query. Sequence of draws as in `iibench.compute.exemplars.make_trials`. `units`: only
+    the first ones.
     """
     import torch
 
@@ -162,7 +163,8 @@ def mis_by_tasks(
 ) -> DoubleArray:
     """MIS (units,) of each unit, task by task: one call of the package with each query and each reference.
 
-    Random streams as in the plugin `mis`. `units`: only the first ones.
+    Random streams as in the plugin `mis`. `units`: only
+    the first ones.
     """
     import torch
 

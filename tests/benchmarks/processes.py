@@ -36,7 +36,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 WITH_PEAK = """
 import sys
 from iibench.cli.main import run_program
-from iibench.peak import resident
+from iibench.runner.estimate.peak import resident
 code = run_program(sys.argv[1:-1])
 open(sys.argv[-1], "w").write(str(resident()))
 sys.exit(code)

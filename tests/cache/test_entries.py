@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,22 @@ def test_sizes_and_clear(cache: Cache) -> None:
     assert "scores" not in cache.sizes()
     cache.clear()
     assert cache.sizes() == {}
+
+
+def test_sizes_where_the_system_counts_no_blocks(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.store("scores", "ab12", {}, {"a": np.zeros(10)}, {})
+    entry = cache.root / "scores" / "ab" / "ab12"
+    length = sum(len(file.read_bytes()) for file in entry.iterdir())
+    whole = Path.stat
+
+    def without_blocks(self: Path, **options: bool) -> SimpleNamespace:
+        found = whole(self, **options)
+        return SimpleNamespace(st_mode=found.st_mode, st_size=found.st_size)
+
+    monkeypatch.setattr(Path, "stat", without_blocks)
+    assert cache.sizes() == {"scores": (1, length)}
 
 
 def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:

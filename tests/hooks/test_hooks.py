@@ -1,7 +1,7 @@
 """Every hook, called when and with what its specification says: one test each, with a small plugin.
 
-Each test bears the name of its hook; `test_every_hook_has_a_test_and_a_row_in_the_readme` keeps the
-tests, the README and the specifications equal.
+Each test bears the name of its hook; `test_every_hook_has_a_test_and_a_row_in_plugins_readme` keeps the
+tests, `plugins/README.md` and the specifications equal.
 """
 
 from __future__ import annotations
@@ -157,11 +157,11 @@ def iibench_register_evaluations():
 
 def test_iibench_register_executors(plugin, iibench, suite) -> None:
     folder = plugin("""
-from iibench.specs import ExecutorSpec
+from iibench import ExecutorSpec
 class Here:
     workers = 1
     def __init__(self, job):
-        from iibench.worker import Worker
+        from iibench import Worker
         self.worker = Worker(job)
     def run(self, tasks):
         for task in tasks:
@@ -314,10 +314,10 @@ def iibench_run_finish(run):
 # ----------------------------------------------------------------------------- documentation
 
 
-def test_every_hook_has_a_test_and_a_row_in_the_readme() -> None:
+def test_every_hook_has_a_test_and_a_row_in_plugins_readme() -> None:
     tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_iibench_")}
     assert tests == set(HOOKS)
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "plugins" / "README.md").read_text()
     rows = re.findall(r"^\| `(iibench_\w+)` \|", readme, re.MULTILINE)
     assert rows == HOOKS  # in the order of hookspecs.py
 

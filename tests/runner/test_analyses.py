@@ -307,9 +307,9 @@ PLUGIN = """
 from pathlib import Path
 import os, time
 import numpy as np
-from iibench import EvaluationSpec, UnitScores, hookimpl
-from iibench.details import Details, Axis, XYPlot, Series
-from iibench.records import Measure
+from iibench import (
+    Axis, Details, EvaluationSpec, Measure, Series, UnitScores, XYPlot, hookimpl
+)
 
 def evaluate(params, inputs):
     if os.environ.get("WAIT_FOR"):

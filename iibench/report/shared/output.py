@@ -21,6 +21,8 @@ from iibench.report.shared.script_json import script_json
 
 PLOTLY = "plotly.min.js"
 TABLES = "tables.js"
+#: What `tables.js` is made of, in this order.
+DATATABLES = ("jquery.slim.min.js", "dataTables.min.js")
 PAGE = "index.html"
 #: Folders beside the page that belong to it: made anew with it.
 OWNED = ("data", "sprites")
@@ -164,27 +166,13 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def libraries() -> dict[str, bytes]:
-    """File name -> JavaScript of the libraries that pages use, as their Python packages bundle them."""
+    """File name -> JavaScript of the libraries that pages use: plotly's as its Python package has it, and
+    DataTables (`window.DataTable`) after the jQuery that it needs, as released, in `report/datatables/`."""
     from plotly.offline import get_plotlyjs
 
-    return {PLOTLY: get_plotlyjs().encode("utf-8"), TABLES: tables_script().encode("utf-8")}
-
-
-def tables_script() -> str:
-    """DataTables as a classic script that sets `window.DataTable`; itables bundles it as a module.
-
-    A page opened from disk may not import modules. Raises `RuntimeError` where the bundle has another
-    form than expected.
-    """
-    import re
-
-    bundle = (files("itables") / "html" / "dt_bundle.js").read_text("utf-8")
-    exported = re.search(r"export\s*\{([^{}]*)\}\s*;?", bundle)
-    name = exported and re.search(r"([\w$]+) as jQuery\b", exported.group(1))
-    if not exported or not name:
-        raise RuntimeError("itables' bundle of DataTables does not export jQuery as expected")
-    body = bundle[: exported.start()] + bundle[exported.end() :]
-    return f"(()=>{{{body}\n;window.DataTable={name.group(1)}.fn.dataTable;}})();\n"
+    folder = files("iibench.report") / "datatables"
+    tables = b";\n".join((folder / name).read_bytes() for name in DATATABLES)
+    return {PLOTLY: get_plotlyjs().encode("utf-8"), TABLES: tables}
 
 
 def _block(name: str, value: Any) -> Markup:

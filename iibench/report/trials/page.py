@@ -1,4 +1,4 @@
-"""The page of a run on trials, from results alone; see page.py for what both kinds of page promise."""
+"""The page of a run on trials, from results alone; see report/page.py for what both kinds of page promise."""
 
 from __future__ import annotations
 

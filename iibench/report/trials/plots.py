@@ -1,7 +1,7 @@
 """Figures of a run on trials: metrics beside the ceiling, and units against people.
 
-Colours are tokens and labels are escaped, as plots.py says. A metric has one look on the whole page; its
-parts share its colour and differ in line style.
+Colours are tokens and labels are escaped, as report/shared/plots.py says. A metric has one look on the
+whole page; its parts share its colour and differ in line style.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _range(split: str, train: int, both: int) -> tuple[int, int]:
 
 
 class Shards:
-    """Image files inside of shards, numbered through (`_streamed.Encoded`)."""
+    """Image files inside of shards, numbered through (`streamed.Encoded`)."""
 
     def __init__(self, paths: Sequence[Path], indexes: Sequence[ShardIndex]) -> None:
         import numpy as np

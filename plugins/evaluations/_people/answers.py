@@ -18,7 +18,7 @@ CONFIDENCE = "confidence"
 
 @dataclass(frozen=True)
 class ObserverParams:
-    """Which observer looks at the trials (iibench.observers)."""
+    """Which observer looks at the trials (iibench.statistics.observers)."""
 
     observer: Literal["eq2", "two_sided", "mis"] = field(
         default="two_sided",

@@ -1,8 +1,8 @@
 """Dictionary learning of the package Overcomplete (Fel et al. 2025) as one finder with methods.
 
-What each method computes is told by the two private modules: `_overcomplete_factors` and
-`_overcomplete_codes`. The package is optional and imported when a case needs it; it runs on the CPU or
-an NVIDIA GPU, and draws from global generators, whose state is put back.
+What each method computes is told by factors.py and codes.py. The package is optional and imported when a
+case needs it; it runs on the CPU or an NVIDIA GPU, and draws from global generators, whose state is put
+back.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from iibench.contract.specs import Directions
 
 @dataclass
 class ArrayLab:
-    """`specs.Lab` over arrays that are given; `told` keeps what is reported."""
+    """`Lab` over arrays that are given; `told` keeps what is reported."""
 
     A: np.ndarray
     vectors: np.ndarray

@@ -48,7 +48,7 @@ def network() -> nn.Sequential:
 
 @dataclass
 class TinyLab:
-    """`specs.Lab` over a small network, as far as this analysis asks."""
+    """`Lab` over a small network, as far as this analysis asks."""
 
     vectors: np.ndarray
     batch_size: int | None = None

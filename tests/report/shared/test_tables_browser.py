@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from iibench.report.page import write_page
-from tests.report.conftest import SyntheticRun
+from tests.report.conftest import SyntheticRun, make_case, make_run
 from tests.report.directions.test_browser import open_page, ready, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -218,4 +219,15 @@ def test_an_address_that_makes_no_sense_breaks_nothing(
     assert wrong == []
     page.get_by_role("button", name="Reset").click()
     assert len(cells(page, LPIPS, "method")) == 9
+    page.close()
+
+
+def test_a_table_of_more_than_a_hundred_rows_has_pages(browser: Any, tmp_path: Path) -> None:
+    cases = [make_case(f"kmeans[k={k}]", "lpips", [k / 200, k / 100]) for k in range(2, 122)]
+    page, wrong = open_page(browser, write_page(make_run(cases), tmp_path).as_uri())
+    ready(page)
+    assert page.locator(f"#{LPIPS} tbody tr").count() == 100
+    page.locator(".dt-paging-button", has_text="2").first.click()
+    until(page, lambda: page.locator(f"#{LPIPS} tbody tr").count() == 20)
+    assert wrong == []
     page.close()

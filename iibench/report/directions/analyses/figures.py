@@ -1,4 +1,4 @@
-"""Figures of analyses (`details.Figure`) as the page's plots: plain plotly data, see plots.py."""
+"""Figures of analyses (`Figure`) as the page's plots: plain plotly data, see report/shared/plots.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Sweeps: how the score of a method depends on the parameters that a run fitted it with (Fig. 9).
 
 A sweep is the cases of one table whose finders have one name and differ in one or two numeric parameters
-alone. Its figures are made by sweep_figures.py; here sweeps are found and put on the page.
+alone. Its figures are made by figures.py; here sweeps are found and put on the page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stand-in's people: how likely each answer is, and what they answer.
 
-The truth: with margin m of a stimulus under the people's metric and rule (observers.py), sd the standard
-deviation of the margins of natural easy stimuli, lambda the lapse rate,
+The truth: with margin m of a stimulus under the people's metric and rule (`statistics.observers`), sd the
+standard deviation of the margins of natural easy stimuli, lambda the lapse rate,
 
     P(choose the strong query) = (1 - lambda) sigmoid((m / sd + shift) / noise) + lambda / 2,
 
