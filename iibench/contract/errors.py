@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Characters of a message that `one_line` shows.
+LONGEST = 300
+
 
 class IibenchError(Exception):
     """Base of every error that iibench raises on purpose; `str(error)` is the message shown."""
@@ -42,6 +45,14 @@ class CaseError(IibenchError):
 
 class Skip(IibenchError):  # noqa: N818 - named as pytest names it
     """Raised by a plugin to skip one case with a reason, e.g. labels asked of a dataset without any."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error as part of a sentence: its type, unless it is iibench's own, and its message, cut."""
+    text = " ".join(str(error).split()) or "no message"
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} ..."
+    return text if isinstance(error, IibenchError) else f"{type(error).__name__}: {text}"
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:

@@ -71,8 +71,8 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
-class PluginsAsked:
-    """What `load_plugins` was asked for; `files`: of each folder, (name, content) of its modules."""
+class PluginsRequested:
+    """What `load_plugins` was given; `files`: of each folder, (name, content) of its modules."""
 
     names: tuple[str, ...] = ()
     environ: str = ""
@@ -97,7 +97,7 @@ class Job:
     suite: bytes
     cases: tuple[str, ...]
     fallback: bool
-    plugins: PluginsAsked
+    plugins: PluginsRequested
     software: Mapping[str, str]
     one_machine: bool
     mark: str = ""
