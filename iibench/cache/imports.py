@@ -39,26 +39,37 @@ def imports_of(source: bytes, package: str) -> frozenset[str]:
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # importing it will tell
         return frozenset()
-    nodes = list(_running(tree))
-    names = {name for node in nodes for name in _stated(node, package)}
-    used = {name for node in nodes for name in _called(node)}
-    if used & CHOOSING:
-        names |= {name for node in nodes for name in _texts(node, package)}
-    if used & LISTING:
-        names.add(f"{package}.*".lstrip("."))
+    statements = list(_running(tree))
+    names = {name for node in statements for name in _stated(node, package)}
+    if any(word.encode() in source for word in CHOOSING | LISTING):
+        nodes = [inner for node in statements for inner in _expressions(node)]
+        used = {_name(node) for node in nodes}
+        used |= {n.name for s in statements if isinstance(s, ast.ImportFrom) for n in s.names}
+        if used & CHOOSING:
+            names |= {name for node in nodes for name in _texts(node, package)}
+        if used & LISTING:
+            names.add(f"{package}.*".lstrip("."))
     return frozenset(names)
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node that may run."""
+    """Every statement that may run, and what holds statements."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
         if isinstance(node, ast.If) and (ever := _type_checking(node.test)) is not None:
             waiting += node.body if ever else node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
+            continue
+        for part in ("body", "orelse", "handlers", "finalbody", "cases"):
+            waiting += getattr(node, part, ())
+
+
+def _expressions(statement: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a statement but for the statements inside it."""
+    for child in ast.iter_child_nodes(statement):
+        if not isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from ast.walk(child)
 
 
 def _type_checking(test: ast.expr) -> bool | None:
@@ -105,14 +116,6 @@ def absolute(name: str, package: str) -> str:
     return ".".join([*filter(None, around), *([inside] if inside else [])])
 
 
-def _called(node: ast.AST) -> Iterator[str]:
-    """The functions that a node refers to, under their own names."""
-    if isinstance(node, ast.Name | ast.Attribute):
-        yield _name(node)
-    elif isinstance(node, ast.ImportFrom):
-        yield from (alias.name for alias in node.names)
-
-
 def _texts(node: ast.AST, package: str) -> Iterator[str]:
     """The modules that a text may name: `a.b`, `.b`, `b.py`, or `a.*` of one that is put together."""
     text = _text(node, package)
@@ -121,13 +124,9 @@ def _texts(node: ast.AST, package: str) -> Iterator[str]:
         yield absolute(f".{file.removesuffix('.py')}", package)
         return
     head, *rest = re.split(r"[{%]", text, maxsplit=1)
-    if not re.fullmatch(r"\.*\w+(\.\w+)*\.?|\.+", head):
-        return
-    if not rest:
-        yield absolute(head, package)
-    elif "." in head:
-        base = head if not head.strip(".") else head.rpartition(".")[0]
-        yield f"{absolute(base, package)}.*".lstrip(".")
+    base = head.rpartition(".")[0] or "." * head.count(".") if rest else head
+    if re.fullmatch(r"[.\w]*", head) and re.fullmatch(r"\.*\w+(\.\w+)*|\.+", base):
+        yield f"{absolute(base, package)}{'.*' if rest else ''}".lstrip(".")
 
 
 def _text(node: ast.AST, package: str) -> str:
@@ -140,4 +139,4 @@ def _text(node: ast.AST, package: str) -> str:
         return _text(node.value, package)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _text(node.left, package) + _text(node.right, package)
-    return package if _name(node) in OWN_PACKAGE else "{}"
+    return package if isinstance(node, ast.Name) and node.id in OWN_PACKAGE else "{}"

@@ -25,17 +25,26 @@ CORE = "iibench"
 FOLLOWED = tuple(f"{CORE}.{package}" for package in ("compute", "contract", "statistics"))
 
 
-def source_sha256(path: str | Path, module: str) -> str:
+def source_sha256(path: str | Path, module: str, *, follow_installed: bool = True) -> str:
     """SHA-256 (hex) of the source of `module`, which stands in the file `path`, and of what it imports.
 
-    Names and contents count, places do not: a copy elsewhere has the same hash. Of a module in an
-    archive the whole archive counts. Raises `OSError` where the file cannot be read.
+    Names and contents count, places do not: a copy elsewhere has the same hash. Without
+    `follow_installed` all modules of an installed package count: imports of a large library take long to
+    follow. Of a module in an archive the whole archive counts. Raises `OSError` where the file cannot be
+    read.
+
+    >>> import json
+    >>> len(source_sha256(json.__file__, json.__name__))
+    64
     """
     path = Path(path).absolute()
     if not path.is_file():
         archive = next((around for around in path.parents if around.is_file()), path)
         return _hash_of({module: archive.read_bytes()})
-    own, of_core = _followed(path, module)
+    places = _Places(path, module)
+    if not follow_installed and not places.beside and places.folder is not None:
+        return _hash_of({name: file.read_bytes() for name, file in places.files(f"{places.top}.*")})
+    own, of_core = _followed(places)
     return _hash_of({**own, **_core_sources(of_core)})
 
 
@@ -59,12 +68,11 @@ def _hash_of(sources: Mapping[str, bytes]) -> str:
 # ------------------------------------------------------------------------------------ a plugin's own
 
 
-def _followed(path: Path, module: str) -> tuple[dict[str, bytes], set[str]]:
+def _followed(places: _Places) -> tuple[dict[str, bytes], set[str]]:
     """The sources of a module and of what it imports of its own, and what they import of `FOLLOWED`."""
-    places = _Places(path, module)
     found: dict[str, bytes] = {}
     of_core: set[str] = set()
-    waiting = [*places.files(module), (module, path)]
+    waiting = [*places.files(places.module), (places.module, places.path)]
     while waiting:
         name, file = waiting.pop()
         if name in found:
@@ -86,6 +94,7 @@ class _Places:
 
     def __init__(self, path: Path, module: str) -> None:
         """`path`: the file of `module`. Links are not followed: imports look beside them."""
+        self.path, self.module = path, module
         depth = module.count(".") + (path.stem == "__init__")
         around = path.parents[depth]
         self.top = module.partition(".")[0]

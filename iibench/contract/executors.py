@@ -124,7 +124,7 @@ class Executor(Protocol):
 class ExecutorSpec(Spec):
     """Where a run's work is done: `start(params, job) -> Executor`.
 
-    A worker is an `iibench.worker.Worker(job)`, whose `do(task)` gives the task's result. `start` is
+    A worker is an `iibench.Worker(job)`, whose `do(task)` gives the task's result. `start` is
     called when there is something to do, and raises `UsageError` where workers cannot be had. None leaves
     everything to the run's own process. `one_machine(params)`: whether all workers are on the machine of
     the run; if not, the run needs a shared cache.

@@ -333,7 +333,7 @@ def test_the_command_line_fetches_and_says_what_it_recorded(
     (tmp_path / "study_plugin.py").write_text(
         f"""
 from iibench import DatasetSpec, hookimpl
-from iibench.specs import AssetFile, AssetSpec
+from iibench import AssetFile, AssetSpec
 
 def listing(resources, folder):
     yield from (str(folder), "n1/n1_1.JPEG")

@@ -188,7 +188,7 @@ def test_ls_says_which_assets_are_ready_to_be_fetched_or_not_reachable(
     digest = hashlib.sha256(b"weights").hexdigest()
     (folder / "mine.py").write_text(f"""
 from iibench import MetricSpec, hookimpl
-from iibench.specs import AssetFile, AssetSpec
+from iibench import AssetFile, AssetSpec
 def asset(name, file, url):
     return AssetSpec(name, "", (AssetFile(file, {digest!r}, 7_500_000, url=url),))
 @hookimpl

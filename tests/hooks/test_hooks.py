@@ -157,11 +157,11 @@ def iibench_register_evaluations():
 
 def test_iibench_register_executors(plugin, iibench, suite) -> None:
     folder = plugin("""
-from iibench.specs import ExecutorSpec
+from iibench import ExecutorSpec
 class Here:
     workers = 1
     def __init__(self, job):
-        from iibench.worker import Worker
+        from iibench import Worker
         self.worker = Worker(job)
     def run(self, tasks):
         for task in tasks:

@@ -309,7 +309,7 @@ import os, time
 import numpy as np
 from iibench import EvaluationSpec, UnitScores, hookimpl
 from iibench.details import Details, Axis, XYPlot, Series
-from iibench.records import Measure
+from iibench import Measure
 
 def evaluate(params, inputs):
     if os.environ.get("WAIT_FOR"):
