@@ -43,9 +43,9 @@ def source_sha256(path: str | Path, module: str, *, follow_installed: bool = Tru
         return _hash_of({module: archive.read_bytes()})
     places = _Places(path, module)
     if not follow_installed and not places.beside and places.folder is not None:
-        return _hash_of({name: file.read_bytes() for name, file in places.files(f"{places.top}.*")})
+        return _hash_of(_read(dict(places.files(f"{places.top}.*"))))
     own, of_core = _followed(places)
-    return _hash_of({**own, **_core_sources(of_core)})
+    return _hash_of(_read(own) | _core_sources(of_core))
 
 
 @functools.cache
@@ -58,6 +58,10 @@ def core_sha256(module: str) -> str:
     return _hash_of(_core_sources([module]))
 
 
+def _read(files: Mapping[str, Path]) -> dict[str, bytes]:
+    return {name: file.read_bytes() for name, file in files.items()}
+
+
 def _hash_of(sources: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
     for name, source in sorted(sources.items()):
@@ -68,20 +72,25 @@ def _hash_of(sources: Mapping[str, bytes]) -> str:
 # ------------------------------------------------------------------------------------ a plugin's own
 
 
-def _followed(places: _Places) -> tuple[dict[str, bytes], set[str]]:
-    """The sources of a module and of what it imports of its own, and what they import of `FOLLOWED`."""
-    found: dict[str, bytes] = {}
+def source_files(path: str | Path, module: str) -> dict[str, Path]:
+    """Names of a module and of what it imports of its own -> their files."""
+    return _followed(_Places(Path(path).absolute(), module))[0]
+
+
+def _followed(places: _Places) -> tuple[dict[str, Path], set[str]]:
+    """The files of a module and of what it imports of its own, and what they import of `FOLLOWED`."""
+    found: dict[str, Path] = {}
     of_core: set[str] = set()
     waiting = [*places.files(places.module), (places.module, places.path)]
     while waiting:
         name, file = waiting.pop()
         if name in found:
             continue
-        found[name] = file.read_bytes()
+        found[name] = file
         if file.suffix != ".py":  # compiled: its bytes count
             continue
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for imported in imports_of(found[name], package):
+        for imported in imports_of(file.read_bytes(), package):
             if imported.partition(".")[0] == CORE:
                 of_core |= {imported} if _decides(imported) else set()
             else:
