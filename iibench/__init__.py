@@ -50,7 +50,7 @@ from iibench.contract.executors import (
     Executor,
     ExecutorSpec,
     Job,
-    PluginsAsked,
+    PluginsRequested,
     Task,
     TaskError,
     TaskResult,
@@ -106,6 +106,9 @@ from iibench.contract.version import __version__
 from iibench.hooks.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from iibench.assets.local import by_hand, find_local, packaged_path, sha256_of, torch_hub_dir
+    from iibench.assets.unpickle import load_numpy_pickle
+    from iibench.cache.source import source_sha256
     from iibench.contract.arrays import (
         BoolArray,
         DoubleArray,
@@ -131,6 +134,13 @@ _LATER = {
     "Worker": "iibench.runner.workers.worker",
     "load_run": "iibench.report.run",
     "run": "iibench.runner.run",
+    "by_hand": "iibench.assets.local",
+    "find_local": "iibench.assets.local",
+    "packaged_path": "iibench.assets.local",
+    "sha256_of": "iibench.assets.local",
+    "torch_hub_dir": "iibench.assets.local",
+    "load_numpy_pickle": "iibench.assets.unpickle",
+    "source_sha256": "iibench.cache.source",
 }
 
 __all__ = [
@@ -187,7 +197,7 @@ __all__ = [
     "NoParams",
     "PairwiseMetric",
     "PluginError",
-    "PluginsAsked",
+    "PluginsRequested",
     "PreparedImages",
     "Preprocess",
     "Report",
@@ -224,13 +234,20 @@ __all__ = [
     "Worker",
     "XYPlot",
     "__version__",
+    "by_hand",
     "check_rgb",
+    "find_local",
     "hookimpl",
     "images_shown",
+    "load_numpy_pickle",
     "load_run",
     "nearest",
     "one_line",
+    "packaged_path",
     "run",
+    "sha256_of",
+    "source_sha256",
+    "torch_hub_dir",
     "unknown_name",
 ]
 

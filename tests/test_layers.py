@@ -34,7 +34,7 @@ MAY_IMPORT["testing"] = BELOW | {"runner"}
 MAY_IMPORT["cli"] = BELOW | {"runner", "testing"}
 
 #: what a plugin may import of iibench
-FOR_PLUGINS = {"compute", "statistics", "assets"}
+FOR_PLUGINS = {"compute", "statistics"}
 
 FILES = sorted(CORE.rglob("*.py"))
 PLUGIN_FILES = sorted((ROOT / "plugins").rglob("*.py"))

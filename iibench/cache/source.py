@@ -1,36 +1,53 @@
 """Source that decides a value: a module and what it imports, followed to the end.
 
-Imports are read from the source, those inside functions included; those under `TYPE_CHECKING` are not,
-since they never run. A plugin's source is what it imports of its own, and what that imports of the
-packages of iibench that compute (`FOLLOWED`). Its own is its top-level package, and, where that lies in no
-folder of installed packages, the modules and packages beside it. Other packages count by their version,
-which is not looked at here.
+A plugin's source is what it imports of its own, and what that imports of the packages of iibench that
+compute (`FOLLOWED`). Its own is its top-level package, and, where that lies in no folder of installed
+packages, the modules and packages beside it. Other packages count by their version, which is not looked
+at here.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
+import os
+import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.machinery import all_suffixes
 from pathlib import Path
+
+from iibench.cache.imports import imports_of
 
 #: Never one of a plugin's own modules, even where it lies beside them.
 CORE = "iibench"
 #: The packages of iibench whose code decides numbers.
-FOLLOWED = ("compute", "contract", "results", "statistics")
+FOLLOWED = tuple(
+    f"{CORE}.{package}" for package in ("compute", "contract", "results", "statistics")
+)
 
 
-def source_sha256(path: str | Path, module: str) -> str:
+def source_sha256(path: str | Path, module: str, *, follow_installed: bool = True) -> str:
     """SHA-256 (hex) of the source of `module`, which stands in the file `path`, and of what it imports.
 
-    Names and contents count, places do not: a copy elsewhere has the same hash.
+    Names and contents count, places do not: a copy elsewhere has the same hash. Without
+    `follow_installed` all modules of an installed package count: imports of a large library take long to
+    follow. Of a module in an archive the whole archive counts. Raises `OSError` where the file cannot be
+    read.
+
+    >>> import json
+    >>> len(source_sha256(json.__file__, json.__name__))
+    64
     """
-    own = source_files(path, module)
-    core = {name for file, of in own.items() for name in _imported_of_core(file, of)}
-    return _hash_of({**own, **_core_files(core)})
+    path = Path(path).absolute()
+    if not path.is_file():
+        archive = next((around for around in path.parents if around.is_file()), path)
+        return _hash_of({module: archive.read_bytes()})
+    places = _Places(path, module)
+    if not follow_installed and not places.beside and places.folder is not None:
+        return _hash_of(_read(dict(places.files(f"{places.top}.*"))))
+    own, of_core = _followed(places)
+    return _hash_of(_read(own) | _core_sources(of_core))
 
 
 @functools.cache
@@ -40,167 +57,164 @@ def core_sha256(*modules: str) -> str:
     >>> len(core_sha256("iibench.compute.encoding"))
     64
     """
-    return _hash_of(_core_files(modules))
+    return _hash_of(_core_sources(modules))
 
 
-def source_files(path: str | Path, module: str) -> dict[Path, str]:
-    """The files of a module and of what it imports of its own -> their module names."""
-    path = Path(path).resolve()
-    own = _Own.of(path, module)
-    found: dict[Path, str] = {}
-    waiting = [(path, module)]
-    while waiting:
-        file, name = waiting.pop()
-        if file not in found:
-            found[file] = name
-            waiting += own.imported(file, name)
-    return found
+def _read(files: Mapping[str, Path]) -> dict[str, bytes]:
+    return {name: file.read_bytes() for name, file in files.items()}
 
 
-def _core_files(modules: Iterable[str]) -> dict[Path, str]:
-    found: dict[Path, str] = {}
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        inside = Path(__file__).parents[1].joinpath(*name.split(".")[1:])
-        file = inside / "__init__.py" if inside.is_dir() else inside.with_suffix(".py")
-        if file.is_file() and file not in found:
-            found[file] = name
-            waiting += _imported_of_core(file, name)
-        elif not file.is_file():  # a name inside a module
-            waiting.append(name.rpartition(".")[0])
-    return found
-
-
-def _imported_of_core(file: Path, module: str) -> list[str]:
-    """Names of what a file imports of `FOLLOWED`; what iibench itself hands on is the contract's."""
-    names = _imports(file, file.stat().st_mtime_ns, _package(file, module))
-    return [n for n in names if n and n.startswith(tuple(f"{CORE}.{p}." for p in FOLLOWED))]
-
-
-def _package(file: Path, module: str) -> str:
-    return module if file.name == "__init__.py" else module.rpartition(".")[0]
-
-
-def _hash_of(files: dict[Path, str]) -> str:
+def _hash_of(sources: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for path, name in sorted(files.items(), key=lambda item: item[1]):
-        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, source in sorted(sources.items()):
+        digest.update(name.encode() + b"\0" + source + b"\0")
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Own:
-    """Where a module's own modules stand.
-
-    `top`: the name of its top-level package or module. `folder`: that package's folder; of a module
-    without a package, None. `beside`: the folder whose modules count too, where there is one.
-    """
-
-    top: str
-    folder: Path | None
-    beside: Path | None
-
-    @classmethod
-    def of(cls, path: Path, module: str) -> _Own:
-        parts = module.split(".")
-        depth = len(parts) if path.name == "__init__.py" else len(parts) - 1
-        around = path.parents[depth]
-        folder = path.parents[depth - 1] if depth else None
-        return cls(parts[0], folder, None if _is_installed(around) else around)
-
-    def imported(self, file: Path, module: str) -> Iterator[tuple[Path, str]]:
-        """(file, name) of each own module that one of these files imports, packages around it first."""
-        for name in _imports(file, file.stat().st_mtime_ns, _package(file, module)):
-            if name is None:  # chosen while it runs: any of the package's own
-                yield from self._everything()
-                continue
-            parts = name.split(".")
-            if parts[0] == CORE:
-                continue
-            for end in range(1, len(parts) + 1):
-                place = self._place(parts[:end])
-                if place is None:
-                    break
-                yield place, ".".join(parts[:end])
-
-    def _everything(self) -> Iterator[tuple[Path, str]]:
-        if self.folder is None:
-            return
-        for path in sorted(self.folder.rglob("*.py")):
-            inside = path.relative_to(self.folder).with_suffix("").parts
-            parts = inside[:-1] if inside[-1] == "__init__" else inside
-            yield path, ".".join((self.top, *parts))
-
-    def _place(self, parts: list[str]) -> Path | None:
-        """The file of an own module; None where it is none, or a name inside a module."""
-        if parts[0] == self.top and self.folder is not None:
-            inside = self.folder.joinpath(*parts[1:])
-        elif self.beside is not None:
-            inside = self.beside.joinpath(*parts)
-        else:
-            return None
-        for file in (inside / "__init__.py", inside.with_name(f"{inside.name}.py")):
-            if file.is_file():
-                return file
-        return None
+# ------------------------------------------------------------------------------------ a plugin's own
 
 
-@functools.cache
-def _imports(file: Path, changed: int, package: str) -> tuple[str | None, ...]:
-    """Dotted names that a file imports when it runs; None for one that is chosen only then.
-
-    `changed`: when the file was written last, so that an edited one is read anew.
-    """
-    try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # importing it will tell
-        return ()
-    return tuple(dict.fromkeys(_walk(tree.body, package)))
+def source_files(path: str | Path, module: str) -> dict[str, Path]:
+    """Names of a module and of what it imports of its own -> their files."""
+    return _followed(_Places(Path(path).absolute(), module))[0]
 
 
-def _walk(nodes: Iterable[ast.AST], package: str) -> Iterator[str | None]:
-    for node in nodes:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from _walk(node.orelse, package)
+def _followed(places: _Places) -> tuple[dict[str, Path], set[str]]:
+    """The files of a module and of what it imports of its own, and what they import of `FOLLOWED`."""
+    found: dict[str, Path] = {}
+    of_core: set[str] = set()
+    waiting = [*places.files(places.module), (places.module, places.path)]
+    while waiting:
+        name, file = waiting.pop()
+        if name in found:
             continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _base(node, package)
-            # a name may be a module of its own; one that is none is found to be in its module
-            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
-        elif isinstance(node, ast.Call):
-            yield from _called(node, package)
-        yield from _walk(ast.iter_child_nodes(node), package)
+        found[name] = file
+        if file.suffix != ".py":  # compiled: its bytes count
+            continue
+        package = name if file.stem == "__init__" else name.rpartition(".")[0]
+        for imported in imports_of(file.read_bytes(), package):
+            if imported.partition(".")[0] == CORE:
+                of_core |= {imported} if _decides(imported) else set()
+            else:
+                waiting += places.files(imported)
+    return found, of_core
 
 
-def _base(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
-    around = package.split(".")[: len(package.split(".")) - node.level + 1]
-    return ".".join([*around, *([node.module] if node.module else [])])
+class _Places:
+    """Where a module's own modules stand; looks into every folder once."""
+
+    def __init__(self, path: Path, module: str) -> None:
+        """`path`: the file of `module`. Links are not followed: imports look beside them."""
+        self.path, self.module = path, module
+        depth = module.count(".") + (path.stem == "__init__")
+        around = path.parents[depth]
+        self.top = module.partition(".")[0]
+        #: the top-level package's, which may have another name; None where there is no package
+        self.folder = path.parents[depth - 1] if depth else None
+        self.beside = [] if _is_installed(around) else [around]
+        #: whether it is the module that is imported under its name, and not a copy of it
+        self.in_use = getattr(sys.modules.get(module), "__file__", None) == str(path)
+        self.listings: dict[Path, frozenset[str]] = {}
+
+    def files(self, name: str) -> Iterator[tuple[str, Path]]:
+        """(name, file) of an own module and of the packages around it; of `a.*` also of all below `a`.
+
+        Of a name inside a module it is that module, of what is not one's own nothing.
+        """
+        parts = [part for part in name.split(".") if part != "*"]
+        folders = self.beside
+        for end in range(1, len(parts) + 1):
+            known = ".".join(parts[:end])
+            file, folders = self._find(known, folders)
+            if file is not None:
+                yield known, file
+            if not folders:
+                return
+        if name.endswith("*"):
+            for folder in folders:
+                yield from _below(folder, parts)
+
+    def _find(self, name: str, around: list[Path]) -> tuple[Path | None, list[Path]]:
+        """A module's file, looked for in `around`, and where its own modules are if it is a package."""
+        last = name.rpartition(".")[2]
+        inside = [folder / last for folder in around if last in self._listing(folder)]
+        if name.partition(".")[0] == self.top and self.folder is not None:
+            imported = getattr(sys.modules.get(name), "__path__", ()) if self.in_use else ()
+            inside = [Path(place) for place in imported] or inside
+            if name == self.top and not imported:
+                inside = [self.folder]
+        for stem, folders in (("__init__", inside), (last, around)):
+            for folder in folders:
+                for file in (f"{stem}{suffix}" for suffix in all_suffixes()):
+                    if file in self._listing(folder):
+                        return folder / file, inside if stem == "__init__" else []
+        return None, [folder for folder in inside if folder.is_dir()]  # a package without a file
+
+    def _listing(self, folder: Path) -> frozenset[str]:
+        if folder not in self.listings:
+            try:
+                self.listings[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names alone
+            except OSError:
+                self.listings[folder] = frozenset()
+        return self.listings[folder]
 
 
-def _called(node: ast.Call, package: str) -> Iterator[str | None]:
-    """What `import_module` is called with."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name not in {"import_module", "__import__"} or not node.args:
-        return
-    asked = node.args[0]
-    if not isinstance(asked, ast.Constant) or not isinstance(asked.value, str):
-        yield None
-        return
-    dots = len(asked.value) - len(asked.value.lstrip("."))
-    inside = ast.ImportFrom(asked.value.lstrip("."), [], dots)
-    yield _base(inside, package)
+def _below(folder: Path, package: list[str]) -> Iterator[tuple[str, Path]]:
+    """(name, file) of every module below a package; of no package, of those directly in the folder."""
+    for path in sorted(folder.rglob("*.py") if package else folder.glob("*.py")):
+        inside = path.relative_to(folder).with_suffix("").parts
+        if names := [*package, *(inside[:-1] if inside[-1] == "__init__" else inside)]:
+            yield ".".join(names), path
 
 
 @functools.cache
 def _is_installed(folder: Path) -> bool:
     """Whether a folder holds packages of many authors, so that what lies beside one is not its own."""
     paths = sysconfig.get_paths()
-    places = {
-        Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-    return folder in places or folder.name in {"site-packages", "dist-packages"}
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    installed = {Path(paths[kind]).resolve() for kind in kinds}
+    return folder.resolve() in installed or folder.name in {"site-packages", "dist-packages"}
+
+
+# ------------------------------------------------------------------------------------------- iibench's
+
+
+def _core_sources(modules: Iterable[str]) -> dict[str, bytes]:
+    """The sources of modules of iibench and of what they import of `FOLLOWED`, by name."""
+    found: dict[str, bytes] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        for known, source, imported in _core_modules(name):
+            if known not in found:
+                found[known] = source
+                waiting += imported
+    return found
+
+
+@functools.cache
+def _core_modules(name: str) -> list[tuple[str, bytes, list[str]]]:
+    """(name, source, what it imports of `FOLLOWED`) of a module; of all of a package that is named alone."""
+    root = Path(__file__).parents[1]
+    place = root.joinpath(*name.removesuffix(".*").split(".")[1:])
+    if place.is_dir() and (name in FOLLOWED or name.endswith(".*")):
+        paths = sorted(place.rglob("*.py"))
+    elif place.is_dir():
+        paths = [place / "__init__.py"]
+    else:
+        paths = [place.with_name(f"{place.name}.py")]
+    if not paths[0].is_file():  # a name inside a module
+        return _core_modules(name.rpartition(".")[0])
+    found = []
+    for path in paths:
+        parts = [CORE, *path.relative_to(root).with_suffix("").parts]
+        package = ".".join(parts[:-1])
+        known = package if parts[-1] == "__init__" else ".".join(parts)
+        source = path.read_bytes()
+        found.append((known, source, sorted(filter(_decides, imports_of(source, package)))))
+    return found
+
+
+def _decides(name: str) -> bool:
+    """Whether a module of iibench is of `FOLLOWED`; what `iibench` itself hands on is the contract's."""
+    return name.startswith(tuple(f"{package}." for package in FOLLOWED)) or name in FOLLOWED

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iibench.contract.errors import UsageError, unknown_name
-from iibench.hooks.loading import kind_of
+from iibench.hooks.checking import kind_of
 from iibench.runner.session import resolve_device
 from iibench.suite.labels import read_label
 from iibench.suite.params import ParamError, joined, label_values, parse_params, split_variant

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from iibench.contract.errors import UsageError
 from iibench.contract.specs import API_VERSION
-from iibench.hooks.loading import NAME, load_plugins
+from iibench.hooks.checking import NAME
+from iibench.hooks.loading import load_plugins
 
 
 def write_plugin(name: str, kind: str, output: Path | None = None) -> Path:

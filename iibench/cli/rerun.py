@@ -87,12 +87,8 @@ def command(
         raise UsageError(
             f"--output {folder}: this is the run to be repeated; choose another folder"
         )
-    for name in missing_plugins(before, plugins):
-        click.echo(
-            f"iibench: warning: the run had the plugin {name}, which is not loaded now "
-            "(-p and --plugins-dir load plugins)",
-            err=True,
-        )
+    for sentence in missing_plugins(before, plugins):
+        click.echo(f"iibench: {sentence}", err=True)
     console = make_console()
     reporter = TerminalReporter(console, plugins, -1 if quiet else 0)
     plugins.manager.register(reporter, "terminal")

@@ -188,9 +188,9 @@ class EvaluationSpec(EvaluationBase):
     it asks its lab for. `images(params, n)`: how many distinct images one direction's
     evaluation needs at most, for the estimate of `--collect-only`. `work(params, n, K)`: what it takes
     besides embedding images, for the same; None has it derived from `images`. `blockwise`: it
-    looks at `responses` and `order` a block of directions at a time (as `iibench.compute.ranking.ShuffledOrder` does), so
-    that they may be mapped files larger than memory; others are refused there. `leads`: its tables stand
-    before those of evaluations that do not.
+    looks at `responses` and `order` a block of directions at a time (as
+    `iibench.compute.ranking.ShuffledOrder` does), so that they may be mapped files larger than memory;
+    others are refused there. `leads`: its tables stand before those of evaluations that do not.
 
     >>> def evaluate(params, inputs):
     ...     values = (inputs.responses > 0).mean(axis=0)

@@ -81,10 +81,10 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
-class PluginsAsked:
-    """What `load_plugins` was asked for; `files`: of each folder, (name, content) of its modules.
+class PluginsRequested:
+    """What `load_plugins` was given; `files`: of each folder, (name, content) of its modules.
 
-    >>> PluginsAsked(names=("./mine.py",)).entry_points
+    >>> PluginsRequested(names=("./mine.py",)).entry_points
     True
     """
 
@@ -108,7 +108,7 @@ class Job:
 
     >>> from pathlib import Path
     >>> config = RunConfig("mine.yaml", Path("data"), Path("cache"))
-    >>> Job(config, b"iibench: 1", ("case",), False, PluginsAsked(), {}, one_machine=True).cases
+    >>> Job(config, b"iibench: 1", ("case",), False, PluginsRequested(), {}, one_machine=True).cases
     ('case',)
     """
 
@@ -116,7 +116,7 @@ class Job:
     suite: bytes
     cases: tuple[str, ...]
     fallback: bool
-    plugins: PluginsAsked
+    plugins: PluginsRequested
     software: Mapping[str, str]
     one_machine: bool
     mark: str = ""

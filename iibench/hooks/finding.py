@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,44 +17,44 @@ from typing import Any
 from iibench.contract.errors import UsageError
 from iibench.hooks.loaded import Source
 
+#: The group of entry points, and what pluggy calls the project.
 GROUP = "iibench"
-
 FIRST_PARTY_PACKAGE = "iibench_plugins"
 #: What the module names of one-file plugins begin with.
 FOLDER_PREFIX = "iibench_folder_plugin_"
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """A plugin before it is imported: `load` returns the module or object, or raises."""
 
     name: str
     source: Source
     module: str
-    load: Any
+    load: Callable[[], Any]
     distribution: str = ""
     version: str = ""
 
 
-def _entry_points() -> Iterator[_Found]:
-    """Entry points of the group, our own first, then by distribution and name."""
+def installed() -> Iterator[Found]:
+    """Plugins of installed distributions: our own first, then by distribution and name."""
     points = sorted(
         importlib.metadata.entry_points(group=GROUP),
         key=lambda p: (p.value != FIRST_PARTY_PACKAGE, p.dist.name if p.dist else "", p.name),
     )
     values = [p.value for p in points]
     if FIRST_PARTY_PACKAGE not in values:  # a source tree put on the path without installing it
-        yield from _package(FIRST_PARTY_PACKAGE, "first-party")
+        yield from below_package(FIRST_PARTY_PACKAGE, "first-party")
     for point in points:
         distribution = point.dist.name if point.dist else ""
         version = point.dist.version if point.dist else ""
         if point.value == FIRST_PARTY_PACKAGE:
-            yield from _package(point.value, "first-party", distribution, version)
+            yield from below_package(point.value, "first-party", distribution, version)
             continue
         if ":" not in point.value and _is_bare_package(point.module):
-            yield from _package(point.module, "entry point", distribution, version, point.name)
+            yield from below_package(point.module, "entry point", distribution, version, point.name)
             continue
-        yield _Found(point.name, "entry point", point.value, point.load, distribution, version)
+        yield Found(point.name, "entry point", point.value, point.load, distribution, version)
 
 
 def _is_bare_package(name: str) -> bool:
@@ -61,12 +63,12 @@ def _is_bare_package(name: str) -> bool:
         module = importlib.import_module(name)
     except Exception:
         return False
-    return hasattr(module, "__path__") and not _hook_names(module)
+    return hasattr(module, "__path__") and not hook_names(module)
 
 
-def _package(
+def below_package(
     name: str, source: Source, distribution: str = "", version: str = "", prefix: str = ""
-) -> Iterator[_Found]:
+) -> Iterator[Found]:
     """The plugins below a package: modules, and folders whose `__init__.py` has hooks.
 
     Names that begin with an underscore are none, and nothing below a plugin is looked for.
@@ -77,11 +79,11 @@ def _package(
         return
     for module in _plugins_below(package):
         short = module.removeprefix(f"{name}.")
-        yield _Found(
+        yield Found(
             f"{prefix}.{short}" if prefix else short,
             source,
             module,
-            lambda module=module: importlib.import_module(module),
+            partial(importlib.import_module, module),
             distribution,
             version,
         )
@@ -98,37 +100,39 @@ def _plugins_below(package: ModuleType) -> Iterator[str]:
             yield info.name
 
 
-def _module(name: str, source: Source) -> _Found:
+def named(name: str, source: Source) -> Found:
+    """The plugin that is the module `name`, which may stand in the current folder."""
+
     def load() -> ModuleType:
         # as `python -m` does: a module beside the suite is found
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         return importlib.import_module(name)
 
-    return _Found(name, source, name, load)
+    return Found(name, source, name, load)
 
 
-def _folders(folders: Sequence[str | Path]) -> Iterator[_Found]:
+def in_folders(folders: Sequence[str | Path]) -> Iterator[Found]:
     """Every `.py` directly in each folder, by name; each is a module of its own."""
     for folder in folders:
         root = Path(folder)
         if not root.is_dir():
             raise UsageError(f"--plugins-dir {folder}: there is no such folder")
-        for path in _modules(root):
+        for path in python_files(root):
             if path.name.startswith("_"):
                 continue
-            module = _folder_module(path)
-            yield _Found(path.stem, "folder", module, lambda p=path, m=module: _from_file(p, m))
+            module = module_of_file(path)
+            yield Found(path.stem, "folder", module, partial(_from_file, path, module))
 
 
-def _folder_module(path: Path) -> str:
+def module_of_file(path: Path) -> str:
     """The module name of a one-file plugin: unique to the file."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     return f"{FOLDER_PREFIX}{digest}_{path.stem}"
 
 
-def _modules(folder: str | Path) -> list[Path]:
-    """The Python files directly in a folder, by name; those that start with an underscore are helpers."""
+def python_files(folder: str | Path) -> list[Path]:
+    """The Python files directly in a folder, by name; those that begin with an underscore are helpers."""
     return sorted(Path(folder).glob("*.py"))
 
 
@@ -147,7 +151,7 @@ def _from_file(path: Path, name: str) -> ModuleType:
     return module
 
 
-def _hook_names(plugin: Any) -> list[str]:
+def hook_names(plugin: Any) -> list[str]:
     """Names of the attributes marked as hook implementations."""
     mark = f"{GROUP}_impl"
     return [

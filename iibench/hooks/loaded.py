@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pluggy
 
 from iibench.contract.errors import one_line
-from iibench.contract.executors import PluginsAsked
+from iibench.contract.executors import PluginsRequested
 from iibench.suite.registry import Registry
 
 Source = Literal["first-party", "entry point", "module", "folder", "environment"]
@@ -37,12 +38,12 @@ class PluginRecord:
 
 @dataclass
 class Plugins:
-    """The plugin manager, what plugins registered, the record of each plugin, and what was asked for."""
+    """The plugin manager, what plugins registered, the record of each plugin, and what was requested."""
 
     manager: pluggy.PluginManager
     registry: Registry
     records: list[PluginRecord]
-    asked: PluginsAsked = field(default_factory=PluginsAsked)
+    requested: PluginsRequested = field(default_factory=PluginsRequested)
 
     def broken(self) -> list[PluginRecord]:
         """Plugins that are not in use though nobody blocked them, each with its reason."""
@@ -53,7 +54,7 @@ class Plugins:
         failures = []
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
             try:
-                _call(impl, arguments)
+                call_hook(impl, arguments)
             except Exception as error:
                 failures.append(f"plugin {impl.plugin_name}: {hook} raised {one_line(error)}")
         return failures
@@ -64,12 +65,12 @@ class Plugins:
         failures = []
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
             try:
-                results.extend(_call(impl, arguments) or ())
+                results.extend(call_hook(impl, arguments) or ())
             except Exception as error:
                 failures.append(f"plugin {impl.plugin_name}: {hook} raised {one_line(error)}")
         return results, failures
 
 
-def _call(impl: Any, arguments: dict[str, Any]) -> Any:
+def call_hook(impl: pluggy.HookImpl, arguments: Mapping[str, Any]) -> Any:
     """Calls one hook implementation with those of the arguments that it accepts."""
     return impl.function(*(arguments[name] for name in impl.argnames))

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from iibench.suite.schema import Suite
 
 BOM = b"\xef\xbb\xbf"
+#: First-party plugins that older runs had under another name, or that another one registers now.
+RENAMED = {
+    "datasets.imi_standin": "datasets.imi",
+    "finders.overcomplete_finders": "finders.overcomplete",
+    "models.imi_models": "models.imi",
+}
 
 
 @dataclass
@@ -109,10 +115,21 @@ def rerun_folder(run: Run) -> Path:
 
 
 def missing_plugins(run: Run, plugins: Plugins) -> list[str]:
-    """Names of plugins that the run had and that are not loaded now."""
+    """A sentence for each plugin that the run had and that is not loaded now, or has another name."""
     loaded = {record.name for record in plugins.records if record.status == "ok"}
     had = [p["name"] for p in run.meta.get("plugins") or () if p.get("status", "ok") == "ok"]
-    return [name for name in dict.fromkeys(had) if name not in loaded]
+    told = []
+    for name in dict.fromkeys(had):
+        if name in loaded:
+            continue
+        if RENAMED.get(name) in loaded:
+            told.append(f"note: what the run had from the plugin {name} is in {RENAMED[name]} now")
+        else:
+            told.append(
+                f"warning: the run had the plugin {name}, which is not loaded now "
+                "(-p and --plugins-dir load plugins)"
+            )
+    return told
 
 
 def prepare_rerun(run: Run, plugins: Plugins, folder: Path, **options: Any) -> Session:

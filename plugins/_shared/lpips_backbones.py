@@ -116,7 +116,7 @@ def read_package_file(net: str, path: Path) -> dict[str, torch.Tensor]:
     import numpy as np
     import torch
 
-    from iibench.assets.unpickle import load_numpy_pickle
+    from iibench import load_numpy_pickle
 
     places = CONVOLUTIONS[net]
     with path.open("rb") as file:

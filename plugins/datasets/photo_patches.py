@@ -19,8 +19,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from iibench import AssetError, DatasetSpec, Resources, UsageError, hookimpl
-from iibench.assets.local import packaged_path, sha256_of
+from iibench import (
+    AssetError,
+    DatasetSpec,
+    Resources,
+    UsageError,
+    hookimpl,
+    packaged_path,
+    sha256_of,
+)
 
 from .._shared.bibliography import entries, entry
 from ._images.stored import Made, StoredImages, fingerprint_of

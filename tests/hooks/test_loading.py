@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 from iibench.contract.errors import PluginError, UsageError
 from iibench.hooks.loaded import PluginRecord, Plugins
 from iibench.hooks.loading import load_plugins
-from tests.conftest import ROOT
 
 METRIC = """
 from iibench import MetricSpec, hookimpl
@@ -64,38 +61,6 @@ def test_a_plugin_can_be_blocked_and_breaks_nothing_else() -> None:
 def test_blocking_an_unknown_plugin_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"no:evaluations\.iii: .*nearest: evaluations\.ii"):
         load_plugins(["no:evaluations.iii"], environ="")
-
-
-def test_removing_a_first_party_file_removes_its_feature_alone(tmp_path: Path) -> None:
-    """A copy of the first-party package without one file, found in place of the installed one."""
-    import shutil
-
-    import iibench_plugins
-
-    copy = tmp_path / "iibench_plugins"
-    shutil.copytree(iibench_plugins.__path__[0], copy, ignore=shutil.ignore_patterns("weights"))
-    (copy / "evaluations" / "insilico.py").unlink()
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); "
-        "[sys.meta_path.remove(f) for f in list(sys.meta_path) if '__editable__' in str(f)]; "
-        "sys.path.append(sys.argv[2]); "
-        "from iibench.hooks.loading import load_plugins; p = load_plugins(environ=''); "
-        "print(sorted(e.spec.name for e in p.registry.evaluations), [r.reason for r in p.broken()])"
-    )
-    root = ROOT
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), str(root)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    others = sorted(
-        entry.spec.name
-        for entry in load_plugins(environ="").registry.evaluations
-        if entry.spec.name != "insilico"
-    )
-    assert "ii" in others
-    assert done.stdout.strip() == f"{others} []"
 
 
 def test_folder_plugins(write) -> None:

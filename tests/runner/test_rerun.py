@@ -219,6 +219,31 @@ def test_a_plugin_that_is_not_loaded_is_named(iibench: Program, before: Path) ->
     assert "/tmp" not in done.err.replace(str(Path.cwd()), "")
 
 
+def test_a_plugin_that_has_another_name_now_is_a_note(iibench: Program, before: Path) -> None:
+    """As in a run that is older than the name; what it registers is the same."""
+    old = {
+        "datasets.imi_standin": "datasets.imi",
+        "finders.overcomplete_finders": "finders.overcomplete",
+        "models.imi_models": "models.imi",
+    }
+
+    def change(record: dict) -> None:
+        first = next(p for p in record["plugins"] if p["name"] == "datasets.imi")
+        record["plugins"] = [p for p in record["plugins"] if p["name"] not in old.values()]
+        record["plugins"] += [first | {"name": name, "sha256": "0" * 64} for name in old]
+
+    change_record(before, change)
+    done = iibench("rerun", before, "-o", "b", "-q")
+    assert done.code == 0, done.out + done.err
+    for name, now in old.items():
+        assert f"note: what the run had from the plugin {name} is in {now} now" in done.err
+    assert "which is not loaded now" not in done.err
+    done = iibench("rerun", before, "-o", "c", "-q", "-p", "no:models.imi")
+    assert done.code == 0, done.out + done.err
+    assert "the run had the plugin models.imi_models, which is not loaded now" in done.err
+    assert iibench("compare", before, "b", toys=False).code == 0
+
+
 def test_the_fallback_decides_anew(iibench: Program, suite: Callable[..., Path]) -> None:
     text = "dataset: {name: toy_missing, fallback: {name: toy}}"
     file = suite(("dataset: {name: toy}", text))

@@ -210,7 +210,7 @@ def _job(session: Session, one_machine: bool, mark: str = "") -> Job:
         session.suite.text.encode(),
         tuple(case.id for case in session.cases),
         session.uses_fallback,
-        session.plugins.asked,
+        session.plugins.requested,
         software(session.plugins),
         one_machine,
         mark,

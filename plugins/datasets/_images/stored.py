@@ -16,8 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench import UsageError
-from iibench.assets.local import sha256_of
+from iibench import UsageError, sha256_of
 
 if TYPE_CHECKING:
     from iibench import ImageArray, IntArray

@@ -21,9 +21,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import AssetError, AssetFile, AssetSpec, DatasetSpec, Resources, hookimpl
-from iibench.assets.local import find_local, sha256_of
-from iibench.assets.unpickle import load_numpy_pickle
+from iibench import (
+    AssetError,
+    AssetFile,
+    AssetSpec,
+    DatasetSpec,
+    Resources,
+    find_local,
+    hookimpl,
+    load_numpy_pickle,
+    sha256_of,
+)
 
 from ..._shared.bibliography import entry
 from .._images.stored import Made, fingerprint_of

@@ -19,9 +19,10 @@ from iibench import (
     DatasetSpec,
     Resources,
     TrialDatasetSpec,
+    by_hand,
+    find_local,
     hookimpl,
 )
-from iibench.assets.local import by_hand, find_local
 
 from ..._shared.bibliography import ZIMMERMANN2023
 from . import standin

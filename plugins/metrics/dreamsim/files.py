@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iibench import AssetError, AssetFile, AssetSpec
-from iibench.assets.local import sha256_of
+from iibench import AssetError, AssetFile, AssetSpec, sha256_of
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,8 @@ such a model imports and runs that code, which is what its user asks for; the we
 tensors and nothing in their file is run. The factory runs with torch's generator at `seed`, so that
 weights that it draws itself are the same in every run.
 
-Results are kept for the weights and the source files of the factory and of the classes of the
-network's modules. Other code of yours that these call is not seen: clear the cache after changing it.
+Results are kept for the weights and the source of the factory and of the classes of the network's
+modules, with what these import of the modules beside them or of their own package.
 """
 
 from __future__ import annotations

@@ -14,12 +14,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from iibench import UsageError, unknown_name
+from iibench import UsageError, source_sha256, unknown_name
 
 from ..._shared.loading import seeded
 
 if TYPE_CHECKING:
     import torch
+
+#: What the module of a factory that is named by its file begins with.
+PREFIX = "iibench_factory_"
+#: Packages whose classes count by their version.
+LIBRARIES = {"torch", "torchvision"}
 
 
 def find_factory(reference: str, base_dir: Path) -> Callable[[], Any]:
@@ -53,7 +58,7 @@ def _of_file(path: Path) -> ModuleType:
     """The module of a file, imported anew under a name of its own."""
     if not path.is_file():
         raise UsageError(f"factory: there is no file {str(path)!r}")
-    name = f"iibench_factory_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    name = f"{PREFIX}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
@@ -92,14 +97,18 @@ def made_by(factory: Callable[[], Any], reference: str, seed: int) -> torch.nn.M
 
 
 def source_fingerprint(factory: Callable[[], Any], module: torch.nn.Module) -> str:
-    """SHA-256 (hex) of the source files of the factory and of the classes of the module's parts.
+    """SHA-256 (hex) of the source of the factory, of the classes of the module's parts, and of what the
+    files of these import of their own.
 
-    torch's own are left out (its version is in the key of every result), and so is what has no source.
+    Of installed packages all modules count. torch's and torchvision's classes are left out (their
+    versions are in the key of every result), and so is what has no source.
     """
     made_of = [_definition(factory), *{type(part) for part in module.modules()}]
-    files = {_source_file(each) for each in made_of if each.__module__.partition(".")[0] != "torch"}
-    hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file)
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    sources = {
+        _source(each) for each in made_of if each.__module__.partition(".")[0] not in LIBRARIES
+    }
+    hashes = {source_sha256(*source, follow_installed=False) for source in sources if source}
+    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
 
 
 def _definition(factory: Any) -> Any:
@@ -110,11 +119,16 @@ def _definition(factory: Any) -> Any:
     return factory if inspect.isroutine(factory) or inspect.isclass(factory) else type(factory)
 
 
-def _source_file(thing: Any) -> str | None:
+def _source(thing: Any) -> tuple[str, str] | None:
+    """(file, module) of a function or class; a file that was named by its path goes by its own name."""
     try:
-        return inspect.getsourcefile(thing)
+        file = inspect.getsourcefile(thing)
     except TypeError:  # built in
         return None
+    if file is None:
+        return None
+    alone = thing.__module__.startswith(PREFIX)
+    return file, Path(file).stem.replace(".", "_") if alone else thing.__module__
 
 
 def _line(error: Exception) -> str:

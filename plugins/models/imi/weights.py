@@ -11,8 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench import AssetError
-from iibench.assets.local import sha256_of, torch_hub_dir
+from iibench import AssetError, sha256_of, torch_hub_dir
 
 from .._state import read_state
 from .._torchvision import pretrained_network

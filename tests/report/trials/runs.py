@@ -22,7 +22,7 @@ from iibench.report.trials.choice import images_of_trials
 from iibench.results.run import Run, load_run, write_tables
 from iibench.results.trial_tables import write_trial_tables
 from iibench.results.unit_tables import UnitTables
-from iibench.runner.case_reports import with_trial_scores
+from iibench.runner.case_reports import reported
 from iibench.stages.trials import TrialResult
 from iibench.suite.params import to_json
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
@@ -167,7 +167,7 @@ def report(
         seconds={"evaluation": 0.25},
         headline=headline,
     )
-    return dataclasses.replace(with_trial_scores(bare, TrialResult(scores, False)), **changes)
+    return dataclasses.replace(reported(TrialResult(scores, False)), **changes, bare)
 
 
 def unscored(dataset: str, metric: str, label: str, status: str, reason: str) -> TrialReport:
