@@ -142,3 +142,16 @@ def test_the_order_of_images_does_not_decide_among_ties() -> None:
 def test_too_few_images_is_an_error(inputs: EvaluationInputs) -> None:
     with pytest.raises(CaseError, match="too few images"):
         insilico.evaluate(insilico.Params(), inputs)
+
+
+@pytest.mark.parametrize(
+    ("mean", "words"),
+    [
+        ("all", "the mean over all M·M ordered pairs, the M self-pairs included"),
+        ("eq1", "divided by M"),
+        ("off_diagonal", "two different images"),
+    ],
+)
+def test_the_sentence_of_the_index_names_the_average(mean: str, words: str) -> None:
+    said = ii.sentence(ii.Params(m=3, mean=mean))  # type: ignore[arg-type]
+    assert words in said and "M = 3" in said

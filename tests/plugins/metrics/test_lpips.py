@@ -344,3 +344,21 @@ def test_agreement_with_people_on_materials(real):
         difference = (distance[reference, other] - distance[reference, chosen]).numpy()
         hits = (difference > 0).mean() + 0.5 * (difference == 0).mean()
         assert hits == pytest.approx(expected, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("params", "sizes", "words"),
+    [
+        ({}, [(32, 32)], "with AlexNet features, the sum over its five taps"),
+        ({}, [(32, 32)], "divide a sum by 5 before comparing"),
+        ({}, [(32, 32)], "Computed at 32 × 32 pixels. Caution: below 64 × 64"),
+        ({}, [(64, 64), (64, 48)], "Computed at 64 × 64 and 64 × 48 pixels. Caution"),
+        ({}, [], "Computed at an unknown size pixels."),
+        ({"net": "squeeze"}, [(64, 64)], "its seven taps; a number in brackets, as lpips[3]"),
+        ({"input": "paper2310"}, [(64, 64)], "That is not a correct input"),
+    ],
+)
+def test_its_sentence_says_what_was_compared(params, sizes, words) -> None:
+    said = plugin.sentence(Params(**params), sizes)
+    assert words in said
+    assert ("Caution" in said) == any(min(size) < 64 for size in sizes)

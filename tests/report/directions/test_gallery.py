@@ -60,7 +60,7 @@ def test_cases_of_box_evaluations_on_whole_metrics_have_a_gallery() -> None:
         insilico := make_case("pca", "lpips", scores, "insilico[difficulty=0]"),
         make_case("pca", "color", [], status="skipped", summary=None),
     ]
-    assert shown_cases(cases, None) == [shown]
+    assert shown_cases(cases, {}) == []
     records = {"ii": {"plot": "box"}, "insilico[difficulty=0]": {"plot": "box"}}
     assert shown_cases(cases, records) == [shown, insilico]
     assert shown_cases(cases, {"ii": {"plot": "line"}}) == []
@@ -81,12 +81,12 @@ def test_images_are_kept_by_importance() -> None:
         )
     }
     case = make_case("pca", "lpips", [float(unit) for unit in range(k)])
-    found = images_by_importance([case], exemplars, trials)
+    found = images_by_importance([case], exemplars, trials, {"ii": {"plot": "box"}})
     gallery = tops[[0, 2, 4, 6, 8]].ravel().tolist()
     others = tops[[1, 3, 5, 7]].ravel().tolist()
     expected = [*gallery, *others, *bottoms.ravel().tolist(), 200, 201, 300]
     assert found == {"toy": expected}
-    assert images_by_importance([], [], {}) == {}
+    assert images_by_importance([], [], {}, {}) == {}
 
 
 def test_entries_hold_the_images_of_the_units_strongest_first() -> None:
