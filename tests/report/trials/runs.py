@@ -167,7 +167,7 @@ def report(
         seconds={"evaluation": 0.25},
         headline=headline,
     )
-    return dataclasses.replace(reported(TrialResult(scores, False)), **changes, bare)
+    return dataclasses.replace(reported(TrialResult(scores, False), bare), **changes)
 
 
 def unscored(dataset: str, metric: str, label: str, status: str, reason: str) -> TrialReport:
