@@ -39,7 +39,7 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
     """Datasets that suites may name.
 
     Called once at start-up without arguments. Return an iterable of `DatasetSpec` (images) and
-    `trials.TrialDatasetSpec` (images, trials and people's answers); a name that another
+    `TrialDatasetSpec` (images, trials and people's answers); a name that another
     plugin has registered is an error that names both plugins.
     """
     raise AssertionError  # a specification has no body; pluggy never calls it
@@ -87,7 +87,7 @@ def iibench_register_evaluations() -> Iterable[EvaluationBase]:
     """Evaluations that suites may name: a score per direction, or agreement with people on trials.
 
     Called once at start-up without arguments. Return an iterable of `EvaluationSpec` and
-    `trials.TrialEvaluationSpec`.
+    `TrialEvaluationSpec`.
     """
     raise AssertionError
 

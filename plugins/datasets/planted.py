@@ -2,7 +2,7 @@
 
 Every image shows a vector f in [0, 1]^F: feature i is there with probability p, its strength then
 uniform on 1/255, ..., 1, and it is drawn as a glyph of its own shape, colour and place (see
-`_planted_images`). Such features are what the toy models of Elhage et al. (2022) represent in
+`_shared.planted.images`). Such features are what the toy models of Elhage et al. (2022) represent in
 superposition; the model `planted` is one of them. Images without any feature are drawn again. The label
 is the strongest feature.
 """

@@ -60,7 +60,7 @@ CUP = Crop(COFFEE, 170, 270)
 
 
 def different(label: str, similarity: float, tolerance: float, source: str) -> Golden:
-    """The similarity of a face and a cup of coffee; see `specs.Golden`."""
+    """The similarity of a face and a cup of coffee; see `iibench.Golden`."""
     return _golden(label, FACE, CUP, similarity, tolerance, source)
 
 

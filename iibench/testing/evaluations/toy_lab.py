@@ -28,7 +28,7 @@ IMAGES, NEURONS, SIDE, FOUND = 300, 32, 8, 4
 
 @dataclass
 class ToyLab:
-    """`specs.Lab` over arrays; what is asked of it is written down.
+    """`iibench.Lab` over arrays; what is asked of it is written down.
 
     `A` (n, N), `vectors` (K, N), `pixels` (n, h, w, 3) uint8. Pixels change activations linearly, so
     that every image has a gradient: y(x) = A_i + (x - x_i) W for x near image i. `asked`: labels of finders;
@@ -45,7 +45,7 @@ class ToyLab:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """See `specs.Lab`."""
+        """See `iibench.Lab`."""
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
 
     @cached_property
@@ -56,15 +56,15 @@ class ToyLab:
         return drawn.astype(np.float32)
 
     def activations(self) -> FloatArray:
-        """See `specs.Lab`."""
+        """See `iibench.Lab`."""
         return self.A
 
     def directions(self) -> Directions:
-        """See `specs.Lab`."""
+        """See `iibench.Lab`."""
         return Directions(self.vectors)
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
-        """See `specs.Lab`."""
+        """See `iibench.Lab`."""
         return self.pixels[np.asarray(indices, np.int64)]
 
     def responses_of(self, finder: str, neurons: IntArray) -> FloatArray:
@@ -78,7 +78,7 @@ class ToyLab:
     def gradient_norms(
         self, indices: IntArray, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     ) -> DoubleArray:
-        """See `specs.Lab`; batches of 64, whatever the number of images."""
+        """See `iibench.Lab`; batches of 64, whatever the number of images."""
         import torch
 
         chosen = np.asarray(indices, np.int64)
@@ -102,7 +102,7 @@ class ToyLab:
         return norms
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """See `specs.Lab`."""
+        """See `iibench.Lab`."""
         self.told.append((done, total, note))
 
 

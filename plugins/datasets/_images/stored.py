@@ -75,7 +75,7 @@ class StoredImages:
         return len(self.labels)
 
     def seconds_to_prepare(self) -> float:
-        """See `specs.PreparedImages`."""
+        """See `iibench.PreparedImages`."""
         return 0.0 if (self._folder / "sha256.json").is_file() else self._trial()
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:

@@ -47,7 +47,7 @@ class Encoded(Protocol):
 class Images:
     """All images that a split is made of.
 
-    `labels` (n,) or None. `size`: as in `_decode.rgb`. `identity`: plain values that decide the bytes
+    `labels` (n,) or None. `size`: as in `decode.rgb`. `identity`: plain values that decide the bytes
     of the images, their order and their labels.
     """
 
@@ -91,7 +91,7 @@ class Images:
 class StreamedImages:
     """An `ImageDataset` over image files; only the images asked for are in memory.
 
-    `chosen` (n,): which images of `source` these are. `size`: as in `_decode.rgb`.
+    `chosen` (n,): which images of `source` these are. `size`: as in `decode.rgb`.
     """
 
     source: Encoded

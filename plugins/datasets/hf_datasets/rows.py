@@ -43,7 +43,7 @@ class TableIndex:
     """What one pass over a table finds.
 
     `labels` (n,), empty where none are wanted; they index `names` where the column is text. `digest`:
-    SHA-256 (hex) of sizes, contents (see `_streamed.sampled`) and labels.
+    SHA-256 (hex) of sizes, contents (see `streamed.sampled`) and labels.
     """
 
     labels: npt.NDArray[np.int32]
@@ -53,7 +53,7 @@ class TableIndex:
 
 @dataclass(frozen=True)
 class TableRows:
-    """The image files in a column of a table (`_streamed.Encoded`). `where`: the table, for messages."""
+    """The image files in a column of a table (`streamed.Encoded`). `where`: the table, for messages."""
 
     table: Any
     column: str

@@ -51,7 +51,7 @@ class ShardIndex:
 
     `labels` (n,), empty where none are wanted; they index `names` where labels are text, and are the
     labels themselves where `names` is empty. `digest`: SHA-256 (hex) of names, sizes, contents (see
-    `_streamed.sampled`) and labels.
+    `streamed.sampled`) and labels.
     """
 
     offsets: npt.NDArray[np.int64]

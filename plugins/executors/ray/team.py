@@ -117,7 +117,7 @@ class _Work:
 
 
 class RayTeam:
-    """`specs.Executor` on a cluster that this process has joined; `leaves`: whether it leaves at the end."""
+    """`Executor` on a cluster that this process has joined; `leaves`: whether it leaves at the end."""
 
     def __init__(
         self,
@@ -155,11 +155,11 @@ class RayTeam:
 
     @property
     def workers(self) -> int:
-        """See `specs.Executor`."""
+        """See `iibench.Executor`."""
         return self._workers
 
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
-        """See `specs.Executor`."""
+        """See `iibench.Executor`."""
         waiting = deque(_Work(task) for task in tasks)
         alive = time.monotonic()
         while waiting or self._busy:
@@ -188,7 +188,7 @@ class RayTeam:
                     yield dataclasses.replace(result, notes=(*work.notes, *result.notes))
 
     def close(self) -> None:
-        """See `specs.Executor`."""
+        """See `iibench.Executor`."""
         busy = [member for member, _ in self._busy.values()]
         for member in (*self._starting.values(), *self._idle, *busy):
             ray.kill(member.actor)

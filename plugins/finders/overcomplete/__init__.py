@@ -1,7 +1,7 @@
 """Dictionary learning of the package Overcomplete (Fel et al. 2025) as one finder with methods.
 
-What each method computes is told by the two private modules: `_overcomplete_factors` and
-`_overcomplete_codes`. The package is optional and imported when a case needs it; it runs on the CPU or
+What each method computes is told by the two private modules: `factors` and
+`codes`. The package is optional and imported when a case needs it; it runs on the CPU or
 an NVIDIA GPU, and draws from global generators, whose state is put back.
 """
 

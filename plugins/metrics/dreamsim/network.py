@@ -2,7 +2,7 @@
 
 The features of DINO, DINOv2 and SynCLR are the class token after the last block, before the last
 normalisation; those of CLIP and OpenCLIP their image embedding. All networks run in the transformer of
-the package `dreamsim`, without its adapters' layers (`_dreamsim_lora`), without torch hub.
+the package `dreamsim`, without its adapters' layers (`lora`), without torch hub.
 Fu et al. 2023, DreamSim: Learning New Dimensions of Human Visual Similarity using Synthetic Data.
 """
 

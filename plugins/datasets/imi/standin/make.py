@@ -41,7 +41,7 @@ SINGLE_CLASS = "standin_b_natural"
 
 @dataclass(frozen=True)
 class People:
-    """Who the simulated people are; see `_standin_people`. `answers`: to each stimulus."""
+    """Who the simulated people are; see `people`. `answers`: to each stimulus."""
 
     metric: TrialMetric
     rule: Rule
