@@ -37,7 +37,17 @@ def run(
     Returns a `Run` with `.leaderboard()`, `.units()` and `.exemplars()` as pandas tables. Raises
     `UsageError` where the suite or an option is wrong.
 
-    >>> run("quickstart", select="neurons and color", device="cpu").leaderboard()  # doctest: +SKIP
+    >>> import tempfile
+    >>> from iibench.testing import reference_suite
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     suite = Path(folder) / "mine.yaml"
+    ...     text = suite.write_text(reference_suite())
+    ...     found = run(
+    ...         suite, limit=60, plugins=["iibench.testing.toys"], cache_dir=folder,
+    ...         output=Path(folder) / "run",
+    ...     )
+    ...     found.leaderboard()["finder"].tolist()
+    ['reference_finder']
     """
     config = run_config(suite, keyword=select, **options)
     return execute(prepare(config, load_plugins(plugins, plugins_dirs)))

@@ -1,7 +1,6 @@
-"""BibTeX of what first-party plugins are made after, an entry per source, for `Spec.bibtex`.
+"""BibTeX for `Spec.bibtex`: how entries are written, and those that several plugins need.
 
-ASCII, with LaTeX's commands for accents. A field that is not certain is left out. Several sources of one
-plugin are joined by `entries`.
+ASCII, with LaTeX's commands for accents. A field that is not certain is left out.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ def entries(*sources: str) -> str:
 
 
 def entry(kind: str, key: str, **fields: str | int) -> str:
+    """One entry, a line a field."""
     lines = [f"  {name} = {{{value}}}" for name, value in fields.items()]
     return "@{}{{{},\n{}\n}}".format(kind, key, ",\n".join(lines))
 
 
 def arxiv(number: str) -> dict[str, str]:
+    """The fields of a preprint."""
     return {"eprint": number, "archivePrefix": "arXiv"}
 
 

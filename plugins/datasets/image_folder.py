@@ -15,7 +15,7 @@ from annotated_types import Ge, MinLen
 
 from iibench import DatasetSpec, Resources, UsageError, hookimpl
 
-from ._images.decode import DecodeError, rgb
+from ._images.decode import SIZED, DecodeError, rgb
 from ._images.files import Facts, Source, facts, open_source
 from ._images.stored import fingerprint_of
 
@@ -32,13 +32,7 @@ class Params:
     path: str = field(
         metadata={"help": "a folder or a .zip; relative paths start at the suite's folder"}
     )
-    size: Annotated[int, Ge(1)] | None = field(
-        default=None,
-        metadata={
-            "help": "the shorter side is resized to this many pixels, then the centre is cut out; "
-            "without it all images must have one size"
-        },
-    )
+    size: Annotated[int, Ge(1)] | None = field(default=None, metadata=SIZED)
     seed: Annotated[int, Ge(0)] = field(default=0, metadata={"help": "of the split into halves"})
     extensions: Annotated[tuple[str, ...], MinLen(1)] = field(
         default=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from iibench import CaseError
+from iibench import CaseError, Directions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,32 +115,45 @@ def backward(
     return to_hidden.T @ x, to_hidden.sum(0), to_decoder, residual.sum(0)
 
 
-def train(
-    x: torch.Tensor,
-    weights: Weights,
-    gradients: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
-    generator: torch.Generator,
-    *,
-    lr: float,
-    epochs: int,
-    batch_size: int,
+def trained(
+    A: FloatArray,
+    params: Any,
     context: FitContext,
+    finder: str,
+    gradients: Callable[[torch.Tensor, Weights], tuple[torch.Tensor, ...]],
+    hidden: Callable[[torch.Tensor, Weights], torch.Tensor],
     after_epoch: Callable[[], None] = lambda: None,
-) -> None:
-    """Adam on shuffled batches of x, in place; decoder rows keep unit norm."""
+) -> Directions:
+    """Adam on shuffled batches, everything drawn from `context.seed`; no global random state is used.
+
+    `params` has `z`, `lr`, `epochs` and `batch_size`. `gradients` (x (b, N), weights) of the loss come in
+    the order of `Weights.all`; `hidden` gives h (b, Z). The directions are the decoder's rows; a note says
+    how well and how sparsely they describe the fit split. Raises `CaseError` for activations that are
+    all the same.
+    """
+    import numpy as np
     import torch
 
-    optimiser = torch.optim.Adam(weights.all(), lr=lr)
-    for epoch in range(epochs):
-        order = torch.randperm(len(x), generator=generator).to(x.device)
-        for start in range(0, len(x), batch_size):
-            found = gradients(x[order[start : start + batch_size]])
-            for parameter, gradient in zip(weights.all(), found, strict=True):
-                parameter.grad = gradient
-            optimiser.step()
-            weights.decoder.div_(weights.decoder.norm(dim=1, keepdim=True))
-        after_epoch()
-        context.progress(epoch + 1, epochs, "epochs")
+    scaling = standard(A, finder)
+    x = torch.from_numpy(scaling.apply(A).astype(np.float32)).to(context.device)
+    generator = torch.Generator().manual_seed(context.seed)
+    weights = initial_weights(params.z, A.shape[1], generator, context.device)
+    optimiser = torch.optim.Adam(weights.all(), lr=params.lr)
+    with torch.inference_mode():
+        for epoch in range(params.epochs):
+            order = torch.randperm(len(x), generator=generator).to(x.device)
+            for start in range(0, len(x), params.batch_size):
+                found = gradients(x[order[start : start + params.batch_size]], weights)
+                for parameter, gradient in zip(weights.all(), found, strict=True):
+                    parameter.grad = gradient
+                optimiser.step()
+                weights.decoder.div_(weights.decoder.norm(dim=1, keepdim=True))
+            after_epoch()
+            context.progress(epoch + 1, params.epochs, "epochs")
+        note = describe(
+            x, lambda part: hidden(part, weights), weights.decoder, weights.decoder_bias
+        )
+    return Directions(weights.decoder.cpu().numpy(), scaling.state() | weights.state(), (note,))
 
 
 def describe(

@@ -35,6 +35,8 @@ HYVARINEN2000 = entry(
     pages="411--430",
     year=2000,
 )
+#: Iterations of FastICA for each source, as seen on layers of a ResNet50.
+ICA = 1.3
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,6 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
 
     sources = (A - directions.state["mean"]) @ directions.state["unmixing"].T
     return np.ascontiguousarray(sources, dtype=np.float32)
-
-
-#: Iterations of FastICA for each source, as seen on layers of a ResNet50.
-ICA = 1.3
 
 
 def work(params: Any, n: int, width: int) -> FinderWork:

@@ -31,6 +31,8 @@ BLOCK = 2**20
 
 #: Squared distances below this are rounding errors of float32 unit vectors: the two are the same.
 SAME = 4e-6
+#: Iterations of Lloyd's algorithm for K well below n, as seen on layers of a ResNet50.
+LLOYD = 40
 
 
 @dataclass(frozen=True)
@@ -266,10 +268,6 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
         return np.ascontiguousarray(X @ unit_rows(centroids).T)
     squares = (X * X).sum(1)[:, None] + (centroids * centroids).sum(1)
     return np.ascontiguousarray(-np.sqrt(np.maximum(squares - 2 * (X @ centroids.T), 0)))
-
-
-#: Iterations of Lloyd's algorithm for K well below n, as seen on layers of a ResNet50.
-LLOYD = 40
 
 
 def work(params: Any, n: int, width: int) -> FinderWork:

@@ -57,6 +57,8 @@ CICHOCKI2009 = entry(
 BLOCK = 32
 #: Iterations between two looks at the error.
 CHECK = 10
+#: Iterations of ADMM per batch of weights, as seen on layers of a ResNet50.
+ADMM = 300
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,6 @@ def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
     """
     check_nonnegative(A, "nmf")
     return nonnegative_weights(A, directions.vectors)
-
-
-#: Iterations of ADMM per batch of weights, as seen on layers of a ResNet50.
-ADMM = 300
 
 
 def work(params: Any, n: int, width: int) -> FinderWork:

@@ -24,7 +24,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, FinderWork, hookimpl
 
 from .._shared.bibliography import entry
-from ._autoencoder import Weights, backward, describe, initial_weights, standard, stored, train
+from ._autoencoder import Weights, backward, stored, trained
 from ._counts import autoencoder
 
 if TYPE_CHECKING:
@@ -82,28 +82,9 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     Notes: explained variance, mean number of active hidden units (L0) and the share of dead ones, all
     on the fit split. Raises `CaseError` for activations that are all the same.
     """
-    import numpy as np
-    import torch
-
-    scaling = standard(A, "sae")
-    x = torch.from_numpy(scaling.apply(A).astype(np.float32)).to(context.device)
-    generator = torch.Generator().manual_seed(context.seed)
-    weights = initial_weights(params.z, A.shape[1], generator, context.device)
-    with torch.inference_mode():
-        train(
-            x,
-            weights,
-            lambda batch: gradients(batch, weights, params.l1),
-            generator,
-            lr=params.lr,
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            context=context,
-        )
-        note = describe(
-            x, lambda part: hidden(part, weights), weights.decoder, weights.decoder_bias
-        )
-    return Directions(weights.decoder.cpu().numpy(), scaling.state() | weights.state(), (note,))
+    return trained(
+        A, params, context, "sae", lambda x, weights: gradients(x, weights, params.l1), hidden
+    )
 
 
 def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:

@@ -27,16 +27,7 @@ from annotated_types import Ge, Gt
 from iibench import Directions, FinderSpec, FinderWork, hookimpl
 
 from .._shared.bibliography import arxiv, entry
-from ._autoencoder import (
-    ROWS,
-    Weights,
-    backward,
-    describe,
-    initial_weights,
-    standard,
-    stored,
-    train,
-)
+from ._autoencoder import ROWS, Weights, backward, stored, trained
 from ._counts import autoencoder
 
 if TYPE_CHECKING:
@@ -124,45 +115,30 @@ def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
     Notes: explained variance, mean number of active hidden units (L0) and the number of dead ones, all
     on the fit split. Raises `CaseError` for activations that are all the same.
     """
-    import numpy as np
     import torch
 
-    scaling = standard(A, "topk_sae")
-    x = torch.from_numpy(scaling.apply(A).astype(np.float32)).to(context.device)
-    generator = torch.Generator().manual_seed(context.seed)
-    weights = initial_weights(params.z, A.shape[1], generator, context.device)
-    seen = torch.zeros(params.z, dtype=torch.bool, device=x.device)
-    dead = torch.empty(0, dtype=torch.int64, device=x.device)
+    seen = torch.zeros(params.z, dtype=torch.bool, device=context.device)
+    dead = torch.empty(0, dtype=torch.int64, device=context.device)
 
-    def step(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        h = hidden(batch, weights, params.k)
+    def step(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]:
+        h = hidden(x, weights, params.k)
         seen.logical_or_((h > 0).any(dim=0))
-        return gradients(batch, h, weights, dead, params.revive)
+        return gradients(x, h, weights, dead, params.revive)
 
     def after_epoch() -> None:
         nonlocal dead
         dead = torch.nonzero(~seen).flatten()
         seen.zero_()
 
-    with torch.inference_mode():
-        train(
-            x,
-            weights,
-            step,
-            generator,
-            lr=params.lr,
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            context=context,
-            after_epoch=after_epoch,
-        )
-        note = describe(
-            x,
-            lambda part: hidden(part, weights, params.k),
-            weights.decoder,
-            weights.decoder_bias,
-        )
-    return Directions(weights.decoder.cpu().numpy(), scaling.state() | weights.state(), (note,))
+    return trained(
+        A,
+        params,
+        context,
+        "topk_sae",
+        step,
+        lambda x, weights: hidden(x, weights, params.k),
+        after_epoch,
+    )
 
 
 def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:

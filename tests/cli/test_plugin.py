@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import http.server
+import importlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,17 @@ def lines_of(out: str, name: str) -> list[str]:
 # ---------------------------------------------------------------------------------------- new
 
 
+def foreign(tree: ast.AST) -> set[str]:
+    """The modules of iibench that a file imports from; each name has to be in the public face."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("iibench"):
+            module = importlib.import_module(str(node.module))
+            assert {alias.name for alias in node.names} <= set(module.__all__)
+            found.add(str(node.module))
+    return found
+
+
 @pytest.mark.parametrize("kind", ["metric", "finder", "model", "dataset", "evaluation"])
 def test_new_writes_a_distribution_whose_plugin_loads(iibench, kind: str, monkeypatch) -> None:
     done = iibench("plugin", "new", f"my.{kind}-x", "--kind", kind, toys=False)
@@ -50,7 +62,7 @@ def test_new_writes_a_distribution_whose_plugin_loads(iibench, kind: str, monkey
         f"tests/test_{module}.py",
     ]
     for path in folder.rglob("*.py"):
-        ast.parse(path.read_text())
+        assert foreign(ast.parse(path.read_text())) <= {"iibench", "iibench.testing"}
         assert max(map(len, path.read_text().splitlines())) <= 100
     monkeypatch.syspath_prepend(folder)
     listed = iibench("plugin", "ls", "-p", module, toys=False)

@@ -46,6 +46,22 @@ class Worker:
     folder. `threads`: for arithmetic on the CPU, None leaves them as they are.
 
     Raises `UsageError` with a sentence for each thing that the run has and that is missing here.
+
+    >>> class InTurn:
+    ...     workers = 1
+    ...
+    ...     def __init__(self, job):
+    ...         self.worker = Worker(job, threads=1)
+    ...
+    ...     def run(self, tasks):
+    ...         return map(self.worker.do, tasks)
+    ...
+    ...     def close(self):
+    ...         pass
+    >>> spec = ExecutorSpec(
+    ...     name="in_turn", summary="One task after the other.",
+    ...     start=lambda params, job: InTurn(job), one_machine=lambda params: True,
+    ... )
     """
 
     def __init__(

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from iibench import ImageArray
 
+#: What the parameter `size` of a dataset of image files does.
+SIZED = {
+    "help": "the shorter side is resized to this many pixels, then the centre is cut out; "
+    "without it all images must have one size"
+}
 _EXIF_ORIENTATION = 0x0112
 #: Values of the EXIF orientation that swap height and width.
 _TURNED = frozenset({5, 6, 7, 8})

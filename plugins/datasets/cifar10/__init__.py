@@ -91,6 +91,10 @@ ARCHIVE = AssetSpec(
     ),
     homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
 )
+_ZIPS = (
+    "cifar10-jpeg-train.zip and cifar10-jpeg-test.zip, JPEG files in ten class folders "
+    "(airplane/0000.jpg to truck/NNNN.jpg)"
+)
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,6 @@ def load(params: Params, split: str, resources: Resources) -> Cifar10Images:
         if params.source == "auto":
             lines.append(f"or, in the same folder, {_ZIPS}")
         raise AssetError("\n  ".join(lines)) from error
-
-
-_ZIPS = (
-    "cifar10-jpeg-train.zip and cifar10-jpeg-test.zip, JPEG files in ten class folders "
-    "(airplane/0000.jpg to truck/NNNN.jpg)"
-)
 
 
 # ---------------------------------------------------------------------------------- batches

@@ -17,6 +17,7 @@ from iibench import DatasetSpec, Resources, UsageError, hookimpl, unknown_name
 
 from ..._shared.bibliography import arxiv, entry
 from ..._shared.loading import optional
+from .._images.decode import SIZED
 from .._images.streamed import Images, StreamedImages, common_names, joined
 from .opening import EXTRA, open_tables
 from .rows import AUTO, Columns, TableRows, find_columns, index_table
@@ -71,13 +72,7 @@ class Params:
             "there is one; none: no labels"
         },
     )
-    size: Annotated[int, Ge(1)] | None = field(
-        default=None,
-        metadata={
-            "help": "the shorter side is resized to this many pixels, then the centre is cut out; "
-            "without it all images must have one size"
-        },
-    )
+    size: Annotated[int, Ge(1)] | None = field(default=None, metadata=SIZED)
     seed: Annotated[int, Ge(0)] = field(default=0, metadata={"help": "of the split into halves"})
     verify: bool = field(
         default=False,

@@ -18,6 +18,7 @@ from annotated_types import Ge, MinLen
 from iibench import DatasetSpec, Resources, UsageError, hookimpl
 
 from ..._shared.bibliography import arxiv, entry
+from .._images.decode import SIZED
 from .._images.streamed import Images, StreamedImages, common_names, joined
 from .index import ShardIndex, Wanted, member_at
 from .shards import find_shards
@@ -67,13 +68,7 @@ class Params:
             "none: no labels"
         },
     )
-    size: Annotated[int, Ge(1)] | None = field(
-        default=None,
-        metadata={
-            "help": "the shorter side is resized to this many pixels, then the centre is cut out; "
-            "without it all images must have one size"
-        },
-    )
+    size: Annotated[int, Ge(1)] | None = field(default=None, metadata=SIZED)
     seed: Annotated[int, Ge(0)] = field(default=0, metadata={"help": "of the split into halves"})
     verify: bool = field(
         default=False,

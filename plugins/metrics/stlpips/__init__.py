@@ -40,6 +40,8 @@ GHILDYAL2022 = entry(
 PACKAGE = "stlpips_pytorch==0.0.2"
 PACKAGE_SHA256 = "29b1d4615e18851571d3872c509e9df3f415a5ba406fd6ac757356c7767fa8a6"
 FOLDER = "stlpips_pytorch-0.0.2/src/stlpips_pytorch/weights/vST0.0"
+#: Who computed the golden values.
+SOURCE = "stlpips_pytorch 0.0.2 in float64"
 
 
 def _weights(net: str, sha256: str, size: int) -> AssetSpec:
@@ -70,9 +72,6 @@ WEIGHTS = {
         "vgg", "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250", 58_907_298
     ),
 }
-
-#: Who computed the golden values.
-SOURCE = "stlpips_pytorch 0.0.2 in float64"
 
 
 @dataclass(frozen=True)

@@ -120,15 +120,14 @@ def _definition(factory: Any) -> Any:
 
 
 def _source(thing: Any) -> tuple[str, str] | None:
-    """(file, module) of a function or class; a file that was named by its path goes by its own name."""
+    """(file, module) of a function or class; the name of a file that was named by its path is left out."""
     try:
         file = inspect.getsourcefile(thing)
     except TypeError:  # built in
         return None
     if file is None:
         return None
-    alone = thing.__module__.startswith(PREFIX)
-    return file, Path(file).stem.replace(".", "_") if alone else thing.__module__
+    return file, PREFIX if thing.__module__.startswith(PREFIX) else thing.__module__
 
 
 def _line(error: Exception) -> str:

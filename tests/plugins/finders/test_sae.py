@@ -10,7 +10,8 @@ import torch
 
 from iibench.contract.errors import CaseError
 from iibench.contract.specs import FitContext
-from iibench_plugins.finders.sae import Params, Weights, encode, fit, gradients, initial_weights
+from iibench_plugins.finders._autoencoder import Weights, initial_weights
+from iibench_plugins.finders.sae import Params, encode, fit, gradients
 
 SMALL = Params(z=24, l1=1.0, epochs=30, batch_size=64, lr=3e-3)
 

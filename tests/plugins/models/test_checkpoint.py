@@ -242,6 +242,51 @@ def test_the_fingerprint_is_also_of_the_modules_that_the_network_is_made_of(fold
     assert fingerprint(offline, "torchvision.models:squeezenet1_1") not in ("", before)
 
 
+@pytest.mark.parametrize("place", ["file.py", "module"])
+def test_the_fingerprint_is_also_of_what_the_factory_imports(folder, offline, monkeypatch, place):
+    """A function beside the factory, of a module or where it is called, and what that imports."""
+    name = f"made_{place[:4]}_of_a_test"
+    monkeypatch.syspath_prepend(folder)
+    deep = "def act(x):\n    return x.relu()\n"
+    write(folder / f"{name}_deep.py", deep)
+    write(folder / f"{name}_ops.py", f"from {name}_deep import act")
+    write(folder / f"{name}_other.py", "x = 1")
+    write(
+        folder / f"{name}.py",
+        f"""
+        from torch import nn
+
+        class Net(nn.Identity):
+            def forward(self, x):
+                from {name}_ops import act
+                return act(x)
+
+        make = Net
+        """,
+    )
+    factory = f"{name}.py:make" if place == "file.py" else f"{name}:make"
+    before = fingerprint(offline, factory)
+    write(folder / f"{name}_other.py", "x = 2")
+    assert fingerprint(offline, factory) == before
+    write(folder / f"{name}_deep.py", deep.replace("relu", "tanh"))
+    assert fingerprint(offline, factory) != before
+
+
+def test_of_an_installed_package_every_module_counts(tmp_path, offline, monkeypatch):
+    package = tmp_path / "site-packages" / "iibench_nets_of_a_test"
+    package.mkdir(parents=True)
+    write(package / "__init__.py", "from torch.nn import Identity as make")
+    write(package / "other.py", "x = 1")
+    monkeypatch.syspath_prepend(package.parent)
+    # torch's own class: nothing but its version counts
+    same = fingerprint(offline, "iibench_nets_of_a_test:make")
+    write(package / "nets.py", "from torch import nn\nclass Net(nn.Identity): pass")
+    before = fingerprint(offline, "iibench_nets_of_a_test.nets:Net")
+    write(package / "other.py", "x = 2")
+    assert fingerprint(offline, "iibench_nets_of_a_test.nets:Net") != before
+    assert fingerprint(offline, "iibench_nets_of_a_test:make") == same
+
+
 # --------------------------------------------------------------------------------------- suites
 
 
