@@ -38,10 +38,10 @@ from iibench.contract.errors import (
     unknown_name,
 )
 from iibench.contract.evaluations import (
+    AnalysisContext,
     EvaluationBase,
     EvaluationInputs,
     EvaluationSpec,
-    Lab,
     SimilarityLookup,
     UnitScores,
     UnitTrials,
@@ -94,11 +94,11 @@ from iibench.contract.specs import (
 )
 from iibench.contract.trials import (
     Answers,
+    Stimuli,
     TrialDataset,
     TrialDatasetSpec,
     TrialEvaluationSpec,
     TrialInputs,
-    Trials,
     TrialScores,
     TrialSimilarities,
 )
@@ -145,6 +145,7 @@ _LATER = {
 
 __all__ = [
     "API_VERSION",
+    "AnalysisContext",
     "Answers",
     "AssetError",
     "AssetFile",
@@ -185,7 +186,6 @@ __all__ = [
     "ImageRows",
     "IntArray",
     "Job",
-    "Lab",
     "LayerSpec",
     "LoadedModel",
     "Measure",
@@ -211,6 +211,7 @@ __all__ = [
     "Skip",
     "Spec",
     "Status",
+    "Stimuli",
     "SuiteError",
     "Summary",
     "TappedNetwork",
@@ -225,7 +226,6 @@ __all__ = [
     "TrialReport",
     "TrialScores",
     "TrialSimilarities",
-    "Trials",
     "UnitScores",
     "UnitTrials",
     "UsageError",

@@ -63,7 +63,7 @@ def difficulty_range(n: int, difficulty: float) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Trials:
+class DrawnTrials:
     """The images of T trials for each of K directions, as image indices.
 
     `strong` and `weak` (K, T): the two queries. `strong_references` and `weak_references` (K, T, F).
@@ -83,7 +83,7 @@ class Trials:
 
 def make_trials(
     order: Order | ShuffledOrder, difficulty: float, trials: int, references: int, seed: int
-) -> Trials:
+) -> DrawnTrials:
     """Draws the trials of Sec. 2.3 with the scheme of the paper's released code.
 
     The range of images is trimmed at both ends by `difficulty`. On each side, the T most extreme
@@ -111,7 +111,7 @@ def make_trials(
     rng = np.random.default_rng(seed)
     deal = trials + np.arange(references)[None, :] * trials + np.arange(trials)[:, None]
     queries = [rng.random((k, trials)).argsort(axis=1) for _ in range(2)]
-    return Trials(
+    return DrawnTrials(
         *(
             np.take_along_axis(images[:trials].T, drawn, axis=1).astype(np.int64)
             for images, drawn in zip((strong_side, weak_side), queries, strict=True)

@@ -80,11 +80,11 @@ class SimilarityLookup(Protocol):
         """left (G, a), right (G, b) image indices -> (G, a, b) similarity of left to right."""
 
 
-class Lab(Protocol):
+class AnalysisContext(Protocol):
     """What an analysis may ask for besides responses and similarities; computed when asked for.
 
     >>> def analyse(params, inputs: EvaluationInputs):
-    ...     found = inputs.lab.directions()
+    ...     found = inputs.context.directions()
     ...     lengths = np.linalg.norm(found.vectors, axis=1)
     ...     share = Measure("mean length", float(lengths.mean()), n=len(lengths))
     ...     details = Details((share,), headline="mean length")
@@ -136,7 +136,7 @@ class EvaluationInputs:
 
     `responses` (n, K) float32; `order` (n, K) image indices by descending response, ties by lower
     index; `similarity` for the case's metric; `labels` (n,) or None; `seed` is the same for every
-    metric of one finder, so that metrics are compared on the same draws. `lab`: what analyses may ask
+    metric of one finder, so that metrics are compared on the same draws. `context`: what analyses may ask
     for besides.
 
     >>> responses = np.array([[0.1], [0.9], [0.5]], np.float32)
@@ -151,7 +151,12 @@ class EvaluationInputs:
     similarity: SimilarityLookup
     labels: IntArray | None
     seed: int
-    lab: Lab | None = None
+    context: AnalysisContext | None = None
+
+    @property
+    def lab(self) -> AnalysisContext | None:
+        """`context`, by the name that it had up to plugin API 1.3."""
+        return self.context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +190,7 @@ class EvaluationSpec(EvaluationBase):
     `plot` groups cases on the page: `box` (a distribution per finder), `line` (the mean against
     `plot_over`, one of the parameters) or `none` (an analysis with a section of its own, made from
     `UnitScores.details`; its values are ranked nowhere). `finders(params)`: labels of the finders that
-    it asks its lab for. `images(params, n)`: how many distinct images one direction's
+    it asks its context for. `images(params, n)`: how many distinct images one direction's
     evaluation needs at most, for the estimate of `--collect-only`. `work(params, n, K)`: what it takes
     besides embedding images, for the same; None has it derived from `images`. `blockwise`: it
     looks at `responses` and `order` a block of directions at a time (as

@@ -57,7 +57,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
+class Stimuli:
     """S stimuli and the answers given to them.
 
     `queries` (S, 2): query 0 is the right answer where the task has one (`has_truth`: the query that
@@ -67,7 +67,7 @@ class Trials:
     results may be grouped, such as `model`, `layers`, `condition`.
 
     >>> none, nobody = np.zeros((2, 0), np.int64), np.zeros(0, np.int64)
-    >>> trials = Trials(
+    >>> trials = Stimuli(
     ...     names=np.array(["s0", "s1"]), queries=np.array([[0, 1], [2, -1]]),
     ...     references=np.array([[3], [4]]), opposite=none, unit=np.array([0, 0]), units=("u",),
     ...     answers=Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
@@ -110,7 +110,7 @@ class TrialDataset(ImageDataset, Protocol):
     """
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> Stimuli:
         """Stimuli and answers."""
 
     @property
@@ -170,7 +170,7 @@ class TrialInputs:
     [0.4]
     """
 
-    trials: Trials
+    trials: Stimuli
     similarities: TrialSimilarities | None
     seed: int
 
@@ -227,6 +227,6 @@ class TrialEvaluationSpec(EvaluationBase):
 
     judge: Callable[[Any, TrialInputs], TrialScores]
     headline_measure: str
-    work: Callable[[Any, Trials], Work] | None = None
+    work: Callable[[Any, Stimuli], Work] | None = None
     measures: Mapping[str, MeasureInfo] = field(default_factory=dict)
     unit_numbers: Mapping[str, MeasureInfo] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from iibench.contract.reports import CaseReport, TrialReport
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iibench.contract.trials import Trials
+    from iibench.contract.trials import Stimuli
 
 
 def plain_numbers(values: Any) -> tuple[float | None, ...]:
@@ -33,7 +33,7 @@ def plain_numbers(values: Any) -> tuple[float | None, ...]:
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_trial_tables(folder: Path, reports: Sequence[TrialReport], trials: Trials) -> None:
+def write_trial_tables(folder: Path, reports: Sequence[TrialReport], trials: Stimuli) -> None:
     """Writes all tables of the run's trial cases into an existing folder."""
     tables = {
         "trials": trials_frame(trials),
@@ -48,7 +48,7 @@ def write_trial_tables(folder: Path, reports: Sequence[TrialReport], trials: Tri
         frame.to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def trials_frame(trials: Trials) -> pd.DataFrame:
+def trials_frame(trials: Stimuli) -> pd.DataFrame:
     """One row per stimulus: stimulus (number), name, unit, images, votes `first`, `second`, attributes."""
     import pandas as pd
 
@@ -69,7 +69,7 @@ def trials_frame(trials: Trials) -> pd.DataFrame:
     )
 
 
-def votes(trials: Trials) -> tuple[Any, Any]:
+def votes(trials: Stimuli) -> tuple[Any, Any]:
     """(S,) int64 each: how many people chose query 0, and query 1, of each stimulus."""
     given, s = trials.answers, len(trials)
     weight = given.count.astype(np.float64)
@@ -78,7 +78,7 @@ def votes(trials: Trials) -> tuple[Any, Any]:
     return first.astype(np.int64), second.astype(np.int64)
 
 
-def answers_frame(trials: Trials) -> pd.DataFrame:
+def answers_frame(trials: Stimuli) -> pd.DataFrame:
     """stimulus, confidence (0: not asked), and how many people chose query 0 and query 1."""
     import pandas as pd
 
@@ -133,7 +133,7 @@ def _values_frame(
     return pd.concat(frames, ignore_index=True).astype({"case": "category"})
 
 
-def _units_frame(reports: Sequence[TrialReport], trials: Trials) -> pd.DataFrame:
+def _units_frame(reports: Sequence[TrialReport], trials: Stimuli) -> pd.DataFrame:
     import pandas as pd
 
     units = np.array(trials.units, dtype=object)

@@ -17,7 +17,7 @@ from iibench.suite.cases import Case
 
 if TYPE_CHECKING:
     from iibench.contract.evaluations import UnitTrials
-    from iibench.contract.trials import Trials
+    from iibench.contract.trials import Stimuli
     from iibench.runner.session import Session
 
 #: Exemplars per direction, on each side, kept in the run folder.
@@ -62,7 +62,7 @@ def unit_tables(
 
 
 def images_of_trials(
-    session: Session, reports: Sequence[TrialReport], trials: Trials
+    session: Session, reports: Sequence[TrialReport], trials: Stimuli
 ) -> dict[tuple[str, int], bytes]:
     """The images that the page of a run on trials shows."""
     from iibench.report.trials import choice as trial_choice

@@ -19,7 +19,7 @@ from iibench.suite.cases import TrialCase
 
 if TYPE_CHECKING:
     from iibench.contract.config import RunConfig
-    from iibench.contract.trials import Trials
+    from iibench.contract.trials import Stimuli
     from iibench.report.run import ShownRun
     from iibench.runner.session import Session
     from iibench.suite.schema import Suite
@@ -95,7 +95,7 @@ def write_run(
     return run
 
 
-def _trials(session: Session, reports: Sequence[TrialReport]) -> Trials | None:
+def _trials(session: Session, reports: Sequence[TrialReport]) -> Stimuli | None:
     """Stimuli and answers of the run's dataset; None where it is none of trials or cannot be had."""
     ids = {report.id for report in reports if report.scored}
     case = next((c for c in session.cases if isinstance(c, TrialCase) and c.id in ids), None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from iibench.contract.arrays import ImageArray, IntArray
     from iibench.contract.measures import Section
     from iibench.contract.specs import ImageDataset
-    from iibench.contract.trials import TrialDataset, Trials
+    from iibench.contract.trials import Stimuli, TrialDataset
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def limited(dataset: ImageDataset, limit: int | None, seed: int) -> ImageDataset
 class TrialSubset(Subset):
     """A dataset of trials that shows only some of its stimuli; images are those of the whole."""
 
-    trials: Trials
+    trials: Stimuli
     notes: tuple[str, ...]
     sections: tuple[Section, ...]
 

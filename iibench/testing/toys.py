@@ -30,7 +30,7 @@ from iibench.contract.specs import (
     ModelSpec,
     Preprocess,
 )
-from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
+from iibench.contract.trials import Answers, Stimuli, TrialDatasetSpec
 from iibench.hooks.hookspecs import hookimpl
 from iibench.testing import toy_methods
 from iibench.testing.pictures import CLASSES, name_counts, pictures
@@ -149,7 +149,7 @@ class TrialParams:
 class JudgedPictures(Pictures):
     """Pictures with stimuli and simulated answers, a `TrialDataset`."""
 
-    trials: Trials = field(kw_only=True)
+    trials: Stimuli = field(kw_only=True)
     notes: tuple[str, ...] = ("made of simulated judgements",)
     sections: tuple[Section, ...] = ()
 
@@ -186,7 +186,7 @@ def load_trials(params: TrialParams, split: str, harness: Harness) -> JudgedPict
         rng.integers(1, 4, len(stimulus)),
         np.tile(np.arange(params.people), s),
     )
-    trials = Trials(
+    trials = Stimuli(
         names=np.array([f"unit{u}/{k}" for k, u in enumerate(unit)]),
         queries=shown[:, [0, 4]],
         references=shown[:, 1:4],

@@ -42,7 +42,14 @@ from ._people.words import (
 )
 
 if TYPE_CHECKING:
-    from iibench import DoubleArray, EvaluationBase, Measure, TrialInputs, Trials, TrialSimilarities
+    from iibench import (
+        DoubleArray,
+        EvaluationBase,
+        Measure,
+        Stimuli,
+        TrialInputs,
+        TrialSimilarities,
+    )
 
 SUMMARY = "Agreement with human psychophysics: AUC of an observer's margins against whether people were right"
 BY = (
@@ -194,7 +201,7 @@ def _resampled_auc(margins: DoubleArray, group: Drawn) -> DoubleArray:
     return auc_resampled(margins, cell.first, cell.second, group.unit, group.counts)
 
 
-def _measures(trials: Trials, margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
+def _measures(trials: Stimuli, margins: DoubleArray, group: Drawn) -> Iterator[Measure]:
     """The numbers of one group of answers."""
     import numpy as np
 
@@ -233,7 +240,7 @@ def _measures(trials: Trials, margins: DoubleArray, group: Drawn) -> Iterator[Me
 
 
 def _calibration(
-    trials: Trials, margins: DoubleArray, whole: Drawn, seed: int
+    trials: Stimuli, margins: DoubleArray, whole: Drawn, seed: int
 ) -> Iterator[Measure]:
     """Held-out log-likelihood per answer in nats, and that of a constant rate."""
     import numpy as np

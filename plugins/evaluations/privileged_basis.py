@@ -79,9 +79,9 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from ._against_ii import correlations_with_ii, in_words, scatter
 
     k = inputs.responses.shape[1]
-    neurons = None if inputs.lab is None else neuron_of(inputs.lab.directions().vectors)
-    if neurons is not None and inputs.lab is not None:
-        population, own = np.asarray(inputs.lab.activations()), neurons
+    neurons = None if inputs.context is None else neuron_of(inputs.context.directions().vectors)
+    if neurons is not None and inputs.context is not None:
+        population, own = np.asarray(inputs.context.activations()), neurons
         others = f"the other {population.shape[1] - 1:,} neurons of the layer"
     else:
         population, own = inputs.responses, np.arange(k)

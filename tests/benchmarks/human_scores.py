@@ -13,14 +13,14 @@ import time
 
 import numpy as np
 
-from iibench.contract.trials import Answers, TrialInputs, Trials, TrialSimilarities
+from iibench.contract.trials import Answers, Stimuli, TrialInputs, TrialSimilarities
 from iibench_plugins.evaluations import human
 
 EXPERIMENTS, UNITS, BATCHES, MODELS, ANSWERS = 21, 84, 11, 9, 52_920
 
 
-def made_up(seed: int = 0) -> tuple[Trials, TrialSimilarities]:
-    """Trials and similarities of that size; people follow the similarities a little."""
+def made_up(seed: int = 0) -> tuple[Stimuli, TrialSimilarities]:
+    """Stimuli and similarities of that size; people follow the similarities a little."""
     rng = np.random.default_rng(seed)
     s = EXPERIMENTS * UNITS * BATCHES
     experiment = np.repeat(np.arange(EXPERIMENTS), UNITS * BATCHES)
@@ -35,7 +35,7 @@ def made_up(seed: int = 0) -> tuple[Trials, TrialSimilarities]:
         rng.integers(0, EXPERIMENTS * 63, ANSWERS),
     )
     model = experiment % MODELS
-    trials = Trials(
+    trials = Stimuli(
         names=np.arange(s).astype(str),
         queries=np.zeros((s, 2), np.int64),
         references=np.zeros((s, 9), np.int64),

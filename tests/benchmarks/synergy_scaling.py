@@ -25,7 +25,7 @@ LATENT = 64
 
 
 class Clock:
-    """Stands in for the lab: prints how far the steps are."""
+    """Stands in for the context: prints how far the steps are."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
@@ -71,12 +71,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     similarity = EmbeddingSimilarity(
         lambda indices: rows, n, "squared_euclidean", dense=options.dense
     )
-    lab: Any = Clock()
-    inputs = EvaluationInputs(responses, order_by_response(responses), similarity, None, 0, lab)
-    lab.start = start_all = time.perf_counter()
+    context: Any = Clock()
+    inputs = EvaluationInputs(responses, order_by_response(responses), similarity, None, 0, context)
+    context.start = start_all = time.perf_counter()
     before = peak()
     found = synergy.evaluate(synergy.Params(), inputs)
-    print(f"  measures, figures, tables: {time.perf_counter() - lab.start:.1f} s")
+    print(f"  measures, figures, tables: {time.perf_counter() - context.start:.1f} s")
     print(
         f"{k:,} directions, {k * (k - 1) // 2:,} pairs, {n:,} images, width {width:,}: "
         f"{time.perf_counter() - start_all:.1f} s, peak {peak():.2f} GiB ({before:.2f} before)"

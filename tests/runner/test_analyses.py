@@ -352,7 +352,7 @@ def with_mine(tmp_path: Path, suite) -> Callable[[str], tuple[Any, ...]]:
         ('details = Details((Measure("m", 1.0),), "m", (XYPlot("t", Axis("x"), Axis("y"), '
          '(Series("s", np.ones(2), np.ones(3)),), "c"),))',
          "y of the series 's' has shape (3,) and x (2,)"),
-        ("details = inputs.lab.responses_of('kmeans', np.arange(3))",
+        ("details = inputs.context.responses_of('kmeans', np.arange(3))",
          "evaluation mine asks for the finder kmeans, which its spec does not name"),
     ],
 )  # fmt: skip

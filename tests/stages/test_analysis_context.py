@@ -20,7 +20,7 @@ from iibench.testing.toys import small_network
 
 SUITE = """
 iibench: "1"
-name: lab
+name: context
 seed: 5
 dataset: {name: reference_images, n: 60, size: 16}
 models: [{name: reference_net, layers: [LAYER]}]
@@ -62,7 +62,7 @@ def iibench_register_finders():
 """
 
 
-def lab(
+def context(
     tmp_path: Path,
     *,
     layer: str = "middle",
@@ -73,12 +73,12 @@ def lab(
 ) -> CaseContext:
     """What the case of neurons (number 0) or of kmeans (1) may ask for."""
     text = SUITE.replace("FINDER", finder).replace("LAYER", repr(layer))
-    (tmp_path / "lab.yaml").write_text(text)
+    (tmp_path / "context.yaml").write_text(text)
     (tmp_path / "plugins").mkdir(exist_ok=True)
     (tmp_path / "plugins/some.py").write_text(FINDERS)
     plugins = load_plugins(["iibench.testing.toys"], [tmp_path / "plugins"], environ="")
     config = RunConfig(
-        str(tmp_path / "lab.yaml"),
+        str(tmp_path / "context.yaml"),
         tmp_path / "data",
         tmp_path / "cache",
         batch_size=batch_size,
@@ -106,7 +106,7 @@ def pooled(x: torch.Tensor, layer: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_activations_are_those_of_the_evaluated_images(tmp_path: Path, layer: str) -> None:
-    found = lab(tmp_path, layer=layer)
+    found = context(tmp_path, layer=layer)
     images = found.images(range(60))
     with torch.no_grad():
         expected = pooled(to_unit_range(images, "cpu"), layer).numpy()
@@ -115,13 +115,13 @@ def test_activations_are_those_of_the_evaluated_images(tmp_path: Path, layer: st
 
 
 def test_directions_are_the_cases_own(tmp_path: Path) -> None:
-    assert np.array_equal(lab(tmp_path).directions().vectors, np.eye(32))
-    means = lab(tmp_path, number=1).directions().vectors
+    assert np.array_equal(context(tmp_path).directions().vectors, np.eye(32))
+    means = context(tmp_path, number=1).directions().vectors
     assert means.shape == (3, 32)
 
 
 def test_images_and_what_is_known_of_them(tmp_path: Path) -> None:
-    found = lab(tmp_path)
+    found = context(tmp_path)
     evaluated = found.context.inputs.evaluated(found.case)
     assert found.image_size == (16, 16)
     assert found.class_names == tuple(evaluated.class_names)
@@ -137,7 +137,7 @@ def test_images_and_what_is_known_of_them(tmp_path: Path) -> None:
 
 
 def test_a_finder_that_the_spec_does_not_name_is_refused(tmp_path: Path) -> None:
-    found = lab(tmp_path)
+    found = context(tmp_path)
     for label in ("pca", "kmeans", "kmeans[k=5]", "no_such"):
         with pytest.raises(PluginError, match="does not name") as caught:
             found.responses_of(label, np.arange(4))
@@ -145,7 +145,7 @@ def test_a_finder_that_the_spec_does_not_name_is_refused(tmp_path: Path) -> None
 
 
 def test_responses_of_a_finder_that_learns_nothing(tmp_path: Path) -> None:
-    found = lab(tmp_path, finder="neurons")
+    found = context(tmp_path, finder="neurons")
     neurons = np.array([5, 2, 30])
     assert np.array_equal(found.responses_of("neurons", neurons), found.activations()[:, neurons])
 
@@ -153,7 +153,7 @@ def test_responses_of_a_finder_that_learns_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("how", "split"), [("mean", "fit"), ("untrained", "evaluate")])
 def test_a_finder_is_fitted_to_these_neurons_alone(tmp_path: Path, how: str, split: str) -> None:
     """On the fit split; one that learns nothing is given the evaluated one."""
-    found = lab(tmp_path, finder=how)
+    found = context(tmp_path, finder=how)
     neurons = np.array([3, 1, 8, 20, 21])
     fitted = found.activation_stage.values(found.case.tap, split)[:, neurons]
     expected = found.activations()[:, neurons] @ fitted.mean(axis=0, keepdims=True).T
@@ -162,11 +162,11 @@ def test_a_finder_is_fitted_to_these_neurons_alone(tmp_path: Path, how: str, spl
 
 def test_responses_repeat_and_depend_on_the_suites_seed_alone(tmp_path: Path) -> None:
     neurons = np.arange(12)
-    first = lab(tmp_path).responses_of("kmeans[k=4]", neurons)
-    again = lab(tmp_path, batch_size=7).responses_of("kmeans[k=4]", neurons)
+    first = context(tmp_path).responses_of("kmeans[k=4]", neurons)
+    again = context(tmp_path, batch_size=7).responses_of("kmeans[k=4]", neurons)
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, lab(tmp_path, seed=6).responses_of("kmeans[k=4]", neurons))
-    one = lab(tmp_path)
+    assert not np.array_equal(first, context(tmp_path, seed=6).responses_of("kmeans[k=4]", neurons))
+    one = context(tmp_path)
     other = one.responses_of("kmeans[k=4]", neurons + 1)
     assert not np.array_equal(first, other)
     assert np.array_equal(first, one.responses_of("kmeans[k=4]", neurons))
@@ -182,13 +182,13 @@ def test_responses_repeat_and_depend_on_the_suites_seed_alone(tmp_path: Path) ->
 def test_a_finder_that_gives_nonsense_is_named(tmp_path: Path, how, error, message) -> None:
     label = f"broken[how={how}]"
     with pytest.raises(error, match=message) as caught:
-        lab(tmp_path, finder=label).responses_of(label, np.arange(5))
+        context(tmp_path, finder=label).responses_of(label, np.arange(5))
     assert label in str(caught.value)
 
 
 def test_more_clusters_than_the_images_allow_is_a_case_error(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="60"):
-        lab(tmp_path, finder="kmeans[k=61]").responses_of("kmeans[k=61]", np.arange(5))
+        context(tmp_path, finder="kmeans[k=61]").responses_of("kmeans[k=61]", np.arange(5))
 
 
 # ---------------------------------------------------------------------------------- gradients
@@ -199,7 +199,7 @@ def test_more_clusters_than_the_images_allow_is_a_case_error(tmp_path: Path) -> 
 def test_gradient_norms_are_those_of_autograd_one_image_at_a_time(
     tmp_path: Path, layer: str, batch_size: int | None
 ) -> None:
-    found = lab(tmp_path, layer=layer, batch_size=batch_size)
+    found = context(tmp_path, layer=layer, batch_size=batch_size)
     rng = np.random.default_rng(0)
     indices = rng.integers(0, 60, 9)
     targets = torch.from_numpy(rng.normal(0, 1, (9, 32)).astype(np.float32))
@@ -217,7 +217,7 @@ def test_gradient_norms_are_those_of_autograd_one_image_at_a_time(
 
 
 def test_gradients_report_progress_and_leave_the_network_alone(tmp_path: Path) -> None:
-    found = lab(tmp_path, batch_size=4)
+    found = context(tmp_path, batch_size=4)
     told: list[Any] = []
     context = dataclasses.replace(found.context, tell=told.append)
     found = dataclasses.replace(found, context=context)
@@ -231,11 +231,11 @@ def test_gradients_report_progress_and_leave_the_network_alone(tmp_path: Path) -
 
 def test_a_score_that_mixes_images_up_is_told(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="expected"):
-        lab(tmp_path).gradient_norms(np.arange(3), lambda y, rows: y.sum())
+        context(tmp_path).gradient_norms(np.arange(3), lambda y, rows: y.sum())
 
 
 def test_progress_goes_to_the_run(tmp_path: Path) -> None:
-    found = lab(tmp_path)
+    found = context(tmp_path)
     told: list[Any] = []
     context = dataclasses.replace(found.context, tell=told.append)
     found = dataclasses.replace(found, context=context)

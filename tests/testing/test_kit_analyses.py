@@ -20,7 +20,7 @@ from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 from iibench.testing import check_evaluation, toy_harness
 from iibench.testing.evaluations.analysis_rules import alike
-from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs
+from iibench.testing.evaluations.toy_context import ToyContext, analysis_inputs
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def analysis(params: Params, inputs: Any) -> UnitScores:
         (f"direction {k}", tuple(map(int, row))) for k, row in zip(units, top, strict=True)
     )
     table = {"direction": units, "mean": values[units], "name": np.array([f"d{k}" for k in units])}
-    inputs.lab.responses_of("kmeans[k=3]", np.arange(3))
-    inputs.lab.progress(1, 2, "means")
+    inputs.context.responses_of("kmeans[k=3]", np.arange(3))
+    inputs.context.progress(1, 2, "means")
     details = Details(
         (Measure("mean", float(np.nanmean(values)), n=len(units)),),
         "mean",
@@ -146,14 +146,14 @@ def unseeded_table(d: Details) -> Details:
 
 def with_lab(use: Callable[[Any], Any]) -> EvaluationSpec:
     def evaluate(params: Params, inputs: Any) -> UnitScores:
-        use(inputs.lab)
+        use(inputs.context)
         return analysis(params, inputs)
 
     return spec(evaluate)
 
 
-def in_place(lab: Any) -> None:
-    lab.activations().sort(axis=0)
+def in_place(context: Any) -> None:
+    context.activations().sort(axis=0)
 
 
 def dead_scored(params: Params, inputs: Any) -> UnitScores:
@@ -173,7 +173,7 @@ def too_few(params: Params, inputs: Any) -> UnitScores:
 
 
 def neurons_only(params: Params, inputs: Any) -> UnitScores:
-    if not (inputs.lab.directions().vectors.max(axis=1) == 1).all():
+    if not (inputs.context.directions().vectors.max(axis=1) == 1).all():
         raise ValueError("no neurons")
     return analysis(params, inputs)
 
@@ -206,7 +206,7 @@ MISTAKES: dict[str, tuple[EvaluationSpec, str, str]] = {
     "direction": (series(units=np.arange(90, 100)), "indices", "shows direction 90 of 11"),
     "image": (changed(strange_map), "indices", "shows image 5000 of 300"),
     "other finder": (
-        with_lab(lambda lab: lab.responses_of("pca", np.arange(3))),
+        with_lab(lambda context: context.responses_of("pca", np.arange(3))),
         "finders",
         "responses_of('pca', ...) is asked, and finders(params) gives ('kmeans[k=3]',)",
     ),
@@ -230,11 +230,19 @@ MISTAKES: dict[str, tuple[EvaluationSpec, str, str]] = {
     "features": (spec(neurons_only), "features", "raised ValueError: no neurons"),
     "one direction": (spec(two_directions), "one direction", "one direction: raised IndexError"),
     "in place": (with_lab(in_place), "inputs unchanged", "the activations are changed"),
-    "progress": (with_lab(lambda lab: lab.progress(3, 2, "x")), "progress", "progress(3, 2, 'x')"),
-    "nothing to do": (with_lab(lambda lab: lab.progress(0, 0, "x")), "progress", "progress(0, 0"),
+    "progress": (
+        with_lab(lambda context: context.progress(3, 2, "x")),
+        "progress",
+        "progress(3, 2, 'x')",
+    ),
+    "nothing to do": (
+        with_lab(lambda context: context.progress(0, 0, "x")),
+        "progress",
+        "progress(0, 0",
+    ),
     "images": (spec(images=lambda params, n: n / 2), "images", "gave 500.0"),
-    "seed": (with_lab(lambda lab: np.random.seed(0)), "global seeds", "numpy.random"),
-    "print": (with_lab(lambda lab: print("fitting")), "quiet", "fitting"),
+    "seed": (with_lab(lambda context: np.random.seed(0)), "global seeds", "numpy.random"),
+    "print": (with_lab(lambda context: print("fitting")), "quiet", "fitting"),
     "similarities": (
         spec(
             lambda p, i: (i.similarity.within(np.zeros((1, 2), int)), analysis(p, i))[1],
@@ -244,7 +252,7 @@ MISTAKES: dict[str, tuple[EvaluationSpec, str, str]] = {
         "similarities are asked for",
     ),
     "gradients": (
-        with_lab(lambda lab: lab.gradient_norms(np.arange(3), lambda y, rows: y)),
+        with_lab(lambda context: context.gradient_norms(np.arange(3), lambda y, rows: y)),
         "load",
         "a score of activations gave shape (3, 32); expected (3,)",
     ),
@@ -292,38 +300,38 @@ def test_without_a_registry_names_of_finders_are_not_looked_up() -> None:
     report.raise_if_failed()
 
 
-# ------------------------------------------------------------------------------ the toy lab
+# ------------------------------------------------------------------------------ the toy context
 
 
-def test_gradients_of_the_toy_lab_are_those_of_autograd() -> None:
-    lab = analysis_inputs().lab
-    assert isinstance(lab, ToyLab)
-    targets = torch.randn(130, lab.A.shape[1], generator=torch.Generator().manual_seed(0))
-    indices = np.random.default_rng(0).integers(0, len(lab.A), 130)
-    norms = lab.gradient_norms(indices, lambda y, rows: (y - targets[rows]).norm(dim=1))
+def test_gradients_of_the_toy_context_are_those_of_autograd() -> None:
+    context = analysis_inputs().context
+    assert isinstance(context, ToyContext)
+    targets = torch.randn(130, context.A.shape[1], generator=torch.Generator().manual_seed(0))
+    indices = np.random.default_rng(0).integers(0, len(context.A), 130)
+    norms = context.gradient_norms(indices, lambda y, rows: (y - targets[rows]).norm(dim=1))
     for k in (0, 63, 64, 129):
-        x = torch.from_numpy(lab.pixels[indices[k]]).double().flatten() / 255
+        x = torch.from_numpy(context.pixels[indices[k]]).double().flatten() / 255
         at = x.clone().requires_grad_()
-        weights = torch.from_numpy(lab.weights).double()
-        y = torch.from_numpy(lab.A[indices[k]]).double() + (at - x) @ weights
+        weights = torch.from_numpy(context.weights).double()
+        y = torch.from_numpy(context.A[indices[k]]).double() + (at - x) @ weights
         (y - targets[k].double()).norm().backward()
         assert norms[k] == pytest.approx(float(at.grad.norm()), rel=1e-5)
 
 
 def test_a_score_of_the_wrong_shape_is_told() -> None:
-    lab = analysis_inputs().lab
+    context = analysis_inputs().context
     with pytest.raises(PluginError, match=r"gave shape \(2, 32\)"):
-        lab.gradient_norms(np.arange(2), lambda y, rows: y)
+        context.gradient_norms(np.arange(2), lambda y, rows: y)
 
 
 def test_responses_to_a_finder_depend_on_its_label_and_the_neurons() -> None:
-    lab = analysis_inputs().lab
-    first = lab.responses_of("kmeans", np.arange(5))
+    context = analysis_inputs().context
+    first = context.responses_of("kmeans", np.arange(5))
     assert first.shape == (300, 4)
-    assert np.array_equal(first, lab.responses_of("kmeans", np.arange(5)))
-    assert not np.array_equal(first, lab.responses_of("pca", np.arange(5)))
-    assert not np.array_equal(first, lab.responses_of("kmeans", np.arange(1, 6)))
-    assert lab.asked == ["kmeans", "kmeans", "pca", "kmeans"]
+    assert np.array_equal(first, context.responses_of("kmeans", np.arange(5)))
+    assert not np.array_equal(first, context.responses_of("pca", np.arange(5)))
+    assert not np.array_equal(first, context.responses_of("kmeans", np.arange(1, 6)))
+    assert context.asked == ["kmeans", "kmeans", "pca", "kmeans"]
 
 
 def test_alike_goes_by_values_types_and_names() -> None:

@@ -13,7 +13,7 @@ from annotated_types import Ge
 
 from iibench import hookimpl
 from iibench.contract.measures import Section
-from iibench.contract.trials import Answers, TrialDatasetSpec, Trials
+from iibench.contract.trials import Answers, Stimuli, TrialDatasetSpec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Params:
 @dataclass(frozen=True)
 class ToyTrials:
     array: np.ndarray
-    trials: Trials
+    trials: Stimuli
     notes: tuple[str, ...] = ("made of flat colours",)
     sections: tuple[Section, ...] = (
         Section("What was kept", (), ((("kind", "n"), (("main", "180"),)),)),
@@ -77,7 +77,7 @@ def make(
         rng.integers(1, 4, len(stimulus)),
         np.tile(np.arange(params.people), s),
     )
-    trials = Trials(
+    trials = Stimuli(
         names=np.array([f"unit{u}/{i}" for i, u in enumerate(unit)]),
         queries=number[:, :2],
         references=number[:, 2 : 2 + references],

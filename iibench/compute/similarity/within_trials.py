@@ -39,7 +39,7 @@ from iibench.contract.trials import TrialSimilarities
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
     from iibench.contract.specs import Distance, MetricSpec
-    from iibench.contract.trials import TrialDataset, Trials
+    from iibench.contract.trials import Stimuli, TrialDataset
 
 #: Rows up to this long are multiplied in float64; longer ones would take too much of the time.
 EXACT_WIDTH = 20_000
@@ -67,7 +67,7 @@ class TrialMetric:
     parts: tuple[str, ...] = ("",)
 
 
-def row_width(trials: Trials, parts: Sequence[str]) -> int:
+def row_width(trials: Stimuli, parts: Sequence[str]) -> int:
     """Numbers in a stimulus's row.
 
     >>> from types import SimpleNamespace as Stimuli
@@ -79,11 +79,11 @@ def row_width(trials: Trials, parts: Sequence[str]) -> int:
     return len(parts) * (2 * references + 1)
 
 
-def split_rows(rows: FloatArray, trials: Trials, parts: Sequence[str]) -> list[TrialSimilarities]:
+def split_rows(rows: FloatArray, trials: Stimuli, parts: Sequence[str]) -> list[TrialSimilarities]:
     """rows (S, width) -> one `TrialSimilarities` per part; rows of stimuli that are not shown are NaN.
 
     >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
-    >>> stimuli = Trials(
+    >>> stimuli = Stimuli(
     ...     np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
     ...     Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
     ... )
@@ -111,7 +111,7 @@ def trial_similarities(
     >>> none, nobody = np.zeros((1, 0), np.int64), np.zeros(0, np.int64)
     >>> class Pictures:  # black, white and grey; which of black and white is more like grey?
     ...     image_size, labels = (4, 4), None
-    ...     trials = Trials(
+    ...     trials = Stimuli(
     ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), none, np.array([0]), ("u",),
     ...         Answers(nobody, nobody.astype(bool), nobody, nobody, nobody),
     ...     )
@@ -162,7 +162,7 @@ def iter_rows(
 
     >>> class Pictures:
     ...     labels = np.array([0, 1, 0])
-    ...     trials = Trials(
+    ...     trials = Stimuli(
     ...         np.array(["s"]), np.array([[0, 1]]), np.array([[2]]), np.zeros((1, 0), np.int64),
     ...         np.array([0]), ("u",), Answers(*np.zeros((5, 0), np.int64)),
     ...     )
@@ -234,7 +234,7 @@ def iter_rows(
         yield chosen, _rows(metric, table, trials, chosen, where, device, columns, dense)
 
 
-def images_of(trials: Trials, stimulus: int) -> IntArray:
+def images_of(trials: Stimuli, stimulus: int) -> IntArray:
     """The images of one stimulus: queries, positive references, opposite references.
 
     >>> from types import SimpleNamespace as Stimuli
@@ -254,7 +254,7 @@ def images_of(trials: Trials, stimulus: int) -> IntArray:
 def _rows(
     metric: TrialMetric,
     table: FloatArray,
-    trials: Trials,
+    trials: Stimuli,
     stimuli: IntArray,
     where: IntArray,
     device: str,

@@ -18,9 +18,9 @@ from iibench.results.trial_tables import votes
 if TYPE_CHECKING:
     from iibench.contract.arrays import BoolArray, DoubleArray, IntArray
     from iibench.contract.reports import TrialReport
-    from iibench.contract.trials import Trials
+    from iibench.contract.trials import Stimuli
 
-#: Trials shown of each kind; similarity judgements show three images each, not twenty.
+#: Stimuli shown of each kind; similarity judgements show three images each, not twenty.
 EACH, EACH_JUDGED = 2, 4
 OF_UNITS = "Units on which people and the metric disagree most"
 #: Attribute -> value of the ordinary trials of a unit, on which units are compared.
@@ -123,7 +123,7 @@ def margins_of(report: TrialReport) -> DoubleArray:
     return np.array([np.nan if m is None else m for m in report.margins], np.float64)
 
 
-def images_of_trials(reports: Sequence[TrialReport], trials: Trials) -> list[int]:
+def images_of_trials(reports: Sequence[TrialReport], trials: Stimuli) -> list[int]:
     """Sorted indices of the images that the page shows."""
     report = main_report(reports)
     if report is None:

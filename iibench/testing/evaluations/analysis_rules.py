@@ -23,7 +23,7 @@ from iibench.testing import page_rules
 from iibench.testing.checks import Finding, Rule, good, wrong
 from iibench.testing.evaluations import rules as shared
 from iibench.testing.evaluations.rules import ROUNDING, EvaluationUnderTest
-from iibench.testing.evaluations.toy_lab import ToyLab, analysis_inputs, first_directions
+from iibench.testing.evaluations.toy_context import ToyContext, analysis_inputs, first_directions
 from iibench.testing.traces import left_as_found
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class AnalysisUnderTest(EvaluationUnderTest):
         return analysis_inputs(self.spec.needs_metric)
 
     @property
-    def lab(self) -> ToyLab:
-        """The lab that was used."""
-        assert isinstance(self.inputs.lab, ToyLab)
-        return self.inputs.lab
+    def context(self) -> ToyContext:
+        """The context that was used."""
+        assert isinstance(self.inputs.context, ToyContext)
+        return self.inputs.context
 
     @property
     def details(self) -> Details:
@@ -121,14 +121,14 @@ def determinism(analysis: AnalysisUnderTest) -> Finding:
 
 
 def finders(analysis: AnalysisUnderTest) -> Finding:
-    """The finders that its lab was asked for."""
+    """The finders that its context was asked for."""
     found: Any = analysis.spec.finders(analysis.params)
     if not isinstance(found, tuple) or not all(isinstance(label, str) for label in found):
         return wrong(
             f"finders(params) gave {found!r}", "a text alone, or a list", "a tuple of labels"
         )
-    analysis.uses  # noqa: B018 - asks its lab
-    missing = [label for label in dict.fromkeys(analysis.lab.asked) if label not in found]
+    analysis.uses  # noqa: B018 - asks its context
+    missing = [label for label in dict.fromkeys(analysis.context.asked) if label not in found]
     if missing:
         return wrong(
             f"responses_of({missing[0]!r}, ...) is asked, and finders(params) gives {found}",
@@ -185,12 +185,12 @@ def _or_case_error(analysis: AnalysisUnderTest, inputs: EvaluationInputs, what: 
 
 
 def unchanged(analysis: AnalysisUnderTest) -> Finding:
-    """The arrays that it was given, by the lab too."""
+    """The arrays that it was given, by the context too."""
     fresh = analysis_inputs(analysis.spec.needs_metric)
-    before = copy.copy(fresh.lab)
+    before = copy.copy(fresh.context)
     analysis.scores(analysis.inputs)
     arrays = dict.fromkeys(("responses", "order", "labels"), (analysis.inputs, fresh))
-    arrays |= dict.fromkeys(("A", "vectors", "pixels"), (analysis.lab, before))  # type: ignore
+    arrays |= dict.fromkeys(("A", "vectors", "pixels"), (analysis.context, before))  # type: ignore
     for name, (used, unused) in arrays.items():
         if not np.array_equal(getattr(used, name), getattr(unused, name)):
             words = {"A": "the activations", "vectors": "the directions", "pixels": "the images"}
@@ -203,14 +203,14 @@ def unchanged(analysis: AnalysisUnderTest) -> Finding:
 
 def progress(analysis: AnalysisUnderTest) -> Finding:
     """What it reports of a long computation."""
-    analysis.uses  # noqa: B018 - asks its lab
-    for done, total, note in analysis.lab.told:
+    analysis.uses  # noqa: B018 - asks its context
+    for done, total, note in analysis.context.told:
         if not 0 <= done <= total or total < 1 or not str(note).strip():
             return wrong(
                 f"progress({done}, {total}, {note!r})",
                 "steps are counted from 1, or the total is that of another stage",
             )
-    return good(f"{len(analysis.lab.told)} reports")
+    return good(f"{len(analysis.context.told)} reports")
 
 
 # ------------------------------------------------------------------------------------- helpers

@@ -22,10 +22,10 @@ from iibench.testing.traces import generators, left_as_found
 if TYPE_CHECKING:
     from iibench.contract.arrays import DoubleArray
     from iibench.contract.measures import Measure
-    from iibench.contract.trials import Trials
+    from iibench.contract.trials import Stimuli
 
 
-def colour_similarities() -> tuple[Trials, TrialSimilarities]:
+def colour_similarities() -> tuple[Stimuli, TrialSimilarities]:
     """The stimuli of `reference_trials`, and minus the distance of mean colours within them.
 
     People see what these similarities see in most answers.

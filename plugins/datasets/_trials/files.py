@@ -15,7 +15,7 @@ from iibench import UsageError
 from .._images.decode import DecodeError, rgb
 
 if TYPE_CHECKING:
-    from iibench import ImageArray, IntArray, Section, Trials
+    from iibench import ImageArray, IntArray, Section, Stimuli
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FileTrials:
     files: tuple[Path, ...]
     sha256: tuple[str, ...]
     image_size: tuple[int, int]
-    trials: Trials
+    trials: Stimuli
     notes: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     decode: Callable[[bytes], ImageArray] = rgb
@@ -83,7 +83,7 @@ class FileTrials:
         return out
 
 
-def trials_sha256(trials: Trials) -> str:
+def trials_sha256(trials: Stimuli) -> str:
     """SHA-256 (hex) of everything in `trials`: images of each stimulus, units, attributes, answers."""
     import numpy as np
 

@@ -27,9 +27,9 @@ from iibench import (
     DatasetSpec,
     Harness,
     Section,
+    Stimuli,
     TrialDataset,
     TrialDatasetSpec,
-    Trials,
     UsageError,
     hookimpl,
     unknown_name,
@@ -144,7 +144,7 @@ def _wanted(choice: str, catch: bool) -> bool:
     return choice == "include" or catch == (choice == "only")
 
 
-def _trials(answers: Sequence[Answer], keep: Sequence[bool]) -> Trials:
+def _trials(answers: Sequence[Answer], keep: Sequence[bool]) -> Stimuli:
     """Stimuli in the order in which they first occur; people are numbered whatever is kept."""
     import numpy as np
 
@@ -154,7 +154,7 @@ def _trials(answers: Sequence[Answer], keep: Sequence[bool]) -> Trials:
     first_of = {a.stimulus: a for a in reversed(kept)}
     stimuli = [first_of[name] for name in number]
     units = tuple(sorted({a.unit for a in kept}))
-    return Trials(
+    return Stimuli(
         names=np.array(list(number)),
         queries=np.full((len(stimuli), 2), -1, np.int64),
         references=np.empty((len(stimuli), 0), np.int64),

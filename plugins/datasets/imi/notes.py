@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iibench import Section, Trials
+from iibench import Section, Stimuli
 
 from .choice import Selection
 from .images import Images, Stimulus
@@ -34,7 +34,7 @@ class Account:
     stimuli: tuple[Stimulus, ...]
     images: Images
     modes: Counter[str]
-    trials: Trials
+    trials: Stimuli
 
 
 def notes(account: Account) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench import Answers, AssetError, Trials, UsageError
+from iibench import Answers, AssetError, Stimuli, UsageError
 
 from .._trials.files import FileTrials
 from .choice import Choice, Selection, select
@@ -138,7 +138,7 @@ def _trials(
     images: Images,
     names: list[str],
     selection: Selection,
-) -> Trials:
+) -> Stimuli:
     """The kept stimuli with their answers; images that are missing get -1."""
     import numpy as np
 
@@ -161,7 +161,7 @@ def _trials(
         "layer": [stimulus.layer for stimulus in chosen],
         "layers": [layer_group(stimulus.layer) for stimulus in chosen],
     }
-    return Trials(
+    return Stimuli(
         names=np.array([stimulus.name for stimulus in chosen], np.str_),
         queries=shown[:, :2],
         references=shown[:, 2:11],

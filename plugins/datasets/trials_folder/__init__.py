@@ -26,9 +26,9 @@ from iibench import (
     DatasetSpec,
     Harness,
     Section,
+    Stimuli,
     TrialDataset,
     TrialDatasetSpec,
-    Trials,
     UsageError,
     hookimpl,
 )
@@ -97,7 +97,7 @@ def load(params: Params, split: str, harness: Harness) -> TrialDataset:
     )
 
 
-def _trials(complete: Sequence[FolderTrial], pixels: Pixels) -> Trials:
+def _trials(complete: Sequence[FolderTrial], pixels: Pixels) -> Stimuli:
     import numpy as np
 
     def indices(names: Sequence[tuple[str, ...]]) -> IntArray:
@@ -105,7 +105,7 @@ def _trials(complete: Sequence[FolderTrial], pixels: Pixels) -> Trials:
 
     units = tuple(sorted({trial.unit for trial in complete}))
     nobody = np.empty(0, np.int64)
-    return Trials(
+    return Stimuli(
         names=np.array([trial.name for trial in complete]),
         queries=indices([trial.queries for trial in complete]),
         references=indices([trial.references for trial in complete]),
@@ -123,7 +123,7 @@ def _trials(complete: Sequence[FolderTrial], pixels: Pixels) -> Trials:
 
 
 def _notes(
-    found: Sequence[FolderTrial], pixels: Pixels, trials: Trials, numbering: str
+    found: Sequence[FolderTrial], pixels: Pixels, trials: Stimuli, numbering: str
 ) -> Iterator[str]:
     yield (
         f"{len(trials)} complete trials without answers; {len(pixels.index)} PNG files with "
@@ -162,17 +162,17 @@ def _notes(
         yield f"{repeated} trials have a query among their references: these are trivial"
 
 
-def _shown_with(trials: Trials) -> IntArray:
+def _shown_with(trials: Stimuli) -> IntArray:
     import numpy as np
 
     return np.concatenate([trials.references, trials.opposite], axis=1)
 
 
-def _section(trials: Trials) -> Section:
+def _section(trials: Stimuli) -> Section:
     pairs = zip(trials.columns["layout"], trials.columns["condition"], strict=True)
     counts = Counter((str(layout), str(condition)) for layout, condition in pairs)
     rows = tuple((*key, str(n)) for key, n in sorted(counts.items()))
-    return Section("Trials", tables=((("layout", "condition", "complete trials"), rows),))
+    return Section("Stimuli", tables=((("layout", "condition", "complete trials"), rows),))
 
 
 @hookimpl
@@ -183,7 +183,7 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         summary="trials of two queries and reference images a side, as folders of PNG files, "
         "without answers",
         definition=(
-            "Trials as folders of images: reference images of the strongly activating (`max`) and "
+            "Stimuli as folders of images: reference images of the strongly activating (`max`) and "
             "of the weakly activating side (`min`), and one query of either side. The right "
             "answer is the `max` query. Nobody answered these trials here, so they show what an "
             "observer does and compare it with nobody."

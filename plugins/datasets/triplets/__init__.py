@@ -28,9 +28,9 @@ from iibench import (
     DatasetSpec,
     Harness,
     Section,
+    Stimuli,
     TrialDataset,
     TrialDatasetSpec,
-    Trials,
     UsageError,
     hookimpl,
 )
@@ -179,7 +179,7 @@ def _one_size(root: Path, known: dict[str, Facts]) -> tuple[int, int]:
     return expected
 
 
-def _trials(found: Judgements, index: dict[str, int]) -> Trials:
+def _trials(found: Judgements, index: dict[str, int]) -> Stimuli:
     import numpy as np
 
     def indices(rows: Sequence[Sequence[str]]) -> IntArray:
@@ -190,7 +190,7 @@ def _trials(found: Judgements, index: dict[str, int]) -> Trials:
     name_of = {i: name for name, i in reversed(index.items())}
     votes = np.array([j.votes for j in found.judged], np.int64)
     stimulus, candidate = np.nonzero(votes)
-    return Trials(
+    return Stimuli(
         names=np.array([j.name for j in found.judged]),
         queries=indices([[j.a, j.b] for j in found.judged]),
         references=references,
@@ -209,7 +209,7 @@ def _trials(found: Judgements, index: dict[str, int]) -> Trials:
     )
 
 
-def _votes(trials: Trials) -> IntArray:
+def _votes(trials: Stimuli) -> IntArray:
     """(S, 2) votes for either candidate."""
     import numpy as np
 
@@ -219,7 +219,7 @@ def _votes(trials: Trials) -> IntArray:
     return votes
 
 
-def _notes(found: Judgements, trials: Trials) -> Iterator[str]:
+def _notes(found: Judgements, trials: Stimuli) -> Iterator[str]:
     yield from found.notes
     nobody = int((_votes(trials).sum(axis=1) == 0).sum())
     if nobody:
@@ -229,7 +229,7 @@ def _notes(found: Judgements, trials: Trials) -> Iterator[str]:
         yield f"in {same} triplets a candidate is the reference itself"
 
 
-def _section(trials: Trials, images: int) -> Section:
+def _section(trials: Stimuli, images: int) -> Section:
     """Counts, and what share of the votes a metric that always sides with the majority would get."""
     votes = _votes(trials)
     decided = votes[votes[:, 0] != votes[:, 1]]

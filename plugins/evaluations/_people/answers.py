@@ -11,7 +11,7 @@ from annotated_types import Gt, Interval
 from iibench import CaseError, unknown_name
 
 if TYPE_CHECKING:
-    from iibench import BoolArray, DoubleArray, IntArray, TextArray, Trials, TrialSimilarities
+    from iibench import BoolArray, DoubleArray, IntArray, Stimuli, TextArray, TrialSimilarities
 
 CONFIDENCE = "confidence"
 
@@ -99,7 +99,7 @@ class Cell:
         return int(self.first.sum() + self.second.sum())
 
 
-def everything(trials: Trials, only: BoolArray) -> Cell:
+def everything(trials: Stimuli, only: BoolArray) -> Cell:
     """All answers to the stimuli `only` (S,)."""
     import numpy as np
 
@@ -107,7 +107,7 @@ def everything(trials: Trials, only: BoolArray) -> Cell:
 
 
 def cells(
-    trials: Trials, by: Sequence[str], default: Sequence[str], only: BoolArray
+    trials: Stimuli, by: Sequence[str], default: Sequence[str], only: BoolArray
 ) -> Iterator[Cell]:
     """A cell per value of each entry of `by`: attributes joined by `+`, `confidence` among them.
 
@@ -128,7 +128,7 @@ def cells(
             yield from _split(trials, names, only)
 
 
-def _split(trials: Trials, names: Sequence[str], only: BoolArray) -> Iterator[Cell]:
+def _split(trials: Stimuli, names: Sequence[str], only: BoolArray) -> Iterator[Cell]:
     import numpy as np
 
     given = trials.answers
@@ -156,7 +156,7 @@ def _group(names: Sequence[str], value: TextArray) -> dict[str, str]:
     return dict(zip(names, map(str, value), strict=True))
 
 
-def _of_answers(trials: Trials, name: str) -> TextArray:
+def _of_answers(trials: Stimuli, name: str) -> TextArray:
     """(R,) an attribute of each answer, of its stimulus where it is one of stimuli."""
     given = trials.answers
     if name in trials.columns:
@@ -167,7 +167,7 @@ def _of_answers(trials: Trials, name: str) -> TextArray:
     return values  # type: ignore[no-any-return]
 
 
-def _cell(trials: Trials, group: dict[str, str], rows: IntArray, stimuli: BoolArray) -> Cell:
+def _cell(trials: Stimuli, group: dict[str, str], rows: IntArray, stimuli: BoolArray) -> Cell:
     """The cell of those of the answers `rows` that are about `stimuli`."""
     import numpy as np
 

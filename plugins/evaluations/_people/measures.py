@@ -13,7 +13,7 @@ from iibench import Curve, Measure
 from .answers import Cell, cells, everything
 
 if TYPE_CHECKING:
-    from iibench import BoolArray, DoubleArray, IntArray, Trials
+    from iibench import BoolArray, DoubleArray, IntArray, Stimuli
     from iibench.statistics.ceilings import Ceiling
     from iibench.statistics.resampling import CountArray
 
@@ -61,7 +61,7 @@ class Drawn:
 
 
 def groups_of(
-    trials: Trials,
+    trials: Stimuli,
     by: Sequence[str],
     default: Sequence[str],
     resamples: int,
@@ -80,7 +80,7 @@ def groups_of(
         yield drawn(trials, cell, min(resamples, GROUP_RESAMPLES), seed)
 
 
-def drawn(trials: Trials, cell: Cell, resamples: int, seed: int) -> Drawn:
+def drawn(trials: Stimuli, cell: Cell, resamples: int, seed: int) -> Drawn:
     """The cell with resamples of its units."""
     from iibench.statistics.resampling import resample_units
 
@@ -128,13 +128,13 @@ def human_accuracy(group: Drawn) -> Measure:
 # ------------------------------------------------------------------------------------ ceilings
 
 #: trials -> what was asked of a group -> its ceilings, which no metric changes and which take a second
-_CEILINGS: WeakKeyDictionary[Trials, dict[tuple[object, ...], tuple[Measure, ...]]] = (
+_CEILINGS: WeakKeyDictionary[Stimuli, dict[tuple[object, ...], tuple[Measure, ...]]] = (
     WeakKeyDictionary()
 )
 
 
 def once_per_group(
-    trials: Trials, group: Drawn, what: str, make: Callable[[], Iterable[Measure]]
+    trials: Stimuli, group: Drawn, what: str, make: Callable[[], Iterable[Measure]]
 ) -> tuple[Measure, ...]:
     """What `make` gives for this group of answers, made once for all metrics and observers."""
     cell = group.cell
@@ -145,7 +145,7 @@ def once_per_group(
     return known[key]
 
 
-def auc_ceilings(trials: Trials, group: Drawn) -> tuple[Measure, ...]:
+def auc_ceilings(trials: Stimuli, group: Drawn) -> tuple[Measure, ...]:
     """`auc_ceiling` (an ideal score, beta-binomial) and `auc_ceiling_others` (other people's answers)."""
     return once_per_group(trials, group, "auc", lambda: _auc_ceilings(group))
 
@@ -183,7 +183,7 @@ def of_ceiling(name: str, value: Measure, ceiling: Measure, chance: float) -> Me
 
 
 def per_unit_share(
-    values: DoubleArray, weights: DoubleArray | IntArray, trials: Trials
+    values: DoubleArray, weights: DoubleArray | IntArray, trials: Stimuli
 ) -> DoubleArray:
     """(U,) weighted mean of `values` (S,) over each unit's stimuli, NaN where it has none."""
     import numpy as np

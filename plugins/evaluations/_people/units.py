@@ -15,14 +15,14 @@ from iibench import Measure
 from .measures import GROUP_RESAMPLES, NO_ANSWERS, Drawn, of_ceiling, once_per_group, per_unit_share
 
 if TYPE_CHECKING:
-    from iibench import BoolArray, DoubleArray, Trials
+    from iibench import BoolArray, DoubleArray, Stimuli
 
 TOO_FEW = "fewer than three units differ in it and in human accuracy"
 #: Attribute -> the value on which units are scored, where a group has stimuli of it and others.
 MAIN = {"condition": "natural", "difficulty": "easy"}
 
 
-def judged(trials: Trials, stimuli: BoolArray) -> tuple[DoubleArray, str | None]:
+def judged(trials: Stimuli, stimuli: BoolArray) -> tuple[DoubleArray, str | None]:
     """(1.0 for those of `stimuli` (S,) on which units are scored, a note where those are not all).
 
     A unit's human accuracy is that of its ordinary natural trials: harder queries and synthetic
@@ -42,7 +42,7 @@ def judged(trials: Trials, stimuli: BoolArray) -> tuple[DoubleArray, str | None]
     return rows.astype(float), note
 
 
-def accuracy_of_units(trials: Trials, group: Drawn, rows: DoubleArray) -> DoubleArray:
+def accuracy_of_units(trials: Stimuli, group: Drawn, rows: DoubleArray) -> DoubleArray:
     """(U,) human accuracy (HIS): share of right answers of the group to each unit's stimuli in `rows`."""
     import numpy as np
 
@@ -52,7 +52,7 @@ def accuracy_of_units(trials: Trials, group: Drawn, rows: DoubleArray) -> Double
 
 
 def unit_measures(
-    trials: Trials, group: Drawn, values: Mapping[str, DoubleArray], seed: int
+    trials: Stimuli, group: Drawn, values: Mapping[str, DoubleArray], seed: int
 ) -> Iterator[Measure]:
     """Correlations over units with human accuracy, and how large they can be.
 
@@ -82,13 +82,13 @@ def unit_measures(
                 yield of_ceiling(f"pearson_{name}_of_ceiling", measure, ceiling, 0.0)
 
 
-def reliability(trials: Trials, group: Drawn, seed: int) -> tuple[Measure, ...]:
+def reliability(trials: Stimuli, group: Drawn, seed: int) -> tuple[Measure, ...]:
     """`reliability` (split-half, Spearman-Brown) and `correlation_ceiling`, its square root."""
     made = lambda: _reliability(trials, group, seed)  # noqa: E731 - as short as it reads
     return once_per_group(trials, group, "units", made)
 
 
-def _reliability(trials: Trials, group: Drawn, seed: int) -> Iterator[Measure]:
+def _reliability(trials: Stimuli, group: Drawn, seed: int) -> Iterator[Measure]:
     from iibench.statistics.reliability import split_half
 
     rows, _ = judged(trials, group.cell.stimuli)

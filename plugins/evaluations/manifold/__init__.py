@@ -70,8 +70,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from .activation import activation
     from .map import distances, layout
 
-    lab = inputs.lab
-    if lab is None:
+    context = inputs.context
+    if context is None:
         raise CaseError("manifold needs the activations and the images, which are not at hand")
     index = _index.evaluate(_index.Params(m=params.m), inputs)
     scored = ~np.isnan(index.values)
@@ -83,12 +83,12 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
             "different MEIs"
         )
     apart = distances(
-        inputs.similarity, images, lambda done, total: lab.progress(done, total, "similarities")
+        inputs.similarity, images, lambda done, total: context.progress(done, total, "similarities")
     )
     seed = int(np.random.SeedSequence([inputs.seed, params.seed]).generate_state(1)[0])
     places, kl = layout(apart.matrix, params.method, params.perplexity, params.neighbours, seed)
     active = activation(
-        lab.activations(), lab.directions().vectors, images, params.tau, params.space
+        context.activations(), context.directions().vectors, images, params.tau, params.space
     )
     active[:, ~scored] = np.nan
     found = parts.Found(
@@ -103,8 +103,8 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     spreads = parts.spreads_of(found)
     measures = parts.measures_of(found, spreads, kl, params.resamples, inputs.seed)
     labels = None if inputs.labels is None else np.asarray(inputs.labels)[images]
-    classes = None if labels is None else parts.class_of(lab, labels)
-    colours = parts.mean_colours(lab, images)
+    classes = None if labels is None else parts.class_of(context, labels)
+    colours = parts.mean_colours(context, images)
     name = f"t-SNE, perplexity {params.perplexity:g}" if params.method == "tsne" else "UMAP"
     details = Details(
         measures,

@@ -13,7 +13,7 @@ from .activation import mean_distance, most_active, spread
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from iibench import DoubleArray, IntArray, Lab
+    from iibench import AnalysisContext, DoubleArray, IntArray
 
 #: Directions whose activation colours the map, at equal steps of the rank of their II.
 COLOURED = 12
@@ -119,21 +119,21 @@ def coloured_directions(ii: DoubleArray) -> IntArray:
     return chosen
 
 
-def mean_colours(lab: Lab, images: IntArray) -> tuple[str, ...]:
+def mean_colours(context: AnalysisContext, images: IntArray) -> tuple[str, ...]:
     """(P,) `#rrggbb`: mean RGB of each image's pixels, rounded."""
     import numpy as np
 
     found = []
     for start in range(0, len(images), READ):
-        pixels = lab.images(images[start : start + READ])
+        pixels = context.images(images[start : start + READ])
         found.append(pixels.reshape(len(pixels), -1, 3).mean(axis=1, dtype=np.float64))
     rounded = np.concatenate(found).round().astype(int)
     return tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rounded)
 
 
-def class_of(lab: Lab, labels: IntArray) -> tuple[str, ...]:
+def class_of(context: AnalysisContext, labels: IntArray) -> tuple[str, ...]:
     """Names of the classes, or their indices where they have no names."""
-    names = lab.class_names
+    names = context.class_names
     return tuple(names[i] if 0 <= i < len(names) else str(int(i)) for i in labels)
 
 

@@ -23,7 +23,7 @@ from .params import Params
 from .paths import TIP, between, gradient_norms, nearest
 
 if TYPE_CHECKING:
-    from iibench import DoubleArray, EvaluationInputs, IntArray, Lab
+    from iibench import AnalysisContext, DoubleArray, EvaluationInputs, IntArray
 
 
 def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
@@ -36,10 +36,10 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
 
     from iibench.compute.exemplars import constant_directions, exemplars
 
-    if inputs.lab is None:
+    if inputs.context is None:
         raise CaseError("sensitivity needs the network of a case, and there is none")
     top = exemplars(inputs.order, params.m)
-    vectors = np.asarray(inputs.lab.directions().vectors, np.float64)
+    vectors = np.asarray(inputs.context.directions().vectors, np.float64)
     dead = constant_directions(inputs.responses, inputs.order)
     zero = (vectors == 0).all(axis=1)
     used = np.flatnonzero(~(dead | zero))
@@ -48,7 +48,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
             f"sensitivity compares directions, and {len(used)} of {len(dead)} have a vector that is "
             "not zero and responses that differ"
         )
-    found = _found(params, inputs, inputs.lab, used, vectors[used], top[used])
+    found = _found(params, inputs, inputs.context, used, vectors[used], top[used])
     values = np.full(len(dead), np.nan)
     values[used] = found.least
     reasons: list[str | None] = [
@@ -63,7 +63,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
 def _found(
     params: Params,
     inputs: EvaluationInputs,
-    lab: Lab,
+    context: AnalysisContext,
     units: IntArray,
     vectors: DoubleArray,
     top: IntArray,
@@ -77,13 +77,13 @@ def _found(
         return ii.reshape(images.shape[:-1])
 
     cross = cross_index(
-        inputs.similarity, top, lambda done, total: lab.progress(done, total, "cross-II")
+        inputs.similarity, top, lambda done, total: context.progress(done, total, "cross-II")
     )
     apart = distances(unit_norm(vectors) if params.distance == "unit" else vectors)
     pairs, separation = separated_pairs(apart)
 
     unit = params.activations == "unit"
-    activations = lab.activations()
+    activations = context.activations()
     own = unit_norm(vectors)
     own_images, own_gaps = nearest(activations, own, params.m, unit)
     paths = between(vectors, pairs, params.alphas)
@@ -103,7 +103,7 @@ def _found(
     each = np.arange(len(targets))
     which = [np.repeat(each, params.m), np.repeat(ends.ravel(), params.m)]
     asked = [own_images.ravel(), images[steep][:, inner].ravel(), own_images[ends[:, ::-1]].ravel()]
-    norms = gradient_norms(lab, targets, np.concatenate(which), np.concatenate(asked), unit)
+    norms = gradient_norms(context, targets, np.concatenate(which), np.concatenate(asked), unit)
     at_own, on_path, at_other = (
         part.reshape(-1, params.m)
         for part in np.split(norms, np.cumsum([len(part) for part in asked])[:2])

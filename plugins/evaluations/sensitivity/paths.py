@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from iibench import DoubleArray, FloatArray, IntArray, Lab
+    from iibench import AnalysisContext, DoubleArray, FloatArray, IntArray
 
 #: Bytes of float64 scores, and of activations, that are held at once.
 BLOCK_BYTES = 32 << 20
@@ -74,7 +74,7 @@ def nearest(
 
 
 def gradient_norms(
-    lab: Lab, targets: DoubleArray, which: IntArray, images: IntArray, unit: bool
+    context: AnalysisContext, targets: DoubleArray, which: IntArray, images: IntArray, unit: bool
 ) -> DoubleArray:
     """(R,) norm of the gradient of f_v with respect to the pixels of image `images[r]`, v = `which[r]`.
 
@@ -84,8 +84,8 @@ def gradient_norms(
     import numpy as np
     import torch
 
-    table = torch.from_numpy(targets.astype(np.float32)).to(lab.device)
-    chosen = torch.from_numpy(np.ascontiguousarray(which)).to(lab.device)
+    table = torch.from_numpy(targets.astype(np.float32)).to(context.device)
+    chosen = torch.from_numpy(np.ascontiguousarray(which)).to(context.device)
 
     def nearness(activations: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         y = activations
@@ -95,7 +95,7 @@ def gradient_norms(
         closeness: torch.Tensor = -(y - table[chosen[rows]]).norm(dim=1)
         return closeness
 
-    return lab.gradient_norms(images, nearness)
+    return context.gradient_norms(images, nearness)
 
 
 def curve(values: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:

@@ -71,13 +71,16 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
     from .eigenvalues import spectra, usable
     from .found import FEWEST, Spectrum, figures_of, measures_of, tables_of
 
-    lab = inputs.lab
-    if lab is None:
+    context = inputs.context
+    if context is None:
         raise CaseError("spectrum needs the activations, which are not at hand")
-    A = np.asarray(lab.activations())
+    A = np.asarray(context.activations())
     n, neurons = A.shape
     whole, resampled = spectra(
-        A, params.resamples, inputs.seed, lambda done, total: lab.progress(done, total, "spectra")
+        A,
+        params.resamples,
+        inputs.seed,
+        lambda done, total: context.progress(done, total, "spectra"),
     )
     rank = usable(whole, n, neurons)
     high = min(params.high, rank)
@@ -87,7 +90,7 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
             f"{max(0, high - params.low + 1)} from rank {params.low} to {high} (of {neurons:,} neurons "
             f"over {n:,} images); lower `low`"
         )
-    height, width = lab.image_size
+    height, width = context.image_size
     dimension = params.dimension or 3 * height * width
     found = Spectrum(whole, resampled, params.low, high, params.weights, dimension, rank, n)
     details = Details(

@@ -45,9 +45,9 @@ def evaluate(params: Params, inputs: EvaluationInputs) -> UnitScores:
 
     from .found import Halves, figure_of, measures_of, notes_of, tables_of
 
-    if inputs.lab is None:
+    if inputs.context is None:
         raise CaseError("split_half needs activations, and none are at hand")
-    neurons = _neurons(inputs.lab.directions().vectors)
+    neurons = _neurons(inputs.context.directions().vectors)
     values = index(inputs.responses, inputs.order, inputs, params)
     lower, upper = halves(values)
     found = Halves(
@@ -87,8 +87,8 @@ def _of_half(params: Params, inputs: EvaluationInputs, neurons: IntArray) -> Dou
     """(K',) II of the directions found in these neurons, NaN for dead ones."""
     from iibench.compute.ranking import order_by_response
 
-    assert inputs.lab is not None
-    responses = inputs.lab.responses_of(params.finder, neurons)
+    assert inputs.context is not None
+    responses = inputs.context.responses_of(params.finder, neurons)
     return index(responses, order_by_response(responses), inputs, params)
 
 

@@ -91,10 +91,10 @@ def synergies(params: Params, inputs: EvaluationInputs, units: IntArray) -> Syne
 
 
 def _told(inputs: EvaluationInputs, note: str) -> Callable[[int, int], None]:
-    lab = inputs.lab
-    if lab is None:
+    context = inputs.context
+    if context is None:
         return lambda done, total: None
-    return lambda done, total: lab.progress(done, total, note)
+    return lambda done, total: context.progress(done, total, note)
 
 
 def _notes(found: Synergies, directions: int) -> tuple[str, ...]:

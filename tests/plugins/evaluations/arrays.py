@@ -1,4 +1,4 @@
-"""A lab of arrays for tests of analyses."""
+"""A context of arrays for tests of analyses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iibench.contract.specs import Directions
 
 @dataclass
 class ArrayLab:
-    """`Lab` over arrays that are given; `told` keeps what is reported."""
+    """`AnalysisContext` over arrays that are given; `told` keeps what is reported."""
 
     A: np.ndarray
     vectors: np.ndarray

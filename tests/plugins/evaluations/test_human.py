@@ -12,13 +12,13 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from iibench.contract.errors import CaseError
 from iibench.contract.measures import Measure
-from iibench.contract.trials import TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.contract.trials import Stimuli, TrialInputs, TrialScores, TrialSimilarities
 from iibench.statistics.observers import margin_two_sided
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
 from tests.toys.toy_trials import Params, make
 
 
-def similarities(trials: Trials, seed: int = 0) -> TrialSimilarities:
+def similarities(trials: Stimuli, seed: int = 0) -> TrialSimilarities:
     """Made up: better for query 0, with a lot of noise."""
     rng = np.random.default_rng(seed)
     s, f, g = len(trials), trials.references.shape[1], trials.opposite.shape[1]
@@ -32,23 +32,23 @@ def find(scores: TrialScores, name: str, group: Mapping[str, str] | None = None)
 
 
 @pytest.fixture(scope="module")
-def trials() -> Trials:
+def trials() -> Stimuli:
     return make(Params(units=20, batches=6, people=4)).trials
 
 
 @pytest.fixture(scope="module")
-def scores(trials: Trials) -> TrialScores:
+def scores(trials: Stimuli) -> TrialScores:
     params = human.Params(resamples=200)
     return human.judge(params, TrialInputs(trials, similarities(trials), 3))
 
 
-def rows(trials: Trials, found: TrialSimilarities) -> tuple[np.ndarray, np.ndarray]:
+def rows(trials: Stimuli, found: TrialSimilarities) -> tuple[np.ndarray, np.ndarray]:
     """(label, score) of every single answer."""
     margins = margin_two_sided(found.references, found.opposite, "max")
     return trials.answers.first.astype(int), margins[trials.answers.stimulus]
 
 
-def test_auc_is_scikit_learns(trials: Trials, scores: TrialScores) -> None:
+def test_auc_is_scikit_learns(trials: Stimuli, scores: TrialScores) -> None:
     label, score = rows(trials, similarities(trials))
     assert find(scores, "auc").value == pytest.approx(roc_auc_score(label, score), abs=1e-12)
     assert find(scores, "auc").n == len(label)
@@ -65,7 +65,7 @@ def test_auc_is_scikit_learns(trials: Trials, scores: TrialScores) -> None:
             assert measure.value == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_curve_is_scikit_learns(trials: Trials, scores: TrialScores) -> None:
+def test_the_curve_is_scikit_learns(trials: Stimuli, scores: TrialScores) -> None:
     label, score = rows(trials, similarities(trials))
     fpr, tpr, _ = roc_curve(label, score, drop_intermediate=False)
     curve = next(c for c in scores.curves if not c.group)
@@ -74,7 +74,7 @@ def test_the_curve_is_scikit_learns(trials: Trials, scores: TrialScores) -> None
 
 
 def test_agreement_stands_beside_the_always_right_baseline(
-    trials: Trials, scores: TrialScores
+    trials: Stimuli, scores: TrialScores
 ) -> None:
     """Trap 2: an observer that is always right agrees as often as people are right."""
     label, score = rows(trials, similarities(trials))
@@ -90,7 +90,7 @@ def test_agreement_stands_beside_the_always_right_baseline(
     assert [m.group for m in scores.measures if m.name == "always_right"] == with_agreement
 
 
-def test_units_correlate_as_scipy_says(trials: Trials, scores: TrialScores) -> None:
+def test_units_correlate_as_scipy_says(trials: Stimuli, scores: TrialScores) -> None:
     unit = trials.unit[trials.answers.stimulus]
     accuracy = np.array([trials.answers.first[unit == u].mean() for u in range(20)])
     found = similarities(trials)
@@ -106,7 +106,7 @@ def test_units_correlate_as_scipy_says(trials: Trials, scores: TrialScores) -> N
     "group", [{"model": "net1"}, {"layers": "layer0", "model": "net0"}, {"confidence": "2"}]
 )
 def test_units_correlate_within_groups_too(
-    trials: Trials, scores: TrialScores, group: dict[str, str]
+    trials: Stimuli, scores: TrialScores, group: dict[str, str]
 ) -> None:
     stimulus = trials.answers.stimulus
     stimuli = np.ones(len(trials), bool)
@@ -129,7 +129,7 @@ def test_units_correlate_within_groups_too(
     assert ceiling.value is None or 0 <= ceiling.value <= 1
 
 
-def test_answers_to_stimuli_without_images_count_nowhere(trials: Trials) -> None:
+def test_answers_to_stimuli_without_images_count_nowhere(trials: Stimuli) -> None:
     queries = trials.queries.copy()
     queries[:5] = -1
     fewer = dataclasses.replace(trials, queries=queries)
@@ -147,7 +147,7 @@ def test_answers_to_stimuli_without_images_count_nowhere(trials: Trials) -> None
     assert find(people, "human_accuracy").n == len(trials.answers.stimulus)
 
 
-def test_one_class_is_undefined_and_said(trials: Trials) -> None:
+def test_one_class_is_undefined_and_said(trials: Stimuli) -> None:
     """Trap 4: not one half, and the group stays on the list."""
     right = make(Params(units=4, batches=3, always_right=True)).trials
     found = human.judge(human.Params(resamples=20), TrialInputs(right, similarities(right), 0))
@@ -162,7 +162,7 @@ def test_one_class_is_undefined_and_said(trials: Trials) -> None:
     assert not found.curves
 
 
-def test_no_answers_is_said(trials: Trials) -> None:
+def test_no_answers_is_said(trials: Stimuli) -> None:
     none = dataclasses.replace(
         trials.answers,
         **{
@@ -177,7 +177,7 @@ def test_no_answers_is_said(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize("scale", [None, 0.16])
-def test_mis_is_an_accuracy_or_a_mean_of_sigmoids(trials: Trials, scale: float | None) -> None:
+def test_mis_is_an_accuracy_or_a_mean_of_sigmoids(trials: Stimuli, scale: float | None) -> None:
     """Trap 29: the scale is a multiplier, stated, and None is the share of right trials."""
     params = human.Params(observer="mis", mis_scale=scale, resamples=20, by=())
     found = similarities(trials)
@@ -193,7 +193,7 @@ def test_mis_is_an_accuracy_or_a_mean_of_sigmoids(trials: Trials, scale: float |
     np.testing.assert_allclose(scores.per_unit["mis"], expected, atol=1e-12)
 
 
-def test_metrics_share_their_resamples(trials: Trials) -> None:
+def test_metrics_share_their_resamples(trials: Stimuli) -> None:
     params = human.Params(resamples=50, by=())
     a = human.judge(params, TrialInputs(trials, similarities(trials, 1), 3))
     b = human.judge(params, TrialInputs(trials, similarities(trials, 1), 3))
@@ -203,7 +203,7 @@ def test_metrics_share_their_resamples(trials: Trials) -> None:
     assert find(a, "auc_ceiling") == find(c, "auc_ceiling")
 
 
-def test_groups_by_unknown_attributes_are_an_error(trials: Trials) -> None:
+def test_groups_by_unknown_attributes_are_an_error(trials: Stimuli) -> None:
     params = human.Params(by=("modle",), resamples=20)
     with pytest.raises(CaseError, match="unknown attribute of these trials 'modle'.*model"):
         human.judge(params, TrialInputs(trials, similarities(trials), 0))
@@ -215,7 +215,7 @@ def test_observers_that_need_opposite_references_say_so() -> None:
         human.judge(human.Params(), TrialInputs(alone, similarities(alone), 0))
 
 
-def test_harder_and_synthetic_trials_do_not_enter_a_units_accuracy(trials: Trials) -> None:
+def test_harder_and_synthetic_trials_do_not_enter_a_units_accuracy(trials: Stimuli) -> None:
     """Trap 27: hard conditions judge the same units; a unit's accuracy is that of easy, natural trials."""
     hard = np.where(np.arange(len(trials)) % 2, "hard95", "easy")
     mixed = dataclasses.replace(trials, columns={**trials.columns, "difficulty": hard})
@@ -232,7 +232,7 @@ def test_harder_and_synthetic_trials_do_not_enter_a_units_accuracy(trials: Trial
     assert set(both) == {"easy", "hard95"}
 
 
-def test_human_accuracy_is_a_quotient_of_counts(trials: Trials) -> None:
+def test_human_accuracy_is_a_quotient_of_counts(trials: Stimuli) -> None:
     found = human_accuracy.judge(human_accuracy.Params(resamples=20), TrialInputs(trials, None, 0))
     right = int(trials.answers.first.sum())
     assert find(found, "human_accuracy").value == right / 480
@@ -243,7 +243,7 @@ def test_human_accuracy_is_a_quotient_of_counts(trials: Trials) -> None:
         assert measure.n == chosen.sum()
 
 
-def test_given_trials_need_no_answers(trials: Trials) -> None:
+def test_given_trials_need_no_answers(trials: Stimuli) -> None:
     params = insilico_trials.Params(observer="eq2", resamples=50)
     found = similarities(trials)
     scores = insilico_trials.judge(params, TrialInputs(trials, found, 0))
@@ -261,12 +261,12 @@ def test_given_trials_need_no_answers(trials: Trials) -> None:
 
 
 @pytest.fixture(scope="module")
-def judged() -> Trials:
+def judged() -> Stimuli:
     made = make(Params(units=15, batches=8, people=5), references=1, opposite=0, has_truth=False)
     return made.trials
 
 
-def test_votes_majorities_and_ceilings(judged: Trials) -> None:
+def test_votes_majorities_and_ceilings(judged: Stimuli) -> None:
     found = similarities(judged)
     found.references[::10] = 0.3  # the metric cannot tell
     scores = triplets.judge(triplets.Params(resamples=50), TrialInputs(judged, found, 0))
@@ -286,7 +286,7 @@ def test_votes_majorities_and_ceilings(judged: Trials) -> None:
     assert find(scores, "vote_ceiling").value == pytest.approx(ceiling)
 
 
-def test_which_candidate_stands_first_does_not_matter(judged: Trials) -> None:
+def test_which_candidate_stands_first_does_not_matter(judged: Stimuli) -> None:
     """The majority's candidate may always be listed first: exchanging some must change nothing."""
     turned = np.arange(len(judged)) % 3 == 0
     found = similarities(judged)
@@ -309,7 +309,7 @@ def test_which_candidate_stands_first_does_not_matter(judged: Trials) -> None:
         assert a.low == pytest.approx(b.low, abs=1e-12)
 
 
-def test_trials_without_a_right_answer_belong_to_triplets(judged: Trials) -> None:
+def test_trials_without_a_right_answer_belong_to_triplets(judged: Stimuli) -> None:
     for module in (human, human_accuracy, insilico_trials):
         with pytest.raises(CaseError, match="expected the evaluation triplets"):
             module.judge(module.Params(), TrialInputs(judged, similarities(judged), 0))
@@ -318,7 +318,9 @@ def test_trials_without_a_right_answer_belong_to_triplets(judged: Trials) -> Non
 # ----------------------------------------------------------------------------- traps of the data
 
 
-def test_trap_1_the_label_is_whether_people_were_right(trials: Trials, scores: TrialScores) -> None:
+def test_trap_1_the_label_is_whether_people_were_right(
+    trials: Stimuli, scores: TrialScores
+) -> None:
     """Scoring the side that people chose is another number, and a much higher one."""
     label, score = rows(trials, similarities(trials))
     flipped = np.random.default_rng(0).random(len(label)) < 0.5  # which side is called the first
@@ -329,7 +331,7 @@ def test_trap_1_the_label_is_whether_people_were_right(trials: Trials, scores: T
     assert other > find(scores, "auc").value + 0.05
 
 
-def test_trap_5_the_two_rules_are_two_numbers(trials: Trials) -> None:
+def test_trap_5_the_two_rules_are_two_numbers(trials: Stimuli) -> None:
     found = similarities(trials)
     by = {
         observer: human.judge(
@@ -360,7 +362,7 @@ def test_trap_7_a_pair_that_is_more_alike_has_the_larger_similarity() -> None:
 
 @pytest.mark.parametrize("scale", [0.2, 5.0])
 def test_trap_8_a_sum_or_a_mean_of_taps_gives_one_auc_and_two_scores(
-    trials: Trials, scale: float
+    trials: Stimuli, scale: float
 ) -> None:
     found = similarities(trials)
     other = TrialSimilarities(found.references * scale, found.opposite * scale, found.among * scale)

@@ -96,7 +96,7 @@ def naive_spread(places: np.ndarray, values: np.ndarray, count: int) -> float:
 def test_everything_equals_a_naive_computation(inputs: EvaluationInputs) -> None:
     got = manifold.evaluate(manifold.Params(**SMALL), inputs)
     details = checked(got.details, "manifold")
-    A, order = inputs.lab.A, inputs.order
+    A, order = inputs.context.A, inputs.order
     own = [list(order[:4, k]) for k in range(10)]
     images = sorted({int(i) for row in own for i in row})
 
@@ -224,9 +224,9 @@ def test_figures_hold_colours_labels_and_a_dozen_directions(inputs: EvaluationIn
     assert isinstance(plot, XYPlot)
     colours = shown.colourings["mean colour"]
     for image, colour in zip(shown.images, colours, strict=True):
-        mean = inputs.lab.pixels[image].reshape(-1, 3).mean(axis=0)
+        mean = inputs.context.pixels[image].reshape(-1, 3).mean(axis=0)
         assert colour == "#" + "".join(f"{round(float(c)):02x}" for c in mean)
-    names = inputs.lab.class_names
+    names = inputs.context.class_names
     assert shown.colourings["label"] == tuple(names[i % 3] for i in shown.images)
     activity = [name for name in shown.colourings if name.startswith("activation")]
     assert len(activity) == 10

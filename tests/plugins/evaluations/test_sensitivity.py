@@ -48,7 +48,7 @@ def network() -> nn.Sequential:
 
 @dataclass
 class TinyLab:
-    """`Lab` over a small network, as far as this analysis asks."""
+    """`AnalysisContext` over a small network, as far as this analysis asks."""
 
     vectors: np.ndarray
     batch_size: int | None = None
@@ -87,10 +87,10 @@ def unit(rows):
 
 
 def make_inputs(vectors, **options) -> EvaluationInputs:
-    lab = TinyLab(vectors, **options)
-    responses = (unit(lab.activations()) @ vectors.T).astype(np.float32)
+    context = TinyLab(vectors, **options)
+    responses = (unit(context.activations()) @ vectors.T).astype(np.float32)
     lookup = EmbeddingSimilarity(lambda indices: EMBEDDED, N, "squared_euclidean")
-    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, lab)
+    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, context)
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_too_few_images_or_directions(vectors):
     with pytest.raises(CaseError, match="1 of 1 have a vector"):
         evaluate(PARAMS, make_inputs(vectors[:1]))
     with pytest.raises(CaseError, match="needs the network"):
-        evaluate(PARAMS, replace(make_inputs(vectors), lab=None))
+        evaluate(PARAMS, replace(make_inputs(vectors), context=None))
 
 
 @pytest.mark.parametrize("alphas", [(0.0, 1.0), (0.0, 1.0, 0.5), (0.0, 0.5, 0.5, 1.0)])

@@ -178,4 +178,4 @@ def test_the_same_seed_gives_the_same_numbers_and_progress_is_told() -> None:
     params = spectrum.Params(low=3, resamples=50)
     first, again = (spectrum.evaluate(params, inputs).details.measures for _ in range(2))
     assert first == again
-    assert inputs.lab.told[-1] == (51, 51, "spectra")
+    assert inputs.context.told[-1] == (51, 51, "spectra")

@@ -26,7 +26,7 @@ N, IMAGES = 13, 200
 
 @dataclass
 class Halving:
-    """A lab whose other finder adds up neighbouring neurons of those that it is given."""
+    """A context whose other finder adds up neighbouring neurons of those that it is given."""
 
     responses: np.ndarray
     vectors: np.ndarray
@@ -54,10 +54,10 @@ def make_inputs(vectors: np.ndarray | None = None, **settings: Any) -> Evaluatio
     k = N if vectors is None else len(vectors)
     responses = (rows @ rng.normal(size=(4, k)) + rng.normal(size=(IMAGES, k))).astype(np.float32)
     lookup = EmbeddingSimilarity(lambda indices: rows, IMAGES, "squared_euclidean")
-    lab: Any = Halving(
+    context: Any = Halving(
         responses, np.eye(N, dtype=np.float32) if vectors is None else vectors, **settings
     )
-    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, lab)
+    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, context)
 
 
 def index(inputs: EvaluationInputs, responses: np.ndarray) -> np.ndarray:
@@ -82,8 +82,8 @@ def test_every_number_equals_one_made_by_hand() -> None:
     np.testing.assert_allclose(got.values, of_neurons)
     ranked = np.argsort(of_neurons, kind="stable")
     halves = np.sort(ranked[:6]), np.sort(ranked[7:])
-    lab: Any = inputs.lab
-    assert lab.asked == [("sums", list(map(int, half))) for half in halves]
+    context: Any = inputs.context
+    assert context.asked == [("sums", list(map(int, half))) for half in halves]
     groups = {}
     for name, half in zip(("lower", "upper"), halves, strict=True):
         chosen = inputs.responses[:, half]
@@ -158,7 +158,7 @@ def test_dead_units_are_in_no_half() -> None:
         inputs.similarity,
         None,
         3,
-        inputs.lab,
+        inputs.context,
     )
     got = split_half.evaluate(split_half.Params(), inputs)
     assert got.details is not None
@@ -177,11 +177,11 @@ def test_chosen_neurons_keep_their_numbers() -> None:
     got = split_half.evaluate(split_half.Params(), inputs)
     assert got.details is not None
     assert list(got.details.tables["neurons"]["neuron"]) == chosen
-    lab: Any = inputs.lab
-    assert sorted(lab.asked[0][1] + lab.asked[1][1]) == sorted(chosen)
+    context: Any = inputs.context
+    assert sorted(context.asked[0][1] + context.asked[1][1]) == sorted(chosen)
     plot = got.details.figures[0]
     assert isinstance(plot, XYPlot)
-    for series, asked in zip(plot.series, lab.asked, strict=False):
+    for series, asked in zip(plot.series, context.asked, strict=False):
         assert series.units is not None
         assert [chosen[unit] for unit in series.units] == asked[1]
 

@@ -35,7 +35,7 @@ def naive_tops(values: np.ndarray, m: int) -> np.ndarray:
 
 @dataclass
 class Reports:
-    """A lab that keeps what it is told."""
+    """A context that keeps what it is told."""
 
     told: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -43,9 +43,9 @@ class Reports:
         self.told.append((done, total, note))
 
 
-def make_inputs(responses: np.ndarray, rows: np.ndarray, lab: Any = None) -> EvaluationInputs:
+def make_inputs(responses: np.ndarray, rows: np.ndarray, context: Any = None) -> EvaluationInputs:
     lookup = EmbeddingSimilarity(lambda indices: rows, len(rows), "squared_euclidean")
-    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, lab)
+    return EvaluationInputs(responses, order_by_response(responses), lookup, None, 3, context)
 
 
 @pytest.fixture
@@ -189,12 +189,12 @@ def test_figures_show_every_pair_once_and_survive_the_run_folder(
 
 
 def test_progress_reaches_the_end(inputs: EvaluationInputs) -> None:
-    lab = Reports()
-    told = make_inputs(inputs.responses, np.ones((120, 2), np.float32), lab)
+    context = Reports()
+    told = make_inputs(inputs.responses, np.ones((120, 2), np.float32), context)
     synergy.evaluate(synergy.Params(resamples=100), told)
-    ends = {note for done, total, note in lab.told if done == total}
+    ends = {note for done, total, note in context.told if done == total}
     assert ends == {"MEIs of pairs", "similarities"}
-    assert all(done <= total for done, total, _ in lab.told)
+    assert all(done <= total for done, total, _ in context.told)
 
 
 def test_the_same_seed_gives_the_same_numbers(inputs: EvaluationInputs) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from iibench.contract.measures import Curve, Measure, Section
 from iibench.contract.reports import Named, TrialReport, Verdict
-from iibench.contract.trials import Answers, TrialInputs, Trials, TrialScores, TrialSimilarities
+from iibench.contract.trials import Answers, Stimuli, TrialInputs, TrialScores, TrialSimilarities
 from iibench.hooks.loading import load_plugins
 from iibench.report.trials.choice import images_of_trials
 from iibench.results.run import Run, load_run, write_tables
@@ -52,7 +52,7 @@ class Data:
     """Flat colours: `colours` (n, 3) in [0, 255], one per image, and the trials made of them."""
 
     colours: np.ndarray
-    trials: Trials
+    trials: Stimuli
 
 
 def make_data(
@@ -92,7 +92,7 @@ def make_data(
     answers = Answers(
         stimulus, first, np.ones(len(stimulus), np.int64), confidence, np.tile(np.arange(people), s)
     )
-    trials = Trials(
+    trials = Stimuli(
         names=np.array([f"{name(u)}/{i}" for i, u in enumerate(unit)]),
         queries=number[:, :2],
         references=number[:, 2 : 2 + references],

@@ -16,7 +16,7 @@ from iibench.report.directions.explorer.sprites import COLUMNS, TILES, Key, Shee
 from iibench.report.directions.explorer.unit_data import (
     CHUNK,
     Side,
-    Trials,
+    TrialColumns,
     UnitFrames,
     column,
     trial_files,
@@ -63,7 +63,7 @@ class Finder:
     order: IntArray
     top: Side | None
     bottom: Side | None
-    trials: list[Trials]
+    trials: list[TrialColumns]
 
 
 def explorer(

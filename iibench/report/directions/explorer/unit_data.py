@@ -36,7 +36,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Trials:
+class TrialColumns:
     """The trials of K units under one evaluation: queries (K, T), references (K, T, F) and (K, T, G)."""
 
     evaluation: str
@@ -79,7 +79,7 @@ class UnitFrames:
         images[at], responses[at] = rows["image"], rows["response"]
         return Side(images, responses)
 
-    def trials_of(self, stem: Stem, k: int) -> list[Trials]:
+    def trials_of(self, stem: Stem, k: int) -> list[TrialColumns]:
         """The trials of every evaluation that keeps them."""
         return [
             _trials(rows, evaluation, k)
@@ -139,7 +139,7 @@ def unit_file(
 
 
 def trial_files(
-    trials: Sequence[Trials], evidence: Mapping[tuple[str, str], DoubleArray], k: int
+    trials: Sequence[TrialColumns], evidence: Mapping[tuple[str, str], DoubleArray], k: int
 ) -> Iterator[dict[str, Any]]:
     """The trials of `CHUNK` units at a time; `evidence`: (evaluation, metric) -> (K, T, 2).
 
@@ -152,7 +152,7 @@ def trial_files(
 
 
 def _trial_part(
-    trials: Trials, evidence: Mapping[tuple[str, str], DoubleArray], part: slice
+    trials: TrialColumns, evidence: Mapping[tuple[str, str], DoubleArray], part: slice
 ) -> dict[str, Any]:
     return {
         "evaluation": trials.evaluation,
@@ -200,7 +200,7 @@ def _histogram(rows: pd.DataFrame, k: int) -> dict[str, Any]:
     }
 
 
-def _trials(rows: pd.DataFrame, evaluation: str, k: int) -> Trials:
+def _trials(rows: pd.DataFrame, evaluation: str, k: int) -> TrialColumns:
     t = int(rows["trial"].max()) + 1
     at = rows["unit"].to_numpy(np.int64), rows["trial"].to_numpy(np.int64)
 
@@ -209,7 +209,7 @@ def _trials(rows: pd.DataFrame, evaluation: str, k: int) -> Trials:
         found[at] = values
         return found
 
-    return Trials(
+    return TrialColumns(
         evaluation,
         laid_out(rows["strong"].to_numpy(np.int64)),
         laid_out(rows["weak"].to_numpy(np.int64)),

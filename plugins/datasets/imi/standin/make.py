@@ -28,7 +28,7 @@ from .rows import Click, Row, submission
 if TYPE_CHECKING:
     import numpy as np
 
-    from iibench import BoolArray, DoubleArray, ImageDataset, Trials
+    from iibench import BoolArray, DoubleArray, ImageDataset, Stimuli
     from iibench.compute.similarity.within_trials import TrialMetric
 
 Rule = Literal["eq2", "two_sided"]
@@ -114,14 +114,14 @@ def _shown(
     return images[:2] + optimized[unit]
 
 
-def _trials(stimuli: Sequence[Stimulus], shown: np.ndarray) -> Trials:
+def _trials(stimuli: Sequence[Stimulus], shown: np.ndarray) -> Stimuli:
     """The stimuli without answers."""
     import numpy as np
 
-    from iibench import Answers, Trials
+    from iibench import Answers, Stimuli
 
     none = np.zeros(0, np.int64)
-    return Trials(
+    return Stimuli(
         names=np.array([stimulus.name for stimulus in stimuli]),
         queries=shown[:, :2],
         references=shown[:, 2:11],

@@ -12,7 +12,7 @@ from .files import truth
 from .make import SINGLE_CLASS, single_class_group
 
 if TYPE_CHECKING:
-    from iibench import BoolArray, Trials
+    from iibench import BoolArray, Stimuli
 
     from ..._trials.files import FileTrials
     from .params import Params
@@ -107,7 +107,7 @@ def ceiling(dataset: FileTrials, params: Params, folder: Path) -> Section:
     )
 
 
-def _groups(trials: Trials) -> dict[str, BoolArray]:
+def _groups(trials: Stimuli) -> dict[str, BoolArray]:
     """The stimuli (S,) of each row of the table."""
     import numpy as np
 

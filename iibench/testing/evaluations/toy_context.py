@@ -1,4 +1,4 @@
-"""Made-up activations, images and gradients that analyses are tried on: a lab without a network."""
+"""Made-up activations, images and gradients that analyses are tried on: a context without a network."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ IMAGES, NEURONS, SIDE, FOUND = 300, 32, 8, 4
 
 
 @dataclass
-class ToyLab:
-    """`Lab` over arrays; what is asked of it is written down.
+class ToyContext:
+    """`AnalysisContext` over arrays; what is asked of it is written down.
 
     `A` (n, N), `vectors` (K, N), `pixels` (n, h, w, 3) uint8. Pixels change activations linearly, so
     that every image has a gradient: y(x) = A_i + (x - x_i) W for x near image i. `asked`: labels of finders;
@@ -45,7 +45,7 @@ class ToyLab:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """See `Lab`."""
+        """See `AnalysisContext`."""
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
 
     @cached_property
@@ -56,15 +56,15 @@ class ToyLab:
         return drawn.astype(np.float32)
 
     def activations(self) -> FloatArray:
-        """See `Lab`."""
+        """See `AnalysisContext`."""
         return self.A
 
     def directions(self) -> Directions:
-        """See `Lab`."""
+        """See `AnalysisContext`."""
         return Directions(self.vectors)
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
-        """See `Lab`."""
+        """See `AnalysisContext`."""
         return self.pixels[np.asarray(indices, np.int64)]
 
     def responses_of(self, finder: str, neurons: IntArray) -> FloatArray:
@@ -78,7 +78,7 @@ class ToyLab:
     def gradient_norms(
         self, indices: IntArray, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     ) -> DoubleArray:
-        """See `Lab`; batches of 64, whatever the number of images."""
+        """See `AnalysisContext`; batches of 64, whatever the number of images."""
         import torch
 
         chosen = np.asarray(indices, np.int64)
@@ -102,7 +102,7 @@ class ToyLab:
         return norms
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """See `Lab`."""
+        """See `AnalysisContext`."""
         self.told.append((done, total, note))
 
 
@@ -132,15 +132,15 @@ def analysis_inputs(
         lookup(table, needs_metric),
         labels,
         seed,
-        ToyLab(A, vectors, pixels),
+        ToyContext(A, vectors, pixels),
     )
 
 
 def first_directions(inputs: EvaluationInputs, k: int) -> EvaluationInputs:
     """The inputs with their first k directions alone."""
-    lab = inputs.lab
-    assert isinstance(lab, ToyLab)
+    context = inputs.context
+    assert isinstance(context, ToyContext)
     responses = np.ascontiguousarray(inputs.responses[:, :k])
-    fewer = ToyLab(lab.A, lab.vectors[:k].copy(), lab.pixels, lab.class_names)
+    fewer = ToyContext(context.A, context.vectors[:k].copy(), context.pixels, context.class_names)
     order = inputs.order[:, :k].copy()
-    return dataclasses.replace(inputs, responses=responses, order=order, lab=fewer)
+    return dataclasses.replace(inputs, responses=responses, order=order, context=fewer)
