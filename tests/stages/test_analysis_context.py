@@ -219,8 +219,8 @@ def test_gradient_norms_are_those_of_autograd_one_image_at_a_time(
 def test_gradients_report_progress_and_leave_the_network_alone(tmp_path: Path) -> None:
     found = context(tmp_path, batch_size=4)
     told: list[Any] = []
-    context = dataclasses.replace(found.context, tell=told.append)
-    found = dataclasses.replace(found, context=context)
+    told_to = dataclasses.replace(found.context, tell=told.append)
+    found = dataclasses.replace(found, context=told_to)
     loaded, _ = found.context.inputs.model(found.case)
     found.gradient_norms(np.arange(10), lambda y, rows: y.sum(1))
     of_gradients = [event for event in told if "gradients" in event.stage]
@@ -237,8 +237,8 @@ def test_a_score_that_mixes_images_up_is_told(tmp_path: Path) -> None:
 def test_progress_goes_to_the_run(tmp_path: Path) -> None:
     found = context(tmp_path)
     told: list[Any] = []
-    context = dataclasses.replace(found.context, tell=told.append)
-    found = dataclasses.replace(found, context=context)
+    told_to = dataclasses.replace(found.context, tell=told.append)
+    found = dataclasses.replace(found, context=told_to)
     found.progress(2, 5, "pairs")
     (event,) = told
     assert (event.stage, event.done, event.total) == ("evaluation split_half: pairs", 2, 5)
