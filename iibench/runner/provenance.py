@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from iibench.suite.registry import Entry
 
 #: Libraries whose versions stand in the results.
-LIBRARIES = (
+RECORDED = (
     "torch",
     "torchvision",
     "lpips",
@@ -85,7 +85,7 @@ def describe_run(
         "versions": {
             "iibench": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
+            **{name: version(name) for name in RECORDED},
         },
         "executor": {
             "label": session.config.executor,

@@ -77,7 +77,7 @@ def _rendered(found: RunComparison, output: FolderOutput, outcomes: Sequence[Out
     places = dict.fromkeys(_place(case) for case in found.cases)
     return (
         environment()
-        .get_template("compare.html")
+        .get_template("comparison/page.html")
         .render(
             **frame({}, output),
             found=found,

@@ -50,7 +50,7 @@ def render(run: Run, output: PageOutput, sections: Sequence[Section] = ()) -> st
     index = explorer(run, found, output, images_shown(found, read))
     return (
         environment(run, strip=strip, span=span)
-        .get_template("page.html")
+        .get_template("directions/page.html")
         .render(
             **shared(run, sections, {"explorer": index}, output),
             places=found,

@@ -1,4 +1,4 @@
-"""What the pages of all runs share: the templates, and what stands in templates/base.html."""
+"""What the pages of all runs share: the templates, and what stands in templates/shared/base.html."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ __all__ = ["PageOutput", "environment", "frame", "problems", "remarks", "script_
 STATUSES = ("passed", "failed", "error", "skipped")
 #: Scripts of the pages in their order; `theme.js` stands before the page's content.
 SCRIPTS = (
-    *("core.js", "state.js", "tables.js", "cards.js", "plots.js"),
-    *("tiles.js", "gallery.js", "explorer.js", "unit_trials.js", "unit.js", "analyses.js"),
+    *(f"shared/js/{name}.js" for name in ("core", "state", "tables", "cards", "plots")),
+    *(f"directions/explorer/{name}.js" for name in ("tiles", "gallery", "explorer")),
+    *(f"directions/explorer/{name}.js" for name in ("unit_trials", "unit")),
+    "directions/analyses/analyses.js",
 )
 
 
@@ -146,8 +148,8 @@ def environment(run: Run | None = None, **functions: Callable[..., Any]) -> jinj
         **functions,
         "card_href": cards.card_href,
         "anchors": cards.anchors(run) if run else frozenset(),
-        "style": joined("page.css", "explorer.css"),
-        "theme_script": joined("js/theme.js"),
-        "script": joined(*(f"js/{name}" for name in SCRIPTS)),
+        "style": joined("shared/page.css", "directions/explorer/explorer.css"),
+        "theme_script": joined("shared/js/theme.js"),
+        "script": joined(*SCRIPTS),
     }
     return made

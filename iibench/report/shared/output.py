@@ -1,7 +1,7 @@
 """Where a page's parts go: files beside it, loaded when a view needs them, or all in one file.
 
 A page opened from disk may not fetch files, but it may load scripts and images beside it. So data are
-scripts that hand a value to the page (`templates/js/core.js`), and images are sprites.
+scripts that hand a value to the page (`templates/shared/js/core.js`), and images are sprites.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def render_site(runs: Sequence[Run], output: PageOutput) -> str:
     found = [_table(group, listed, sparse) for group in groups(runs)]
     return (
         environment(strip=strip, span=span)
-        .get_template("site.html")
+        .get_template("site/page.html")
         .render(
             **frame({}, output), runs=listed, chapters=_chapters(runs, found), in_short=in_short
         )

@@ -53,8 +53,8 @@ def render_trials(run: Run, output: PageOutput, sections: Sequence[Section] = ()
     datasets = {label: evaluated(run, label) for label in run.meta.get("datasets", {})}
     notes = [note for split in datasets.values() for note in split.get("notes", ())]
     made = environment(run)
-    style = (files("iibench.report") / "templates" / "trials.css").read_text("utf-8")
-    return made.get_template("trials.html").render(
+    style = (files("iibench.report") / "templates" / "trials/page.css").read_text("utf-8")
+    return made.get_template("trials/page.html").render(
         **shared(run, sections, {}, output),
         **figures,
         trial_style=Markup(style),

@@ -23,9 +23,9 @@ from iibench.results.comparison.cases import (
 )
 from iibench.results.comparison.same_units import same_stimuli, same_units
 from iibench.results.comparison.settings import SettingChange, setting_changes
-from iibench.statistics.paired import paired
-from iibench.statistics.resampling import paired_difference
-from iibench.statistics.scores import compare, holm
+from iibench.statistics.paired import Paired, paired
+from iibench.statistics.resampling import PairedDifference, paired_difference
+from iibench.statistics.scores import Comparison, compare, holm
 
 if TYPE_CHECKING:
     from iibench.results.run import Run
@@ -95,26 +95,24 @@ def _compared(a: Run, b: Run, one: Report, other: Report) -> CaseComparison:
         return replace(case, difference=case.mean_b - case.mean_a)
     x, y = case.scores
     if case.different:
-        apart = compare(y, x)
-        return replace(
-            case,
-            test=INDEPENDENT_TEST,
-            difference=apart.difference,
-            low=apart.low,
-            high=apart.high,
-            p=apart.p,
-        )
+        return _tested(case, INDEPENDENT_TEST, compare(y, x))
     if np.array_equal(x, y, equal_nan=True):  # most cases of most comparisons
         none = 0.0 if case.n_a > 1 else None
         return replace(case, test=PAIRED_TEST, difference=0.0, low=none, high=none, p=1.0)
-    same = paired(x, y)
+    return _tested(case, PAIRED_TEST, paired(x, y))
+
+
+def _tested(
+    case: CaseComparison, test: str, found: Comparison | Paired | PairedDifference
+) -> CaseComparison:
+    """The comparison with what a test found."""
     return replace(
         case,
-        test=PAIRED_TEST,
-        difference=same.difference,
-        low=same.low,
-        high=same.high,
-        p=same.p,
+        test=test,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
     )
 
 
@@ -130,14 +128,7 @@ def _compared_trials(a: Run, b: Run, one: TrialReport, other: TrialReport) -> Ca
         return replace(case, difference=mean_b - mean_a)
     drawn = [as_array(report.resampled) for report in (other, one)]
     found = paired_difference(mean_b, mean_a, drawn[0], drawn[1], case.n_a)
-    return replace(
-        case,
-        test=RESAMPLED_TEST,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-    )
+    return _tested(case, RESAMPLED_TEST, found)
 
 
 def _different(a: Run, b: Run, one: Report, other: Report) -> str:
