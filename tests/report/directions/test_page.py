@@ -452,9 +452,10 @@ def test_without_neurons_there_is_no_difference_to_them() -> None:
     run = make_run([make_case(f, "lpips", rng.normal(size=20)) for f in ("pca", "ica")])
     page = Page(render(run))
     rows = page.table("ii under lpips")
-    assert rows["pca"]["Difference to neurons"] == "no neurons"
-    assert rows["pca"]["Difference to random"] == "no random"
-    assert "No difference to neurons: there are no scores of neurons to compare with." in page.text
+    assert rows["pca"]["Difference to baseline"] == "no baseline"
+    assert rows["pca"]["Difference to control"] == "no control"
+    reason = "No difference to baseline: there are no scores of a baseline to compare with."
+    assert reason in page.text
 
 
 def test_a_single_unit_has_no_interval() -> None:

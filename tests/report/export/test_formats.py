@@ -95,7 +95,7 @@ def test_json_holds_the_leaderboard(directions: Run) -> None:
             None if pd.isna(row["high"]) else row["high"]
         )
         assert (case["rank"]["low"], case["rank"]["high"]) == (row["rank_low"], row["rank_high"])
-        difference = case["to_neurons"] and case["to_neurons"]["difference"]
+        difference = case["to_baseline"] and case["to_baseline"]["difference"]
         assert difference == (None if pd.isna(row["diff_to_baseline"]) else row["diff_to_baseline"])
 
 

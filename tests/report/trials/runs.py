@@ -24,10 +24,12 @@ from iibench.results.trial_tables import write_trial_tables
 from iibench.results.unit_tables import UnitTables
 from iibench.runner.case_reports import reported
 from iibench.stages.trials import TrialResult
-from iibench.suite.params import to_json
+from iibench.suite.params import parse_params, to_json
 from iibench_plugins.evaluations import human, human_accuracy, insilico_trials, triplets
 
 if TYPE_CHECKING:
+    from iibench.contract.evaluations import EvaluationBase
+    from iibench.suite.registry import Table
     from tests.report.directions.test_page import Page
 
 #: Metric label -> weights of red, green and blue in the distance of flat colours.
@@ -186,13 +188,23 @@ def unscored(dataset: str, metric: str, label: str, status: str, reason: str) ->
 
 
 @cache
-def described(evaluation: str) -> dict[str, Any]:
-    """How the evaluation says that its measures are shown, as a run records it."""
-    known = load_plugins(entry_points=False).registry.evaluations
-    spec = known[evaluation].spec if evaluation in known else None
+def evaluations() -> Table[EvaluationBase]:
+    """All that are registered."""
+    return load_plugins(entry_points=False).registry.evaluations
+
+
+def described(evaluation: Named) -> dict[str, Any]:
+    """What the evaluation says for the page, as a run records it."""
+    if evaluation.name not in evaluations():
+        return {"sentence": "", "measures": {}, "unit_numbers": {}}
+    spec = evaluations()[evaluation.name].spec
+    params = parse_params(spec, evaluation.params)
     return {
-        kind: {name: dataclasses.asdict(info) for name, info in getattr(spec, kind, {}).items()}
-        for kind in ("measures", "unit_numbers")
+        "sentence": spec.sentence(params) if spec.sentence else "",
+        **{
+            kind: {name: dataclasses.asdict(info) for name, info in getattr(spec, kind).items()}
+            for kind in ("measures", "unit_numbers")
+        },
     }
 
 
@@ -249,7 +261,7 @@ def make_meta(reports: Sequence[TrialReport], data: Data | None, **changes: Any)
                 "unit": "share",
                 "chance": 0.5,
                 "headline_measure": r.headline,
-                **described(r.evaluation.name),
+                **described(r.evaluation),
             }
             for r in reports
         },
