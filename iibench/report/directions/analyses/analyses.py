@@ -1,7 +1,7 @@
 """The part of the page about analyses: their measures, figures, maps and rows of images.
 
 An analysis (`Details`) is data; here it becomes tables of the page, plots
-(figures.py), and what templates/directions/analyses/analyses.js draws. All figures of a case are loaded from one
+(figures.py), and what analyses.js draws. All figures of a case are loaded from one
 file, `analysis-PLACE-NUMBER`, when one of them comes near.
 """
 

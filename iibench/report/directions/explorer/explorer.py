@@ -1,7 +1,7 @@
 """The unit explorer and the pages of units: images in sprite sheets, data files, and a small index.
 
-`explorer` writes what the scripts named in `SCRIPTS` show; macros of templates/directions/explorer/explorer.html and
-templates/directions/gallery.html stand for the parts of the page that they fill.
+`explorer` writes what the scripts named in `SCRIPTS` show; macros of explorer.html and gallery.html
+stand for the parts of the page that they fill.
 """
 
 from __future__ import annotations
