@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.hooks.deletion import Copy, deleted, loaded, lost, program
+from tests.hooks.deletion import RUN, Copy, deleted, loaded, lost, program
 
 HEAD = "| deleted | what it registered | gone | others broken | `ls` | `run quickstart --collect-only` |"
 
@@ -21,12 +22,13 @@ def main(file: Path | None) -> None:
         lines = [HEAD, "| --- | --- | --- | --- | --- | --- |"]
         with copy.without():
             before = loaded()
-            program("run", "quickstart", "--limit", "64", "-q", "-o", f"{place}/run")
+            program(*RUN, "-q", "-o", f"{place}/run")
         for record in before.records:
             found = deleted(copy, before, record.name)
             gone = "that alone" if found.gone == lost(before, record.name) else str(found.gone)
             broken = "; ".join(found.broken) or "none"
-            ran = f"exit {found.collected.code}" + (f": {found.missing}" if found.missing else "")
+            missing = re.sub(r"\S*/", "", found.missing)  # where the suite lies
+            ran = f"exit {found.collected.code}" + (f": {missing}" if missing else "")
             cells = (record.name, ", ".join(record.registers), gone, broken)
             lines.append(f"| {' | '.join(cells)} | exit {found.listed.code} | {ran} |")
             print(lines[-1], flush=True)

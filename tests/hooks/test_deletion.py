@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from iibench.hooks.loaded import Plugins
-from tests.hooks.deletion import Copy, deleted, loaded, lost, names, program
+from tests.hooks.deletion import RUN, Copy, deleted, loaded, lost, names, program
 
 #: What `quickstart` is made of.
 NEEDED = {
@@ -66,7 +66,7 @@ def test_each_plugin_can_be_deleted(
         patch.setenv("IIBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         with copy.without():
             out = tmp_path_factory.mktemp("run") / "out"
-            assert program("run", "quickstart", "--limit", "64", "-q", "-o", out).code == 0
+            assert program(*RUN, "-q", "-o", out).code == 0
         for record in before.records:
             found = deleted(copy, before, record.name)
             assert found.gone == lost(before, record.name), record.name
