@@ -117,7 +117,7 @@ class Deletion:
 
 
 #: Once it has run, what it takes is cached and its estimate has nothing to time.
-RUN = ("run", "quickstart", "--limit", "200")
+RUN = ("run", "quickstart", "--limit", "100")
 
 
 def deleted(copy: Copy, before: Plugins, plugin: str) -> Deletion:

@@ -22,7 +22,7 @@ def main(file: Path | None) -> None:
         lines = [HEAD, "| --- | --- | --- | --- | --- | --- |"]
         with copy.without():
             before = loaded()
-            program(*RUN, "-q", "-o", f"{place}/run")
+            program(*RUN, "-k", "ii", "-q", "-o", f"{place}/run")
         for record in before.records:
             found = deleted(copy, before, record.name)
             gone = "that alone" if found.gone == lost(before, record.name) else str(found.gone)

@@ -66,7 +66,7 @@ def test_each_plugin_can_be_deleted(
         patch.setenv("IIBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         with copy.without():
             out = tmp_path_factory.mktemp("run") / "out"
-            assert program(*RUN, "-q", "-o", out).code == 0
+            assert program(*RUN, "-k", "ii", "-q", "-o", out).code == 0
         for record in before.records:
             found = deleted(copy, before, record.name)
             assert found.gone == lost(before, record.name), record.name

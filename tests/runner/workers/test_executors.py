@@ -22,7 +22,7 @@ from iibench.runner.workers.tasks import indices_of, ranges_of, task_inputs, tas
 from iibench.runner.workers.worker import Worker
 from tests.conftest import TOYS, Done, run_json
 
-EXECUTORS = TOYS.parent / "toy_executors"
+EXECUTORS = TOYS / "executors"
 #: Cases that end in every way there is.
 TROUBLE = (
     ("  - {name: pick, k: [1, 2]}\n", "  - {name: pick, k: [1, 9]}\n  - explodes\n"),
