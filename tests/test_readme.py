@@ -109,6 +109,7 @@ def test_links_and_paths_lead_somewhere(page: str) -> None:
 # ------------------------------------------------------------------------------ the other pages
 
 
+@pytest.mark.slow
 def test_the_plugin_of_20_lines_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from iibench.cli.main import run_program
 

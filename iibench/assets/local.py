@@ -52,7 +52,11 @@ def _folder(variable: str, otherwise: Literal["user_data_path", "user_cache_path
 
 
 def torch_hub_dir() -> Path:
-    """Torch hub's folder of checkpoints, found as torch finds it, without importing torch."""
+    """Torch hub's folder of checkpoints, found as torch finds it, without importing torch.
+
+    >>> torch_hub_dir().name
+    'checkpoints'
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
     return Path(home).expanduser() / "hub" / "checkpoints"
@@ -62,6 +66,9 @@ def packaged_path(reference: str) -> Path | None:
     """The file `package:path` that is installed with a package, or None where there is none.
 
     The package is found, not imported: some take seconds to import.
+
+    >>> packaged_path("torch:version.py").name, packaged_path("torch:no.such")
+    ('version.py', None)
     """
     package, _, inside = reference.partition(":")
     try:
@@ -77,7 +84,11 @@ def packaged_path(reference: str) -> Path | None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file, remembered for this process while its size and time stay the same."""
+    """SHA-256 (hex) of a file, remembered for this process while its size and time stay the same.
+
+    >>> len(sha256_of(packaged_path("torch:version.py")))
+    64
+    """
     stat = path.stat()
     key = (str(path), stat.st_size, stat.st_mtime_ns)
     if key not in _HASHES:
@@ -149,7 +160,12 @@ def _problem(file: AssetFile, path: Path, resources: Resources) -> str:
 
 
 def find_local(spec: AssetSpec, resources: Resources) -> tuple[AssetFile, Path] | None:
-    """The first verified file of the asset that is on disk, or None; never touches the network."""
+    """The first verified file of the asset that is on disk, or None; never touches the network.
+
+    >>> where = LocalResources(Path("no"), Path("such folders"))
+    >>> find_local(AssetSpec("net", "A network", (AssetFile("net.pth", "0" * 64, 10),)), where) is None
+    True
+    """
     for candidate in _candidates(spec, resources):
         if not candidate.problem:
             return candidate.file, candidate.path
@@ -191,7 +207,13 @@ def status(spec: AssetSpec, resources: Resources) -> AssetStatus:
 
 
 def by_hand(spec: AssetSpec, resources: Resources) -> str:
-    """How to put the asset in place by hand: file names, hashes, the folder, where to get them."""
+    """How to put the asset in place by hand: file names, hashes, the folder, where to get them.
+
+    >>> where = LocalResources(Path("data"), Path("cache"))
+    >>> spec = AssetSpec("net", "A network", (AssetFile("net.pth", "0" * 64, 10),))
+    >>> by_hand(spec, where).splitlines()[:2]
+    ['To put it in place by hand, save this file in data:', '  net.pth (10 bytes)']
+    """
     kind = "make this folder" if all(file.record for file in spec.files) else "save this file"
     lines = [f"To put it in place by hand, {kind} in {resources.data_dir}:"]
     for number, file in enumerate(spec.files):

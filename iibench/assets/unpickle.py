@@ -47,6 +47,10 @@ def load_numpy_pickle(file: BinaryIO | bytes, encoding: str = "ASCII") -> Any:
     of CIFAR-10. Arrays are new, writable and in C or Fortran order as they were pickled.
     Raises `UsageError` naming what the pickle asked for where it asks for anything else, and where it
     is damaged.
+
+    >>> import pickle
+    >>> load_numpy_pickle(pickle.dumps({"labels": [3, 1]}))
+    {'labels': [3, 1]}
     """
     written = file if isinstance(file, bytes) else file.read()
     try:

@@ -44,6 +44,9 @@ class MeasureInfo:
     stands beside it in tables of groups, where that is another. `ceiling`: the measure that bounds it.
     `first`: what the page says of the metric with the largest value. `sentence`: one about that metric,
     with `{value}` of this measure, `{other}` of the one beside it and their `{difference}`.
+
+    >>> MeasureInfo(title="AUC", ceiling="auc_ceiling").ceiling
+    'auc_ceiling'
     """
 
     title: str

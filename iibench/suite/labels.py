@@ -58,6 +58,8 @@ def format_value(value: Any, inside: bool = False) -> str:
 
 def read_value(text: str) -> Any:
     """A value in a label as a plain value; what is no YAML stands for itself."""
+    if text.startswith(("|", ">")):  # the head of a block, which a label never holds
+        return text
     try:
         value = parse_scalar(text)
     except SuiteError:

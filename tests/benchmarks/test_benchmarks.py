@@ -42,6 +42,7 @@ def result(name: str, tmp_path: Path, **changes: object) -> dict[str, object]:
     return found | about | {"machine": machine}
 
 
+@pytest.mark.slow
 def test_a_row_from_the_command_line(tmp_path: Path) -> None:
     """Both sides in processes of their own, compared, timed, and written; another row is kept."""
     tables.write(tmp_path, [result("ii", tmp_path)], benchmarks.NAMES)
@@ -79,10 +80,8 @@ def test_both_sides_of_each_row_agree(
 ) -> None:
     """In this process, on patches of photographs and with a random backbone."""
     trunk = random_alexnet()
-    for module in ("lpips", "_lpips_backbones"):
-        monkeypatch.setattr(
-            f"iibench_plugins.metrics.{module}.backbone", lambda net, resources: trunk
-        )
+    for module in ("metrics.lpips", "_shared.lpips_backbones"):
+        monkeypatch.setattr(f"iibench_plugins.{module}.backbone", lambda net, resources: trunk)
     ours, theirs = (prepare(name, side, sizes) for side in ("ours", "theirs"))
     found, expected = ours.run(Clock()), theirs.run(Clock())
     assert all(np.isfinite(values).all() for values in expected.values())
@@ -138,6 +137,7 @@ def test_sides_that_do_not_agree() -> None:
         row.nearly(0.04, 0.2)(ours, {"ii": np.array([1.0, 2.1])})
 
 
+@pytest.mark.slow
 def test_a_child_that_fails_says_why() -> None:
     with pytest.raises(ChildError, match="KeyError: 'nothing'"):
         Child("tests.benchmarks.rows:prepare", ("nothing", "ours", None), 1)

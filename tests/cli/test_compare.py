@@ -394,6 +394,7 @@ evaluations:
 """
 
 
+@pytest.mark.slow
 def test_runs_on_trials_are_compared_by_shared_resamples(
     iibench: Program, compare: Program
 ) -> None:

@@ -93,6 +93,7 @@ def test_schema_is_a_json_schema_that_knows_the_plugins(iibench, suite) -> None:
     assert "toycolour" in done.out
 
 
+@pytest.mark.slow
 def test_report_makes_the_page_anew_from_the_folder_alone(iibench, suite, tmp_path: Path) -> None:
     assert iibench("run", suite(), "-o", "out", "-k", "ii").code == 0
     page = tmp_path / "out" / "index.html"

@@ -23,6 +23,7 @@ def runs(tmp_path: Path, suite: Callable[..., Path], iibench: Program) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_pages_are_made_anew_from_the_results(runs: Path, iibench: Program) -> None:
     before = (runs / "one" / "index.html").read_text()
     for folder in ("one", "two"):
@@ -56,6 +57,7 @@ def test_a_single_file(runs: Path, tmp_path: Path, iibench: Program) -> None:
     assert not list(tmp_path.glob("assets"))
 
 
+@pytest.mark.slow
 def test_exports(runs: Path, tmp_path: Path, iibench: Program) -> None:
     for name in ("csv", "markdown", "latex", "bibtex", "junit"):
         done = iibench("report", runs / "one", "--format", name)

@@ -273,6 +273,7 @@ def iibench_case_finish(report): log(report.id, report.status, len(report.scores
     assert sorted(entry[2] for entry in logged()) == [1, 2, 6]
 
 
+@pytest.mark.slow
 def test_iibench_report_sections(plugin, iibench, suite) -> None:
     """An extra part of the page: a table and a paragraph, escaped; also when pages are made anew."""
     folder = plugin("""

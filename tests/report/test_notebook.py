@@ -67,6 +67,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Run:
 # -------------------------------------------------------------------------------- the display
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "sample", "trials"])
 def test_display_is_whole_and_without_scripts(kind: str, request: pytest.FixtureRequest) -> None:
     found: Run = request.getfixturevalue(kind)

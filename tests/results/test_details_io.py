@@ -134,6 +134,7 @@ ARRAYS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     x=hnp.arrays(
         np.float64,

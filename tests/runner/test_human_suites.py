@@ -11,6 +11,7 @@ import iibench
 from tests.plugins.datasets.imi_release import make_release
 
 
+@pytest.mark.slow
 def test_zimmermann_resnet50_on_a_made_up_release(tmp_path: Path) -> None:
     """ResNet50's natural, easy trials alone, beside the published values."""
     release = make_release(tmp_path / "data").write()
@@ -39,6 +40,7 @@ def test_zimmermann_resnet50_on_a_made_up_release(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_human_agreement_finds_the_observer_that_answered(tmp_path: Path) -> None:
     """A small stand-in, answered by people who look at mean colours: colour wins, on its ceiling."""
     run = iibench.run(
@@ -72,6 +74,7 @@ def test_human_agreement_finds_the_observer_that_answered(tmp_path: Path) -> Non
     assert accuracy.low <= float(put_in["all"]["accuracy put in"]) <= accuracy.high
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_borowski2020_comes_out_exactly(shared: Path, tmp_path: Path) -> None:
     run = iibench.run(
@@ -84,6 +87,7 @@ def test_borowski2020_comes_out_exactly(shared: Path, tmp_path: Path) -> None:
     assert all("expected exactly" in v.detail for v in run.verdicts)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_materials_colour_is_as_published(shared: Path, tmp_path: Path) -> None:
     run = iibench.run(
@@ -103,6 +107,7 @@ def test_materials_colour_is_as_published(shared: Path, tmp_path: Path) -> None:
     assert measures["vote_agreement"].units == 100  # reference images, not triplets
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_choices_on_real_trials(shared: Path, tmp_path: Path) -> None:
     run = iibench.run(

@@ -42,6 +42,7 @@ def of_blocks(suite: Callable[..., Path]) -> Path:
     return suite(("  - activity\n", "  - {name: mis, metrics: [toycolour], quantile: 0.25}\n"))
 
 
+@pytest.mark.slow
 def test_memory_changes_no_number(of_blocks: Path, tmp_path: Path) -> None:
     plenty = run(of_blocks, tmp_path, 1 << 30, "one")
     little = run(of_blocks, tmp_path, LITTLE, "other")
@@ -53,6 +54,7 @@ def test_memory_changes_no_number(of_blocks: Path, tmp_path: Path) -> None:
     assert "orders_by_direction" not in {f.name for f in (tmp_path / "one" / "v1").iterdir()}
 
 
+@pytest.mark.slow
 def test_mapped_files_are_taken_from_the_cache_and_checked(of_blocks: Path, tmp_path: Path) -> None:
     first = run(of_blocks, tmp_path, LITTLE)
     shutil.rmtree(tmp_path / "cache" / "v1" / "scores")
@@ -120,6 +122,7 @@ def test_the_default_is_half_of_the_memory_there_is() -> None:
     assert LEAST <= default_budget() <= pages // 2 + 1
 
 
+@pytest.mark.slow
 def test_precision_stands_in_the_results_and_in_the_keys(
     iibench: Callable[..., Any], suite: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_comparison_of_its_own_equals_the_distance_it_computes(iibench, suite)
         np.testing.assert_allclose(own, known, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_names_are_asked_of_the_dataset(iibench, suite) -> None:
     """Skipped with the dataset's reason where nobody was asked; scored, and cached, where they were."""
     path = suite(OTHERS, LIMITED)
@@ -58,6 +59,7 @@ def test_names_follow_a_limited_dataset(iibench, suite) -> None:
     assert all(-1 <= mean <= 1 for mean in means(Path("out"), "toynames", "ii"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center", ["false", "true"])
 def test_embedding_is_the_cosine_of_a_layers_activations(iibench, suite, center: str) -> None:
     label = f"embedding[model=toynet,layer=mixed,center={center}]"
@@ -140,6 +142,7 @@ def test_a_wrong_metric_is_told_before_anything_runs(iibench, suite, label, mess
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_metric_on_trials(iibench, tmp_path: Path) -> None:
     """The three ways of comparing agree on trials too; names are not known there."""
     (tmp_path / "trials.yaml").write_text(

@@ -69,6 +69,7 @@ def means(metric: str, layer: str = "superposed") -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_the_index_ranks_directions_by_their_distance_from_the_truth(iibench) -> None:
     suite = small()
     done = run(iibench, suite)
@@ -89,6 +90,7 @@ def test_the_index_ranks_directions_by_their_distance_from_the_truth(iibench) ->
         assert alone["neurons"] > found["planted"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kmeans", "sae", "topk_sae"])
 def test_these_finders_recover_the_directions(name) -> None:
     """What the suite's statements about them rest on; random directions come to 0.4."""
@@ -105,6 +107,7 @@ def test_these_finders_recover_the_directions(name) -> None:
     assert np.median(best) > 0.99
 
 
+@pytest.mark.slow
 def test_few_images_end_in_statements_not_in_errors(iibench) -> None:
     done = run(iibench, small(), "--limit", "300")
     assert done.code in (0, 1), done.err

@@ -78,6 +78,7 @@ def test_a_run_is_repeated_to_the_last_digit(iibench: Program, before: Path) -> 
     assert not list((Path("cache") / "v1").iterdir())
 
 
+@pytest.mark.slow
 def test_computed_values_come_from_the_cache_where_that_is_asked_for(
     iibench: Program, made: Path, before: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_computed_values_come_from_the_cache_where_that_is_asked_for(
     assert not list((made.parent / "cache" / "v1").glob(".fresh-*"))
 
 
+@pytest.mark.slow
 def test_the_largest_deviation_names_case_and_unit(iibench: Program, before: Path) -> None:
     case = NEURONS.replace("toy/", "toy[limit=100]/", 1)
     spoil(before, case, 0.002)
@@ -167,6 +169,7 @@ def test_the_default_folder_says_what_it_is(iibench: Program, before: Path) -> N
     assert (folder / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_relative_paths_refer_to_the_base_folder(iibench: Program, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     np.save(tmp_path / "elsewhere" / "own.npy", np.eye(6, dtype=np.float32)[:2])
@@ -219,6 +222,7 @@ def test_a_plugin_that_is_not_loaded_is_named(iibench: Program, before: Path) ->
     assert "/tmp" not in done.err.replace(str(Path.cwd()), "")
 
 
+@pytest.mark.slow
 def test_a_plugin_that_has_another_name_now_is_a_note(iibench: Program, before: Path) -> None:
     """As in a run that is older than the name; what it registers is the same."""
     old = {
@@ -244,6 +248,7 @@ def test_a_plugin_that_has_another_name_now_is_a_note(iibench: Program, before: 
     assert iibench("compare", before, "b", toys=False).code == 0
 
 
+@pytest.mark.slow
 def test_the_fallback_decides_anew(iibench: Program, suite: Callable[..., Path]) -> None:
     text = "dataset: {name: toy_missing, fallback: {name: toy}}"
     file = suite(("dataset: {name: toy}", text))
@@ -265,6 +270,7 @@ def test_the_fallback_decides_anew(iibench: Program, suite: Callable[..., Path])
     assert not Path("c").exists()
 
 
+@pytest.mark.slow
 def test_runs_on_trials_are_repeated(iibench: Program) -> None:
     Path("trials.yaml").write_text(
         'iibench: "1"\nname: toyhuman\nseed: 2\ndataset: toytrials\nmetrics: [toycolour]\n'
@@ -276,6 +282,7 @@ def test_runs_on_trials_are_repeated(iibench: Program) -> None:
     assert "REPEATED" in done.out
 
 
+@pytest.mark.slow
 def test_a_rerun_that_is_interrupted_says_so_and_leaves_no_cache(
     spawn: Callable[..., object], made: Path, tmp_path: Path
 ) -> None:
@@ -295,6 +302,7 @@ def test_a_rerun_that_is_interrupted_says_so_and_leaves_no_cache(
         assert "not repeated" in rest
 
 
+@pytest.mark.slow
 def test_kill_leaves_no_half_run_and_clear_removes_the_rest(
     spawn: Callable[..., object], iibench: Program, made: Path, tmp_path: Path
 ) -> None:

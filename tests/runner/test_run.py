@@ -68,6 +68,7 @@ def test_a_run_writes_everything(iibench, suite, tmp_path: Path, counted) -> Non
     assert not list(tmp_path.glob(".out-*"))
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_a_naive_computation(iibench, suite, tmp_path: Path) -> None:
     assert iibench("run", suite(), "--output", "out").code == 0
     import importlib.util
@@ -95,6 +96,7 @@ def test_the_scores_are_those_of_a_naive_computation(iibench, suite, tmp_path: P
     assert mine.score.item() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_second_run_is_from_the_cache_and_equal_to_the_last_digit(
     iibench, suite, tmp_path: Path, counted
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_second_run_is_from_the_cache_and_equal_to_the_last_digit(
     assert all(case["cached"] for case in run_json(tmp_path / "two")["cases"])
 
 
+@pytest.mark.slow
 def test_neither_batch_size_nor_order_nor_selection_changes_a_score(
     iibench, suite, tmp_path: Path
 ) -> None:
@@ -130,6 +133,7 @@ def test_neither_batch_size_nor_order_nor_selection_changes_a_score(
         np.testing.assert_allclose(both.score, both.score_other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_selection_and_exit_codes(iibench, suite) -> None:
     done = iibench("run", suite(), "-k", "pick[k=2] and ii and not toylabel")
     assert done.code == 0
@@ -174,6 +178,7 @@ def test_a_case_without_a_scored_direction_is_skipped(iibench, suite, tmp_path: 
     assert reason == "no direction could be scored: dead: every image has the same response"
 
 
+@pytest.mark.slow
 def test_one_failing_case_is_one_report(iibench, suite, tmp_path: Path) -> None:
     broken = suite(
         ("{name: pick, k: [1, 2]}", "{name: pick, k: [1, 99]}\n  - {name: explodes, k: 2}")
@@ -215,6 +220,7 @@ def test_what_cannot_be_had_is_skipped_with_its_reason(iibench, suite, tmp_path:
     assert "nowhere.zip" in done.out
 
 
+@pytest.mark.slow
 def test_last_failed(iibench, suite) -> None:
     broken = suite(("k: [1, 2]", "k: [1, 99]"))
     assert iibench("run", broken, "--lf").code == 5  # nothing failed yet
@@ -225,6 +231,7 @@ def test_last_failed(iibench, suite) -> None:
     assert all("pick[k=99]" in line for line in ids)
 
 
+@pytest.mark.slow
 def test_collect_only_shows_the_work_and_what_is_cached(iibench, suite, counted) -> None:
     first = iibench("run", suite(), "--collect-only")
     assert first.code == 0
@@ -306,6 +313,7 @@ def test_a_finder_that_trains_on_nothing_needs_no_fit_split(iibench, suite, coun
     assert counted() - timed == 240
 
 
+@pytest.mark.slow
 def test_kill_loses_no_finished_case(spawn, suite, tmp_path: Path) -> None:
     """kill -9 in the middle; the next run takes the finished cases from the cache."""
     path = suite()
@@ -369,10 +377,10 @@ def test_the_python_api_gives_the_same(suite, iibench, tmp_path: Path) -> None:
 
 
 def test_load_run_refuses_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(package.errors.UsageError, match="no run folder"):  # type: ignore[attr-defined]
+    with pytest.raises(package.UsageError, match="no run folder"):
         package.load_run(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"schema_version": "99"}))
-    with pytest.raises(package.errors.UsageError, match="schema version '99'"):  # type: ignore[attr-defined]
+    with pytest.raises(package.UsageError, match="schema version '99'"):
         package.load_run(tmp_path)
 
 

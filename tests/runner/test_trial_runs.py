@@ -52,6 +52,7 @@ def suite(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.mark.slow
 def test_a_run_and_its_folder(iibench: Program, suite: Callable[..., Path]) -> None:
     done = iibench("run", suite(), "-o", "out")
     assert "made of flat colours" in done.out  # what was kept, and why, is printed
@@ -74,6 +75,7 @@ def test_a_run_and_its_folder(iibench: Program, suite: Callable[..., Path]) -> N
     assert {"index.html", "trials.parquet", "measures.parquet", "margins.parquet"} <= names
 
 
+@pytest.mark.slow
 def test_what_is_read_back_is_what_was_computed(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_what_is_read_back_is_what_was_computed(
     pd.testing.assert_frame_equal(made.leaderboard(), read.leaderboard())
 
 
+@pytest.mark.slow
 def test_each_image_is_read_once_whatever_the_observers(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +104,7 @@ def test_each_image_is_read_once_whatever_the_observers(
     assert sum(read.values()) == 481 + pictured
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_numbers_from_the_cache(
     iibench: Program, suite: Callable[..., Path]
 ) -> None:
@@ -113,6 +117,7 @@ def test_a_second_run_gives_the_same_numbers_from_the_cache(
         )
 
 
+@pytest.mark.slow
 def test_damaged_similarities_are_computed_anew(
     iibench: Program, suite: Callable[..., Path]
 ) -> None:
@@ -130,6 +135,7 @@ def test_damaged_similarities_are_computed_anew(
     )
 
 
+@pytest.mark.slow
 def test_verdicts(iibench: Program, suite: Callable[..., Path]) -> None:
     iibench("run", suite(), "-o", "out")
     run = package.load_run("out")
@@ -150,6 +156,7 @@ def test_verdicts(iibench: Program, suite: Callable[..., Path]) -> None:
     assert done.code == 1
 
 
+@pytest.mark.slow
 def test_a_group_or_measure_that_is_not_there_names_the_nearest(
     iibench: Program, suite: Callable[..., Path]
 ) -> None:
@@ -163,6 +170,7 @@ def test_a_group_or_measure_that_is_not_there_names_the_nearest(
     assert any("there is no measure 'human_acuracy'; nearest: human_accuracy" in d for d in details)
 
 
+@pytest.mark.slow
 def test_an_expectation_about_another_dataset_is_skipped(
     iibench: Program, suite: Callable[..., Path]
 ) -> None:
@@ -175,6 +183,7 @@ def test_an_expectation_about_another_dataset_is_skipped(
     )
 
 
+@pytest.mark.slow
 def test_limit_takes_stimuli(iibench: Program, suite: Callable[..., Path]) -> None:
     iibench("run", suite(), "-o", "out", "--limit", "20")
     run = package.load_run("out")
@@ -244,6 +253,7 @@ def test_images_need_models_and_no_references(iibench: Program, suite: Callable[
     assert "found references beside images alone" in done.err
 
 
+@pytest.mark.slow
 def test_metrics_are_compared_in_pairs(iibench: Program, suite: Callable[..., Path]) -> None:
     iibench("run", suite(), "-o", "out")
     run = package.load_run("out")
@@ -264,11 +274,11 @@ def test_an_interrupted_run_continues_where_it_was(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was computed before the interruption is neither lost nor computed again."""
-    from iibench.runner import execute as runner
+    from iibench.runner import session
     from iibench.stages import trials as trial_bench
 
     real = trial_bench.iter_rows
-    monkeypatch.setattr(runner, "default_budget", lambda: 2 * 16 * 12)  # 16 images
+    monkeypatch.setattr(session, "default_budget", lambda: 2 * 16 * 12)  # 16 images
 
     def breaks_off(*arguments, **options):
         for number, block in enumerate(real(*arguments, **options)):

@@ -58,6 +58,7 @@ def simulated(seed: int, stimuli: int = 300) -> tuple[np.ndarray, np.ndarray, np
 # ----------------------------------------------------------------------------- the area, the curve
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(STIMULI)
 def test_area_and_curve_are_those_of_scikit_learn_on_every_answer(rows: Rows) -> None:

@@ -47,6 +47,7 @@ def test_no_score_beats_the_true_probabilities() -> None:
     assert best == pytest.approx(np.mean([auc(p, k, n - k) for k in drawn]), abs=0.003)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-2, 2.5), st.floats(-2, 2.5))
 def test_ideal_area_of_a_beta_distribution_is_the_integral(log_a: float, log_b: float) -> None:
@@ -206,6 +207,7 @@ def test_ceilings_that_are_undefined_say_why(estimate: object) -> None:
 # ------------------------------------------------------------------------- coverage, a small version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["beta", "clustered"])
 def test_intervals_cover_what_was_put_in(name: str) -> None:
     """The full version is `python -m tests.benchmarks.agreement_coverage`."""

@@ -57,6 +57,7 @@ def test_known_reliability_is_found(known: bool) -> None:
     assert (found.units, found.left_out, found.splits) == (400, 0, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["participant", "answer", "stimulus"])
 def test_against_splits_one_by_one(mode: str) -> None:
     rng = np.random.default_rng(1)

@@ -45,6 +45,7 @@ def test_twelve_differences_are_exact_and_thirteen_are_drawn() -> None:
     assert (found * (RESAMPLES + 1)) == pytest.approx(round(found * (RESAMPLES + 1)), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 9, 40, 300])
 def test_p_values_are_scipys(n: int) -> None:
     rng = np.random.default_rng(n)

@@ -143,6 +143,7 @@ def test_labels_of_parts_and_of_plain_values(registry: Registry) -> None:
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=8)
 
 
+@pytest.mark.slow
 @given(
     TEXT,
     st.integers(1, 10**9),

@@ -43,6 +43,7 @@ def harness():
     return toy_harness(load_plugins(environ="", entry_points=False), resources=resources)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "label"), [(kind, label) for kind, labels in LABELS.items() for label in labels]
 )
@@ -58,6 +59,7 @@ def test_first_party(harness, kind, label) -> None:
     assert len(report.passed) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["metric", "finder", "model", "dataset", "evaluation"])
 def test_a_new_plugin_passes_and_runs(kind, tmp_path, monkeypatch) -> None:
     from iibench.cli.plugin_new import write_plugin

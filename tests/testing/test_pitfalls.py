@@ -23,6 +23,7 @@ from tests.testing.pitfalls import NUMBERED, PITFALLS, caught
 PLANTED = [pitfall for pitfall in PITFALLS if pitfall.plant is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pitfall", PLANTED, ids=lambda p: f"{p.number or '+'} {p.what}")
 def test_the_right_check_fails_and_names_the_mistake(pitfall) -> None:
     assert caught(pitfall) == pitfall.check
@@ -38,6 +39,7 @@ def harness():
     return toy_harness()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [

@@ -55,6 +55,7 @@ def test_a_bad_one_says_what_was_seen_expected_and_the_cause(check, tmp_path) ->
     assert "a distance is returned as if it were a similarity" in identity[3]
 
 
+@pytest.mark.slow
 def test_parameters_variants_and_toys(check) -> None:
     assert check("embedding[model=reference_net,layer=late]")[0] == 0
     code, out, _ = check("torchvision:resnet18[weights=none]", "-v")

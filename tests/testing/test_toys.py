@@ -166,6 +166,7 @@ def test_anything_can_take_the_place_of_the_usual(chosen, id) -> None:
     assert [(case.id, case.status) for case in run.reports] == [(id, "passed")]
 
 
+@pytest.mark.slow
 def test_a_run_takes_its_folder_with_it_unless_one_is_given(tmp_path) -> None:
     run = run_reference_suite()
     made = run.folder

@@ -59,6 +59,7 @@ def test_iibench_is_installed_and_not_the_checkout(environment: Environment) -> 
     assert done.stdout.count("evaluations.ii  (") == 1
 
 
+@pytest.mark.slow
 def test_an_installed_distribution(environment: Environment, suite: Path) -> None:
     """Found by its entry point; its metric is in every suite, its part on the page, its export there."""
     listed = environment.run("iibench", "plugin", "ls").stdout
@@ -73,6 +74,7 @@ def test_an_installed_distribution(environment: Environment, suite: Path) -> Non
     assert (said.returncode, said.stdout) == (0, "edges 1.2.3\n")
 
 
+@pytest.mark.slow
 def test_the_check_of_an_installed_plugin(environment: Environment) -> None:
     done = environment.run("iibench", "plugin", "check", "edges")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -80,6 +82,7 @@ def test_the_check_of_an_installed_plugin(environment: Environment) -> None:
     assert "failed" not in done.stdout
 
 
+@pytest.mark.slow
 def test_one_file_a_module_and_an_installed_distribution_give_the_same(
     environment: Environment, suite: Path, tmp_path: Path
 ) -> None:
@@ -108,6 +111,7 @@ def test_one_file_a_module_and_an_installed_distribution_give_the_same(
     assert len(installed) == 2
 
 
+@pytest.mark.slow
 def test_a_plugin_for_a_later_api_is_refused_and_the_rest_goes_on(
     environment: Environment, suite: Path
 ) -> None:
@@ -143,6 +147,7 @@ def test_what_plugin_new_writes_installs_and_passes_its_tests(environment: Envir
         assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_checks_itself_as_its_author_would(environment: Environment) -> None:
     """`iibench.testing` from a plugin's own test, in the environment where both are installed."""
     test = environment.work / "test_edges.py"

@@ -337,6 +337,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(made: Made, tmp_path: Path) -> None:
     again = release_folder(SMALL, harness_in(tmp_path))
     assert contents(again) == contents(made.folder)
@@ -346,6 +347,7 @@ def test_the_seed_decides_everything(made: Made, tmp_path: Path) -> None:
     assert units != {key: set(found) for key, found in json.loads(text).items()}
 
 
+@pytest.mark.slow
 def test_a_run_reports_agreement_with_it(tmp_path: Path) -> None:
     suite = tmp_path / "suite.yaml"
     params = json.dumps(dataclasses.asdict(SMALL) | {"name": "imi_standin"})

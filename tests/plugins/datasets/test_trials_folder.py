@@ -88,6 +88,7 @@ def test_published_trials(shared: Path) -> None:
     assert "incomplete" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_published_trials_show_the_files_that_they_name(shared: Path) -> None:
     dataset = load(shared / "data", path="imi_trials")

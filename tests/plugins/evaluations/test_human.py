@@ -129,6 +129,7 @@ def test_units_correlate_within_groups_too(
     assert ceiling.value is None or 0 <= ceiling.value <= 1
 
 
+@pytest.mark.slow
 def test_answers_to_stimuli_without_images_count_nowhere(trials: Stimuli) -> None:
     queries = trials.queries.copy()
     queries[:5] = -1

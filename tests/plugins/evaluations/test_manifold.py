@@ -305,6 +305,7 @@ def test_too_many_images_and_images_that_are_all_alike_are_errors(
         manifold.evaluate(manifold.Params(**SMALL), inputs)
 
 
+@pytest.mark.slow
 def test_umap_lays_out_where_it_is_installed(inputs: EvaluationInputs) -> None:
     pytest.importorskip("umap", reason="the extra umap is not installed")
     params = manifold.Params(method="umap", neighbours=5, **SMALL)

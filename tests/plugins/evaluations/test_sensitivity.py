@@ -306,6 +306,7 @@ def test_neither_batches_nor_runs_change_anything(vectors, scored):
     assert same.details.measures == scored.details.measures
 
 
+@pytest.mark.slow
 @given(st.permutations(range(7)))
 @settings(max_examples=5, deadline=None)
 def test_the_order_of_directions_does_not_matter(vectors, scored, order):

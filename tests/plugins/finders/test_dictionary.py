@@ -109,6 +109,7 @@ def test_the_note_says_what_the_fit_split_shows(activations, context):
     )
 
 
+@pytest.mark.slow
 def test_passes_that_run_out_are_noted(activations, context, recwarn):
     notes = fit(Params(k=6, max_iter=1, tol=0.0), activations, context).notes
     assert notes[-1] == "the dictionary did not converge in 1 passes over the images"

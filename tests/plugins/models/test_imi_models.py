@@ -367,6 +367,7 @@ def images_for(variant):
     return np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @only(TAPPED)
 def test_a_unit_is_the_mean_of_what_its_module_gives(pair):
     images = images_for(pair.variant)
@@ -503,6 +504,7 @@ def test_an_open_clip_that_puts_tokens_first_is_refused(monkeypatch):
 # ------------------------------------------------------------------------------------- weights
 
 
+@pytest.mark.slow
 def test_random_weights_follow_the_seed_and_leave_torchs_generator_alone(resources):
     torch.manual_seed(5)
     expected = torch.rand(3)

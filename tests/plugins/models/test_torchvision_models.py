@@ -15,7 +15,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from iibench.assets.local import LocalResources
 from iibench.compute.activations import iter_activations
 from iibench.contract.errors import AssetError, UsageError
-from iibench_plugins.models import torchvision_models as plugin
+from iibench_plugins.models import _torchvision
 from iibench_plugins.models.torchvision_models import Params, load, variants
 
 
@@ -132,7 +132,7 @@ def test_weights_that_cannot_be_had_say_where_to_put_the_file(resources, monkeyp
     message = str(error.value)
     assert ResNet18_Weights.DEFAULT.url in message
     assert str(resources.data_dir) in message
-    assert timeouts == [plugin.TIMEOUT]
+    assert timeouts == [_torchvision.TIMEOUT]
     assert socket.getdefaulttimeout() is None
 
 

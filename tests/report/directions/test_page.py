@@ -302,6 +302,7 @@ def test_halves_are_split_at_the_median_of_a_method(small_run: SyntheticRun, kep
         np.testing.assert_allclose(box["mean"][0], np.mean(half), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_units_leave_only_the_furthest_as_points() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_t(2, 70_000)

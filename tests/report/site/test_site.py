@@ -112,6 +112,7 @@ def test_cases_without_a_score_keep_their_reason() -> None:
     assert "skipped no weights" in page.table("ii under lpips")["ica"]["Rank"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=5))
 def test_every_case_is_in_exactly_one_table(made: list[tuple[int, bool]]) -> None:
@@ -157,6 +158,7 @@ def test_methods_of_several_runs_are_ranked_together() -> None:
             assert cells[at] == "baseline"
 
 
+@pytest.mark.slow
 def test_trials_share_a_table_only_with_the_same_resamples(tmp_path: Path) -> None:
     data = trial_runs.make_data()
     a = trial_runs.full_run(tmp_path / "a", data)

@@ -98,6 +98,7 @@ def test_dots_with_intervals_and_the_ceiling(run: Run, trial_plots: dict[str, An
     assert {(0.5, 0.5), (ceiling.value, ceiling.value), (ceiling.low, ceiling.high)} <= spans
 
 
+@pytest.mark.slow
 def test_curves_are_thinned_and_then_left_out(tmp_path: Path) -> None:
     x = tuple(np.linspace(0, 1, 200))
     curves = tuple(Curve("roc", x, x, {"model": f"net{i}", "layers": "l"}) for i in range(900))

@@ -258,6 +258,7 @@ def test_a_network_or_a_finder_that_fails_ends_no_plan(iibench, suite, tmp_path:
     assert left.partition(" more: ")[2] in done.out  # the run says the same
 
 
+@pytest.mark.slow
 def test_the_output_says_where_times_are_from(iibench, suite) -> None:
     done = iibench("run", suite(), "--collect-only")
     assert done.code == 0

@@ -227,16 +227,16 @@ def test_cases_that_need_a_task_of_which_workers_died_are_not_tried(
 
 
 def test_a_case_that_cannot_be_planned_is_left_to_the_run(run, suite, tasks, monkeypatch) -> None:
-    from iibench.runner.workers import distribute as distribution
+    from iibench.stages.scores import ScoreStage
 
-    whole = distribution._tapped_splits
+    whole = ScoreStage.tapped_splits
 
-    def raises(session, case):
+    def raises(self, case):
         if case.finder.name == "neurons":
             raise RuntimeError("a plugin's")
-        return whole(session, case)
+        return whole(self, case)
 
-    monkeypatch.setattr(distribution, "_tapped_splits", raises)
+    monkeypatch.setattr(ScoreStage, "tapped_splits", raises)
     path = suite()
     run(path, "local")
     assert run(path, "workers", "--executor", "two").code == 0

@@ -170,6 +170,7 @@ def several(n: int) -> list[Task]:
     return [Task("scores", f"case{k}") for k in range(n)]
 
 
+@pytest.mark.slow
 def test_workers_that_died_while_idle_are_not_charged_to_a_task(team) -> None:
     ready = team(survivors=99, retries=0)
     workers: set[str] = set()
@@ -182,6 +183,7 @@ def test_workers_that_died_while_idle_are_not_charged_to_a_task(team) -> None:
     assert result.worker not in workers
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_done_without(team) -> None:
     results = list(team(survivors=1, retries=1).run(several(12)))
     assert sorted(result.task.case for result in results) == sorted(t.case for t in several(12))
