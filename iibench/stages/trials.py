@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: Seconds of a case that declares no work.
 GUESSED_SECONDS = 1.0
 #: Passes over the embeddings of the images of a stimulus that comparing them takes.
-ROW_PASSES = 60.0
+ROW_PASSES = 1.0
 
 
 @dataclass(frozen=True)
