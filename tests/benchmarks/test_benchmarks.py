@@ -74,6 +74,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> Sizes:
     return Sizes(*folders).quick()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_both_sides_of_each_row_agree(
     name: str, sizes: Sizes, monkeypatch: pytest.MonkeyPatch

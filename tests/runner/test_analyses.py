@@ -203,6 +203,7 @@ def test_cached_details_are_those_that_were_computed(done, tmp_path) -> None:
             assert alike(case.details.figures, before[case.id].details.figures)
 
 
+@pytest.mark.slow
 def test_another_finder_in_a_parameter_is_another_case(iibench, suite) -> None:
     only = ("-k", "split_half", *TOYS)
     iibench("run", suite(), "-o", "a", *only, toys=False)

@@ -77,6 +77,7 @@ def test_trials_are_kept_once_for_all_metrics_and_their_images_are_there(run: Ru
         assert {(row.dataset, int(image)) for image in shown} <= set(images)
 
 
+@pytest.mark.slow
 def test_a_second_run_from_the_cache_keeps_the_same_tables(
     run: Run, tmp_path: Path, suite: Callable[..., Path], iibench: Callable[..., Done]
 ) -> None:

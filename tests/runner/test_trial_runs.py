@@ -270,6 +270,7 @@ def test_metrics_are_compared_in_pairs(iibench: Program, suite: Callable[..., Pa
     assert (table["p_holm"].dropna() >= table["p_value"].dropna() - 1e-12).all()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_continues_where_it_was(
     iibench: Program, suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

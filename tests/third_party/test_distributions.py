@@ -52,6 +52,7 @@ def run(environment: Environment, suite: Path, out: str, *words: str | Path) -> 
     return {case["id"]: case["summary"]["mean"] for case in cases}
 
 
+@pytest.mark.slow
 def test_iibench_is_installed_and_not_the_checkout(environment: Environment) -> None:
     done = environment.run("iibench", "plugin", "ls", "-v")
     assert done.returncode == 0, done.stderr

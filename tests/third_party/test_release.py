@@ -92,8 +92,7 @@ def test_the_description_stands_alone(built: Built) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     text = metadata.get_payload(decode=True).decode("utf-8")
     assert text.startswith("# iibench\n")
-    assert "python3 -m venv .venv && .venv/bin/pip install ." in text
-    assert "`plugins/README.md`" in text
+    assert "\npip install iibench\niibench run quickstart\n" in text
     assert "![" not in text
     assert re.findall(r"\]\((?!https?:)[^)]*\)", text) == []
 

@@ -38,7 +38,7 @@ def trials() -> Stimuli:
 
 @pytest.fixture(scope="module")
 def scores(trials: Stimuli) -> TrialScores:
-    params = human.Params(resamples=200)
+    params = human.Params(resamples=40)
     return human.judge(params, TrialInputs(trials, similarities(trials), 3))
 
 

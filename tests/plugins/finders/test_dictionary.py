@@ -75,6 +75,7 @@ def test_signed_codes_are_oriented_by_their_skewness(activations, context):
     assert (skew(encode(params, found, activations).astype(float), axis=0) > 0).all()
 
 
+@pytest.mark.slow
 def test_a_larger_penalty_is_sparser(activations, context):
     used = [
         (

@@ -148,6 +148,7 @@ def test_directions_that_are_not_the_networks_are_told(net, data, finder, contex
         encode(params, found, A)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [6, 20, 64])
 @pytest.mark.parametrize("present", [0.001, 0.01, 0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("n", [5, 50, 800])

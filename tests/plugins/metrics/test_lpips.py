@@ -279,6 +279,7 @@ def real_package(net, trunk):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("net", NETS)
 def test_real_weights_equal_the_package(real, net, size):

@@ -150,6 +150,7 @@ def on_disk():
     return LocalResources(default_data_dir(), default_cache_dir(), offline=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.filterwarnings("ignore:.*deprecated since 0.13")
 def test_taps_are_the_features_that_lpips_compares(on_disk, pictures, tapped, name):

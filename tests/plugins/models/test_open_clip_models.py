@@ -95,6 +95,7 @@ def test_there_is_no_text_tower_and_the_image_tower_is_the_whole_networks(
     assert not torch.equal(other.module.visual.conv1.weight, own["conv1.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["roberta-ViT-B-32", "coca_ViT-B-32"])
 def test_architectures_with_other_text_towers_need_none_of_their_libraries(offline, name):
     module = load(Params(name), "visual", offline).module

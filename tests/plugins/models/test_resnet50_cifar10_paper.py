@@ -81,6 +81,7 @@ def test_a_missing_file_says_where_it_is_from_and_where_it_goes(offline):
     assert status(PAPER, offline).state == "missing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -564,6 +564,7 @@ def test_a_metric_that_does_not_beat_the_control_gets_a_warning() -> None:
 # -------------------------------------------------------------------------------- the files
 
 
+@pytest.mark.slow
 def test_files_are_written_whole_and_libraries_only_once(
     tmp_path: Path, small_run: SyntheticRun
 ) -> None:

@@ -131,6 +131,7 @@ def certain(values: Sequence[float], tmp_path: Path) -> str:
     return Page(render_trials(made.write(tmp_path, reports, None))).text
 
 
+@pytest.mark.slow
 def test_certainty_follows_from_the_ranks(tmp_path: Path) -> None:
     assert "m0 agrees best with people: AUC 0.800" in certain([0.8, 0.7], tmp_path / "a")
     assert "Certain within this run" in certain([0.8, 0.7], tmp_path / "a")

@@ -96,6 +96,7 @@ def test_workers_give_the_results_of_a_run_without_them(run, suite, tasks, execu
     assert len(given) == len(set(given))
 
 
+@pytest.mark.slow
 def test_reports_say_computed_and_how_long_workers_took(run, suite, tasks) -> None:
     path = suite()
     run(path, "first", "--executor", "two")
@@ -111,6 +112,7 @@ def test_reports_say_computed_and_how_long_workers_took(run, suite, tasks) -> No
     assert all(case["cached"] for case in run_json(Path("second"))["cases"])
 
 
+@pytest.mark.slow
 def test_progress_is_told_per_task(run, suite, tasks, tmp_path: Path) -> None:
     (tmp_path / "watching").mkdir()
     (tmp_path / "watching" / "watch.py").write_text(
@@ -131,6 +133,7 @@ def test_progress_is_told_per_task(run, suite, tasks, tmp_path: Path) -> None:
     ]  # that was the workers' business
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_where_it_was(run, suite, tasks) -> None:
     path = suite()
     shared = ("--shared-cache", "shared", "--shard-size", "50")
@@ -159,6 +162,7 @@ def assert_equal_numbers(a: str, b: str) -> None:
         assert (x.id, x.status, x.summary) == (y.id, y.status, y.summary)
 
 
+@pytest.mark.slow
 def test_what_the_driver_has_is_not_computed_again(run, suite, tasks, monkeypatch) -> None:
     """The shared cache is new, the driver's is not: what it has is for everybody."""
     path = suite()
@@ -176,6 +180,7 @@ def test_what_the_driver_has_is_not_computed_again(run, suite, tasks, monkeypatc
     assert all(case["cached"] for case in run_json(Path("again"))["cases"])
 
 
+@pytest.mark.slow
 def test_ctrl_c_reports_what_has_ended_or_was_cached(run, suite, tasks) -> None:
     path = suite()
     run(path, "first", "-k", "toybright and ii", "--cache-dir", "cache")
@@ -212,6 +217,7 @@ def test_scores_that_are_not_where_they_should_be_are_noted(run, suite, tasks, m
     assert "are not in the cache and were computed again" in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["activations", "directions", "images", "embeddings"])
 def test_cases_that_need_a_task_of_which_workers_died_are_not_tried(
     run, suite, tasks, kind: str
@@ -226,6 +232,7 @@ def test_cases_that_need_a_task_of_which_workers_died_are_not_tried(
     assert reasons <= {None, "workers died while they did this"}
 
 
+@pytest.mark.slow
 def test_a_case_that_cannot_be_planned_is_left_to_the_run(run, suite, tasks, monkeypatch) -> None:
     from iibench.stages.scores import ScoreStage
 
@@ -259,6 +266,7 @@ def test_a_local_run_uses_the_shared_cache_too(run, suite, tmp_path: Path, monke
     assert_equal_numbers("first", "second")
 
 
+@pytest.mark.slow
 def test_trials_of_people(run, tmp_path: Path, tasks) -> None:
     from tests.runner.test_trial_runs import SUITE
 
@@ -292,6 +300,7 @@ def test_the_first_error_can_end_the_run(run, suite, tasks) -> None:
     assert len(scores) == len(cases)
 
 
+@pytest.mark.slow
 def test_the_first_error_leaves_what_is_cached_in_the_report(run, suite, tasks) -> None:
     path = suite(("  - {name: pick, k: [1, 2]}\n", "  - {name: pick, k: [9, 1]}\n"))
     run(path, "first", "-k", "toybright and ii and not 9", "--cache-dir", "cache")
@@ -302,6 +311,7 @@ def test_the_first_error_leaves_what_is_cached_in_the_report(run, suite, tasks) 
     assert cached <= {case["id"] for case in run_json(Path("out"))["cases"]}
 
 
+@pytest.mark.slow
 def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
     found = package.run(
         suite(),
@@ -315,6 +325,7 @@ def test_the_python_face(iibench, suite, tmp_path: Path, tasks) -> None:
     assert {report.status for report in found.reports} == {"passed"}
 
 
+@pytest.mark.slow
 def test_responses_that_do_not_fit_in_memory(suite, tmp_path: Path, tasks, monkeypatch) -> None:
     """They are files of their own kind, made by one worker and taken over by the others and the run."""
 
@@ -348,6 +359,7 @@ def test_responses_that_do_not_fit_in_memory(suite, tmp_path: Path, tasks, monke
 # ------------------------------------------------------------------------------------ the CLI
 
 
+@pytest.mark.slow
 def test_the_default_is_a_plugin_like_the_others(run, suite, iibench) -> None:
     listed = iibench("ls", "executors").out
     assert "local  the run's own process, case by case" in listed
@@ -542,6 +554,7 @@ def test_a_worker_leaves_no_folder_behind(session, tmp_path: Path, monkeypatch) 
     assert worker.do(task_of(session, "scores")).error is None
 
 
+@pytest.mark.slow
 def test_a_plugin_that_drops_cases_by_position(run, suite, tasks) -> None:
     """It sees the selected cases in the run, and all of them in a worker."""
     Path("hook").mkdir()
@@ -557,6 +570,7 @@ def test_a_plugin_that_drops_cases_by_position(run, suite, tasks) -> None:
     assert_same("local", "workers")
 
 
+@pytest.mark.slow
 def test_a_one_file_plugin_that_is_blocked_by_its_module(run, suite, tasks) -> None:
     """Its module's name depends on the folder, which is another one in a worker."""
     Path("hook").mkdir()

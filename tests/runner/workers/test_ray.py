@@ -190,6 +190,7 @@ def test_workers_that_cannot_start_are_done_without(team) -> None:
     assert len({result.worker for result in results}) == 1
 
 
+@pytest.mark.slow
 def test_the_run_ends_where_no_worker_can_be_started(team) -> None:
     with pytest.raises(UsageError, match="3 workers died while they started, and none is left"):
         list(team(survivors=0, retries=1).run(several(1)))
