@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -141,7 +140,7 @@ def test_an_evaluation_without_metric_and_no_case_at_all() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_the_papers_size_is_fast() -> None:
+def test_a_run_of_the_papers_size() -> None:
     sizes = (256, 256, 256, 256, 256, 128, 256, 512, 512)
     names = ("neurons", *(f"finder{i}" for i in range(8)))
     cases = [
@@ -149,11 +148,9 @@ def test_a_run_of_the_papers_size_is_fast() -> None:
         for table in range(53)
         for i, (name, k) in enumerate(zip(names, sizes, strict=True))
     ]
-    start = time.process_time()
     board = leaderboard(cases)
     assert len(board) == 477
     assert board["diff_low"].notna().sum() == 53 * 8
-    assert time.process_time() - start < 15  # about 3 s on a quiet machine
 
 
 @pytest.mark.slow

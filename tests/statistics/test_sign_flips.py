@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from iibench.statistics.bootstrap import RESAMPLES
 from iibench.statistics.sign_flips import EXACT, sign_flip_p
+from tests.conftest import number_of_calls
 
 
 def p_of(column: list[float] | np.ndarray) -> float:
@@ -144,11 +144,7 @@ def test_small_differences_of_large_scores_tie(scores: list[tuple[int, int]]) ->
     assert p_of(differences) == float(exact([step for _, step in scores]))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("n", "m", "seconds"), [(10_000, 45, 6), (256, 1000, 3), (10_000, 1, 1)])
-def test_many_units_and_many_pairs_are_fast(n: int, m: int, seconds: float) -> None:
+@pytest.mark.parametrize(("n", "m"), [(10_000, 45), (256, 1000), (10_000, 1)])
+def test_units_and_pairs_are_looped_over_one_after_the_other(n: int, m: int) -> None:
     differences = np.random.default_rng(0).normal(size=(n, m))
-    start = time.process_time()
-    sign_flip_p(differences)
-    # about 0.5, 0.2 and 0.1 s on a quiet machine
-    assert time.process_time() - start < seconds
+    assert number_of_calls(lambda: sign_flip_p(differences)) < 10 * n + 100 * m

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import time
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -594,9 +593,7 @@ def test_a_single_file_holds_everything(tmp_path: Path, small_run: SyntheticRun)
 
 
 @pytest.mark.slow
-def test_a_run_of_the_papers_size_is_small_and_fast(tmp_path: Path) -> None:
+def test_a_run_of_the_papers_size_is_small(tmp_path: Path) -> None:
     run = make_run(full_cases())
-    start = time.process_time()
     page = write_page(run, tmp_path)
-    assert time.process_time() - start < 20  # about 2 s on a quiet machine
     assert page.stat().st_size < 5_000_000

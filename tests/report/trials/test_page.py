@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -417,9 +416,7 @@ def test_text_from_outside_is_escaped_everywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_a_releases_size_is_small_and_fast(tmp_path: Path) -> None:
+def test_a_run_of_a_releases_size_is_small(tmp_path: Path) -> None:
     run = made.big_run(tmp_path)
-    start = time.process_time()
     size = write_page(run, tmp_path).stat().st_size
-    assert time.process_time() - start < 20  # about 3 s on a quiet machine
     assert size + 1_800_000 < 5_000_000  # with all the pictures that it may hold
