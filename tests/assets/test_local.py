@@ -271,7 +271,7 @@ def test_a_download_is_verified_reported_and_kept(
     resources: LocalResources, server: Server
 ) -> None:
     steps: list[tuple[str, int, int]] = []
-    told = replace(resources, report=lambda *step: steps.append(step))
+    told = replace(resources, progress=lambda *step: steps.append(step))
     spec = asset(a_file(server.url))
     _, path = told.asset(spec)
     assert path.read_bytes() == BODY

@@ -140,7 +140,7 @@ def test_the_files_of_a_record_become_a_folder(archive: Archive, resources: Loca
     fill(archive)
     said: list[str] = []
     steps: list[str] = []
-    told = replace(resources, say=said.append, report=lambda name, *_: steps.append(name))
+    told = replace(resources, say=said.append, progress=lambda name, *_: steps.append(name))
     spec = spec_of(archive)
     _, folder = told.asset(spec)
     assert tree(folder) == {
