@@ -38,6 +38,7 @@ def test_pages_are_made_anew_from_the_results(runs: Path, iibench: Program) -> N
     assert not (runs / "two" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_a_site_of_a_folder_of_runs(runs: Path, tmp_path: Path, iibench: Program) -> None:
     done = iibench("report", runs, "-o", tmp_path / "site")
     assert done.code == 0, done.err
@@ -90,6 +91,7 @@ def test_what_is_wrong_is_said_in_a_sentence(runs: Path, tmp_path: Path, iibench
         assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_broken_run_among_others_is_named_and_left_out(
     runs: Path, tmp_path: Path, iibench: Program
 ) -> None:

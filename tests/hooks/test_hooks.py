@@ -217,6 +217,7 @@ def run(iibench, suite, folder: Path) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_iibench_configure(plugin, iibench, suite, logged) -> None:
     folder = plugin("""
 @hookimpl

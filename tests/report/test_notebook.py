@@ -190,6 +190,7 @@ def test_figure_of_nothing_scored() -> None:
         figure(run, "ii")
 
 
+@pytest.mark.slow
 def test_figure_of_trials(trials: Run) -> None:
     drawn = figure(trials, "human")
     names = set(drawn.layout.yaxis.ticktext)

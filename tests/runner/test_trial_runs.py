@@ -212,6 +212,7 @@ def test_selection_and_plan(iibench: Program, suite: Callable[..., Path]) -> Non
     assert "60" in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -31,6 +31,7 @@ def harness():
 # ---------------------------------------------------------------------------- those of the paper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "label",
     [

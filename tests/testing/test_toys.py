@@ -127,6 +127,7 @@ def test_the_suite_is_yaml_of_the_usual_things() -> None:
 USUAL = "reference_metric/reference_evaluation"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chosen", "id"),
     [

@@ -53,6 +53,7 @@ def shown(dataset: Any) -> list[tuple[str, ...]]:
 # --------------------------------------------------------------------------- materials2019
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("half", "number", "decided", "people", "shares"),

@@ -73,6 +73,7 @@ def test_ii(
     assert np.ptp(expected) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difficulty", [0.0, 0.05])
 def test_insilico(
     inputs: EvaluationInputs,

@@ -90,6 +90,7 @@ def test_a_larger_penalty_is_sparser(activations, context):
     assert used[-1] < used[0]
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_activations_does_not_matter(activations, context):
     found, scaled = (
         fit(Params(k=6), activations, context),

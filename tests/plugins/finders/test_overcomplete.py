@@ -122,6 +122,7 @@ def test_codes_are_those_of_the_definition(method, activations, context):
         np.testing.assert_allclose(r, written_out(params, found, a), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", CODES)
 def test_directions_and_codes_describe_the_activations_as_noted(method, activations, context):
     params = small(method, epochs=40)

@@ -66,6 +66,7 @@ def test_directions_are_the_networks(layer, shape, context) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     angle=st.floats(0, 90),
@@ -121,6 +122,7 @@ def test_responses_equal_naive_ones(A, angle) -> None:
 NET = model.Params(20, 8, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "data", "finder"),
     [

@@ -244,6 +244,7 @@ def images(n, seed=0):
     return torch.rand(n, 3, 224, 224, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_gives_what_the_package_gives(variant, package, prepare, resources):
     folder, states = prepare(variant)

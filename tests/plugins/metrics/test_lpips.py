@@ -81,6 +81,7 @@ def check_against_package(model, embedding, x, y):
         np.testing.assert_allclose(found, tap.flatten(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("net", NETS)
 def test_equals_the_package(models, net, size):

@@ -62,6 +62,7 @@ def images(n, height, width, seed=0):
     return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 37), (64, 64)])
 @pytest.mark.parametrize("net", NETS)
 def test_equals_the_package(packages, embeddings, net, height, width):

@@ -318,6 +318,7 @@ evaluations: [ii]
     )
 
 
+@pytest.mark.slow
 def test_a_run_sees_that_the_factorys_source_has_changed(folder, offline):
     """The same suite, the same weights, and a cache that is kept: only the code differs."""
     (folder / "suite.yaml").write_text(

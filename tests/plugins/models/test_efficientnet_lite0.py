@@ -39,6 +39,7 @@ def test_the_installed_file_is_the_one_that_is_named():
     assert hashlib.sha256(path.read_bytes()).hexdigest() == FILE.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stem", "block0", "block3", "block15", "head", "pool", "logits"])
 def test_activations_are_those_of_the_packages_own_forward(
     offline, pictures, tapped, hooked, own, name

@@ -139,6 +139,7 @@ def judged(variant, name):
     return bool(re.match(r"(visual_)?layer.*(conv[123]|bn[123]|shortcut)$", name))
 
 
+@pytest.mark.slow
 def test_names_are_those_of_the_modules_that_the_study_drew_from(pair):
     paths = layer_names(pair.model.module)
     lookup = {path.replace(".", "_"): path for path in paths}
@@ -250,6 +251,7 @@ def test_the_text_tower_does_not_resolve():
 # ------------------------------------------------------------------------------------ outputs
 
 
+@pytest.mark.slow
 @only([*RESNETS, "densenet_201", "clip-vit_b32"])
 def test_what_was_changed_leaves_the_output_as_it_was(pair):
     side = 224 if pair.variant.startswith("clip-") else 96
@@ -387,6 +389,7 @@ def test_a_unit_is_the_mean_of_what_its_module_gives(pair):
         )
 
 
+@pytest.mark.slow
 @only(RESNETS)
 def test_the_shortcut_is_the_sum_before_the_last_relu(pair):
     visual = "visual." if pair.variant.startswith("clip-") else ""

@@ -55,6 +55,7 @@ def test_variants_are_open_clips_architectures():
     assert list(variants()) == open_clip.list_models()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "shape"),
     [

@@ -38,6 +38,7 @@ def archive(request, offline, own):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["layer1", "layer3.2", "fc"])
 def test_activations_are_those_of_the_whole_network(
     offline, archive, own, pictures, tapped, hooked, is_frozen, layer

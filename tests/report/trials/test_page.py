@@ -72,6 +72,7 @@ def test_header(page: Page) -> None:
     assert not any("banner" in (a.get("class") or "") for _, a in page.elements)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("note", "synthetic"),
     [

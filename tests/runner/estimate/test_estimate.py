@@ -236,6 +236,7 @@ def test_each_layer_asks_for_images_of_its_own(session, suite) -> None:
     assert 0 < one < two < 2 * one
 
 
+@pytest.mark.slow
 def test_a_network_or_a_finder_that_fails_ends_no_plan(iibench, suite, tmp_path: Path) -> None:
     plugins = tmp_path / "plugins"
     plugins.mkdir()

@@ -253,6 +253,7 @@ def test_a_case_that_cannot_be_planned_is_left_to_the_run(run, suite, tasks, mon
     assert not [task for task in scored if "neurons" in task]
 
 
+@pytest.mark.slow
 def test_a_local_run_uses_the_shared_cache_too(run, suite, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TOY_COUNT", str(tmp_path / "passes"))
     path = suite()
@@ -282,6 +283,7 @@ def test_trials_of_people(run, tmp_path: Path, tasks) -> None:
     assert len(given) == len(set(given)) == 4
 
 
+@pytest.mark.slow
 def test_the_first_error_can_end_the_run(run, suite, tasks) -> None:
     path = suite(("  - toybright\n", "  - toybroken\n"))
     (Path("broken")).mkdir()
