@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench import UsageError, nearest
+from iibench import FileError, UsageError
 
+from ..._shared.files import nearest_files
 from .decode import DecodeError, displayed_size
 
 #: How far below the root files are looked for: class folders, in one folder around them.
@@ -50,18 +51,15 @@ class Source(Protocol):
 
 
 def open_source(path: str, base_dir: Path) -> Source:
-    """The folder or zip at `path`, relative to `base_dir`; raises `UsageError` where there is none."""
+    """The folder or zip at `path`, relative to `base_dir`; raises `FileError` where there is none."""
     root = (base_dir / Path(path).expanduser()).resolve()
     if root.is_dir():
         return Folder(root)
     if root.is_file() and zipfile.is_zipfile(root):
         return Zip(root)
     if root.exists():
-        raise UsageError(f"path: {root} is neither a folder nor a zip")
-    siblings = [p.name for p in root.parent.iterdir()] if root.parent.is_dir() else []
-    close = nearest(root.name, siblings)
-    hint = f"; nearest in {root.parent}: {', '.join(close)}" if close else ""
-    raise UsageError(f"path: there is no {root}{hint}")
+        raise FileError(f"path: {root} is neither a folder nor a zip")
+    raise FileError(f"path: there is no {root}{nearest_files(root)}")
 
 
 _FACTS: dict[tuple[Path, str, tuple[int, int]], Facts] = {}

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from iibench import AssetError, Resources, UsageError, nearest
+from iibench import AssetError, FileError, Resources, UsageError, nearest
+
+
+@contextmanager
+def named_by_user(named: bool) -> Iterator[None]:
+    """Where the user `named` the data, their lack is a `FileError` and not an `AssetError`."""
+    try:
+        yield
+    except AssetError as error:
+        if named:
+            raise FileError(str(error)) from error
+        raise
 
 
 def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets.local import LocalResources
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import FileError, UsageError
 from iibench_plugins.datasets import trials_folder
 
 SPEC: Any = next(iter(trials_folder.iibench_register_datasets()))
@@ -230,7 +230,7 @@ def test_fingerprint_follows_pixels(tmp_path: Path) -> None:
 def test_missing_folder(tmp_path: Path) -> None:
     write(tmp_path / "trails", *trial("a"))
     with pytest.raises(
-        AssetError, match="(?s)nearest: trails.*queries.*brendel-group/imi.*put it at"
+        FileError, match="(?s)nearest: trails.*queries.*brendel-group/imi.*put it at"
     ):
         load(tmp_path)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets.local import LocalResources
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench_plugins.datasets import triplets
 
 SPEC: Any = next(iter(triplets.iibench_register_datasets()))
@@ -519,7 +519,7 @@ def test_tables_that_are_wrong(own: Path) -> None:
         load(own, "csv", path="mine")
     with pytest.raises(UsageError, match="format csv needs path"):
         load(own, "csv")
-    with pytest.raises(AssetError, match="nearest: votes.csv"):
+    with pytest.raises(FileError, match="nearest: votes.csv"):
         load(own, "csv", path="mine/vote.csv")
     with pytest.raises(UsageError, match="path: 'xxx.* is no path"):
         load(own, "csv", path="x" * 5000)
