@@ -19,7 +19,7 @@ from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.runner.executor import shared_store_of
-from iibench.runner.last_failed import read_last_failed
+from iibench.runner.last_failed import choose_failed, read_last_failed
 from iibench.runner.order import execution_order
 from iibench.stages.case_stages import CaseStages
 from iibench.stages.context import Progress, Settings
@@ -130,7 +130,9 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
         cases = select(everything, config.keyword) if config.keyword else list(everything)
         if config.last_failed:
             failed = read_last_failed(config, suite)
-            cases = [case for case in cases if case.id in failed]
+            cases, why = choose_failed(cases, everything, failed, suite)
+            if why:
+                notes.add(why, "info")
         for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
             notes.add(failure)
         cases = execution_order(cases)
