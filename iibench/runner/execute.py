@@ -48,7 +48,7 @@ def _execute(session: Session) -> ShownRun:
     config, plugins = session.config, session.plugins
     folder = output_folder(config, session.suite)
     reports: list[Report] = []
-    texts = [note["text"] for note in session.notes.items]
+    texts = [note["text"] for note in session.notes.items if note["level"] == "warning"]
     for failure in plugins.notify(
         "iibench_run_start",
         config=config,

@@ -26,6 +26,7 @@ from iibench.stages.context import Progress, Settings
 from iibench.stages.demand import demand_of
 from iibench.stages.harness import LocalHarness
 from iibench.stages.inputs import Inputs
+from iibench.stages.subsets import notes_of
 from iibench.suite.cases import AnyCase, Case, Choice, TrialCase
 from iibench.suite.choices import choice_of
 from iibench.suite.collect import collect
@@ -136,7 +137,7 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
         for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
             notes.add(failure)
         cases = execution_order(cases)
-        _check_inputs(cases, harness.inputs, suite)
+        _check_inputs(cases, harness.inputs, suite, notes)
     except BaseException:
         if config.fresh:
             cache.discard()
@@ -219,8 +220,9 @@ def _all_cases(
     )
 
 
-def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite) -> None:
-    """Loads what all cases start from, so that a wrong file or name is told before anything runs.
+def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite, notes: Notes) -> None:
+    """Loads what all cases start from, so that a wrong file or name is told before anything runs; what
+    datasets of images say of themselves becomes notes.
 
     What cannot be had, or a plugin that fails, is left to the cases that need it. Raises `SuiteError`
     where a file that the user named, or a layer of the suite, is wrong.
@@ -229,7 +231,10 @@ def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite) -> Non
     for case in cases:
         for split in (case.dataset.fit, case.dataset.evaluate):
             load = partial(inputs.dataset, case.dataset, split, case.seed)
-            _loaded(load, f"{file}: dataset {case.dataset.name}")
+            images = _loaded(load, f"{file}: dataset {case.dataset.name}")
+            if isinstance(case, Case):
+                for note in notes_of(images):
+                    notes.add(f"{case.dataset.label}: {note}", "info")
         if case.metric is not None:
             _loaded(partial(inputs.metric, case.metric), f"{file}: metric {case.metric.label}")
         if isinstance(case, TrialCase):
