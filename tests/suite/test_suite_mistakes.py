@@ -133,6 +133,28 @@ def test_every_mistake_of_a_file_is_reported_in_its_order(problems: Any, suite_t
     assert [line.split(": ")[0] for line in found] == [f"tiny.yaml:{n}" for n in (1, 4, 12, 17)]
 
 
+@pytest.mark.parametrize("number", ["1", "2.5", "true"])
+def test_a_layer_that_is_no_text_is_to_be_quoted(
+    problems: Any, suite_text: str, number: str
+) -> None:
+    found = problems(suite_text.replace(LAYERS, f"layers: [{number}]"))
+    assert any(
+        f'layers[0]: found {number}; expected a module path, written in quotes: "{number}"' in line
+        for line in found
+    )
+
+
+@pytest.mark.parametrize(
+    "label", ["kmeans[k=4]", "kmeans[k=[4,8]]", "lpips[net=vgg][3]", "torchvision:vgg16[size=64]"]
+)
+@pytest.mark.parametrize("around", ["[{}]", "[neurons, {}]", "[{}, neurons]", "{{name: {}}}"])
+def test_a_name_with_brackets_within_brackets_is_to_be_quoted(label: str, around: str) -> None:
+    with pytest.raises(SuiteError, match="not valid YAML") as caught:
+        parse("a: 1\nfinders: " + around.format(label), "mine.yaml")
+    assert str(caught.value).endswith(f"is written in quotes: '{label}'")
+    parse("finders: " + around.format(f"'{label}'"), "mine.yaml").raise_problems()
+
+
 @pytest.mark.parametrize("section", ["finders", "metrics", "evaluations", "models"])
 @pytest.mark.parametrize(("value", "found"), [("[]", "an empty list"), ("3", "3"), ("", "null")])
 def test_sections_are_lists_with_entries(

@@ -68,6 +68,9 @@ class Params:
             "auto: old where there is no min_0 among the references"
         },
     )
+    follow_links: bool = field(
+        default=False, metadata={"help": "links in the folder may lead out of it"}
+    )
 
 
 def load(params: Params, split: str, harness: Harness) -> TrialDataset:
@@ -78,7 +81,7 @@ def load(params: Params, split: str, harness: Harness) -> TrialDataset:
     """
     with named_by_user(True):
         root = find_folder(params.path, harness, LAYOUTS, _ORIGIN)
-    found = find_trials(root, params.references, params.numbering)
+    found = find_trials(root, params.references, params.numbering, params.follow_links)
     complete = [trial for trial in found if not trial.missing]
     if not complete:
         first = f"; {found[0].name} lacks {found[0].missing[0]}" if found else ""

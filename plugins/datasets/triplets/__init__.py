@@ -153,15 +153,14 @@ def _images(
     named = {name for j in found.judged for name in (j.reference, j.a, j.b)}
     folder = Folder(found.root)
     known: dict[str, Facts] = {}
+    first: dict[str, Path] = {}
     for name in found.images or sorted(named):
-        file_below(found.root, name, "an image")
-        known[name] = facts(folder, name)
-    first: dict[str, str] = {}
-    for name, fact in known.items():
-        first.setdefault(fact.sha256, name)
+        path = file_below(found.root, name, "an image")
+        known[name] = facts(folder, path.relative_to(found.root).as_posix())
+        first.setdefault(known[name].sha256, path)
     place = {sha256: i for i, sha256 in enumerate(first)}
     return (
-        tuple(found.root / name for name in first.values()),
+        tuple(first.values()),
         tuple(first),
         {name: place[fact.sha256] for name, fact in known.items()},
         (size, size) if size else _one_size(found.root, known),

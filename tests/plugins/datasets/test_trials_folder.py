@@ -274,3 +274,16 @@ def test_a_link_out_of_the_folder(tmp_path: Path) -> None:
     (root / "a/references/min_2.png").symlink_to(outside)
     with pytest.raises(UsageError, match="min_2.png is a link that leads out"):
         load(tmp_path)
+    assert len(load(tmp_path, follow_links=True).trials) == 1
+
+
+def test_links_inside_and_hidden_files(tmp_path: Path) -> None:
+    root = write(tmp_path / "trials", *trial("a"))
+    plain = load(tmp_path)
+    for name in ("a/references/._max_0.png", "a/queries/._max.png", ".hidden/b/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"Mac OS X")
+    assert load(tmp_path).fingerprint == plain.fingerprint
+    (root / "again").symlink_to(root / "a")
+    (root / "a/loop").symlink_to(root)
+    assert load(tmp_path).trials.names.tolist() == ["a", "again"]
