@@ -101,7 +101,8 @@ LAYERS = "layers: [early, {path: layer2, pool: [mean, max]}]"
          "expected mean | max | center | flatten | cls"),
         ("[early,", "[early, layer1,", "tiny.yaml:10: models[0].layers[1]: found layer1 again; "
          "expected each layer once"),
-        ("[early,", "[early, 3,", "tiny.yaml:10: models[0].layers[1]: found 3; expected a mapping"),
+        ("[early,", "[early, 3,", "tiny.yaml:10: models[0].layers[1]: found 3; expected a module path, "
+         'written in quotes: "3"'),
         ("[early,", "['early[max]',", "tiny.yaml:10: models[0].layers[0]: found 'early[max]'; "
          "expected a module path, as in early[pool=max]"),
         (LAYERS, "layers: []", "tiny.yaml:10: models[0].layers: found an empty list; expected "
