@@ -28,6 +28,7 @@ from iibench.contract.details import (
 from iibench.contract.errors import (
     AssetError,
     CaseError,
+    FileError,
     IibenchError,
     PluginError,
     Skip,
@@ -170,6 +171,7 @@ __all__ = [
     "ExecutorSpec",
     "Exemplars",
     "Figure",
+    "FileError",
     "FinderSpec",
     "FinderWork",
     "FitContext",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.main import EXIT_FAILED, EXIT_OK
+from iibench.cli.main import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import Folders, Requested, folder_options, plugin_options
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 
@@ -151,12 +151,16 @@ def verify(where: LocalResources, assets: list[AssetSpec]) -> int:
     """Check the files of the assets NAMES (all of them without NAMES) against their SHA-256."""
     from iibench.assets.local import status
 
-    code = EXIT_OK
+    code, checked = EXIT_OK, False
     for asset in assets:
         state = status(asset, where)
         click.echo(f"{asset.name}: {state.state}  {state.detail}".rstrip())
+        checked |= state.state != "missing"
         if state.state == "damaged":
             code = EXIT_FAILED
+    if not checked:
+        click.echo("NOTHING WAS CHECKED: no file of these assets is on disk")
+        return EXIT_NOTHING
     return code
 
 

@@ -1,7 +1,8 @@
 """The program's entry: finds the verb, and turns errors into one message and an exit code.
 
 Exit codes are pytest's: 0 all passed, 1 a case or an expectation failed, 2 interrupted, 3 a bug in
-iibench, 4 the command, suite or a file is wrong, 5 no case was selected.
+iibench, 4 the command, suite or a file is wrong, 5 nothing was measured: no case was selected, or all were
+skipped.
 """
 
 from __future__ import annotations

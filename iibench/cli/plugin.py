@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from iibench.cli.main import EXIT_FAILED, EXIT_OK
+from iibench.cli.main import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
 from iibench.cli.plugin_list import plugin_lines
 
@@ -65,14 +65,16 @@ def check(
     """Check what a plugin registers: NAME is a plugin, or one thing as a suite writes it.
 
     For example `iibench plugin check lpips[net=vgg]`. Every check that fails says what was seen, what
-    was expected and the likely cause.
+    was expected and the likely cause. Exit code 5 where every check was skipped.
     """
-    from iibench.cli.plugin_check import check_named, show
+    from iibench.cli.plugin_check import check_named, show, unchecked
 
     plugins = requested.load()
     where = folders.resources()
-    failed = False
+    reports = []
     for report in check_named(plugins, name, kind, where, device):
         show(report, verbose)
-        failed |= bool(report.failed)
-    return EXIT_FAILED if failed else EXIT_OK
+        reports.append(report)
+    if any(report.failed for report in reports):
+        return EXIT_FAILED
+    return EXIT_NOTHING if unchecked(reports) else EXIT_OK

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iibench.assets.local import status
 from iibench.contract.errors import UsageError, unknown_name
 from iibench.hooks.checking import kind_of
 from iibench.runner.session import resolve_device
@@ -35,7 +36,40 @@ def check_named(
     with tempfile.TemporaryDirectory(prefix="iibench-check-") as scratch:
         harness = local_harness(plugins.registry, where, Path(scratch))
         for spec, params, label in chosen:
-            yield check_spec(spec, params, harness, label=label)
+            report = check_spec(spec, params, harness, label=label)
+            yield _with_damage(report, spec, where)
+
+
+def _with_damage(report: CheckReport, spec: Spec, where: LocalResources) -> CheckReport:
+    """Where nothing could be looked at and a file of it is damaged, that is no reason to skip it."""
+    if not _skipped(report):
+        return report
+    found = [status(asset, where) for asset in spec.assets]
+    details = "; ".join(each.detail for each in found if each.state == "damaged")
+    if not details:
+        return report
+    cause = "a download that broke off, or another file of this name: remove it"
+    first = replace(report.checks[0], status="failed", seen=details, cause=cause)
+    return replace(report, checks=(first, *report.checks[1:]))
+
+
+def _skipped(report: CheckReport) -> bool:
+    return all(check.status == "skipped" for check in report.checks)
+
+
+def unchecked(reports: Sequence[CheckReport]) -> bool:
+    """Whether nothing but skips was seen; the last line on the terminal names what was not checked."""
+    from iibench.cli.terminal.progress import make_console, print_nothing
+
+    skipped = [report for report in reports if _skipped(report)]
+    names = "; ".join(f"{report.name}: {report.checks[0].seen}" for report in skipped)
+    console = make_console()
+    if len(skipped) == len(reports):
+        print_nothing(console, f"every check was skipped ({names})", "CHECKED")
+        return True
+    if skipped:
+        console.print(f"not checked: {names}", style="yellow", markup=False, soft_wrap=True)
+    return False
 
 
 def _chosen(plugins: Plugins, name: str, kind: str | None) -> Iterator[tuple[Spec, Any, str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
 from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
 from iibench.contract.errors import UsageError
 
@@ -64,14 +64,14 @@ def command(
     """Repeat RUN (a run folder) from its run.json, and say how far the new numbers are from the old.
 
     Everything is computed anew; downloaded files stay in use. Exit code 1 where the largest deviation is
-    above the tolerance or a case ended otherwise, else 0.
+    above the tolerance or a case ended otherwise, 5 where every case was skipped, else 0.
     """
     from iibench.results.run import load_run
 
     before = load_run(run)
     plugins = requested.load()
     from iibench.cli.terminal.comparison import print_deviations
-    from iibench.cli.terminal.progress import TerminalReporter, make_console
+    from iibench.cli.terminal.progress import TerminalReporter, make_console, print_nothing
     from iibench.results.comparison.runs import compare_runs
     from iibench.runner.execute import execute
     from iibench.runner.rerun import (
@@ -115,7 +115,12 @@ def command(
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
     far = any(deviation.largest > tolerance for deviation in apart)
-    return EXIT_FAILED if far or broken else EXIT_OK
+    if far or broken:
+        return EXIT_FAILED
+    if not result.measured:
+        print_nothing(console, f"every case was skipped ({len(result.reports)})")
+        return EXIT_NOTHING
+    return EXIT_OK
 
 
 def _device(asked: str | None, before: Run) -> str:

@@ -50,7 +50,8 @@ from iibench.compute.precision import PRECISIONS
     "--last-failed",
     "last_failed",
     is_flag=True,
-    help="Only cases that failed when they last ran.",
+    help="Only cases that failed when they last ran, with what their expectations compare them with; "
+    "all where none is known to have failed.",
 )
 @click.option("-v", "--verbose", count=True, help="More detail: reasons and tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No line per case.")
@@ -118,11 +119,13 @@ def command(
         TerminalReporter,
         make_console,
         print_estimate,
+        print_nothing,
         print_summary,
     )
 
     plugins = requested.load()
     from iibench.runner.execute import execute
+    from iibench.runner.last_failed import read_last_failed
     from iibench.runner.options import run_config
     from iibench.runner.session import prepare
 
@@ -140,7 +143,7 @@ def command(
     try:
         session = prepare(config, plugins)
         if not session.cases:
-            console.print(f"no case selected ({session.deselected} deselected)")
+            print_nothing(console, f"no case selected ({session.deselected} deselected)")
             return EXIT_NOTHING
         if collect_only:
             from iibench.runner.estimate.estimate import estimate
@@ -158,4 +161,13 @@ def command(
     print_summary(console, result, result.folder)
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if result.failed else EXIT_OK
+    if result.failed:
+        return EXIT_FAILED
+    if not result.measured:
+        print_nothing(console, f"every case was skipped ({len(result.reports)})")
+        return EXIT_NOTHING
+    # what failed before and was skipped now has not passed
+    undecided = config.last_failed and any(
+        case.id in read_last_failed(config, session.suite) for case in session.cases
+    )
+    return EXIT_FAILED if undecided else EXIT_OK

@@ -51,10 +51,23 @@ class PluginError(UsageError):
     """
 
 
-class AssetError(UsageError):
-    """A file that a plugin needs is missing, damaged or cannot be fetched.
+class FileError(UsageError):
+    """A file that the user named is missing, cannot be read, or does not hold what it must.
 
-    Inside a run it turns the cases that need the file into skipped ones, with this message.
+    It ends the program before a case runs. What the user did not name and cannot be had here is an
+    `AssetError`.
+
+    >>> raise FileError("directions 'dirs.npy': no such file; nearest: directions.npy")
+    Traceback (most recent call last):
+    iibench.contract.errors.FileError: directions 'dirs.npy': no such file; nearest: directions.npy
+    """
+
+
+class AssetError(UsageError):
+    """A file or package that a plugin needs, and that the user did not name, cannot be had here.
+
+    Inside a run it turns the cases that need it into skipped ones, with this message. A file that the
+    user named is never such a reason: that is a `FileError`.
 
     >>> def load(params, split, harness):
     ...     raise AssetError("pictures.zip is not there; it can be had from https://example.org")

@@ -176,6 +176,11 @@ class Run:
         }
 
     @property
+    def measured(self) -> bool:
+        """Whether a case gave a number: of a run of skipped cases alone nothing follows."""
+        return any(case.status in {"passed", "failed"} for case in self.reports)
+
+    @property
     def failed(self) -> bool:
         """Whether a case failed or an expectation was not met."""
         return any(case.status in {"failed", "error"} for case in self.reports) or any(

@@ -48,7 +48,7 @@ def _execute(session: Session) -> ShownRun:
     config, plugins = session.config, session.plugins
     folder = output_folder(config, session.suite)
     reports: list[Report] = []
-    texts = [note["text"] for note in session.notes.items]
+    texts = [note["text"] for note in session.notes.items if note["level"] == "warning"]
     for failure in plugins.notify(
         "iibench_run_start",
         config=config,
@@ -78,7 +78,8 @@ def _execute(session: Session) -> ShownRun:
     verdicts = _judge(session, reports)
     reports = [_with_verdicts(report, verdicts) for report in reports]
     if not config.fresh:
-        write_last_failed(config, session.suite, reports)
+        for case in write_last_failed(config, session.suite, reports, verdicts):
+            session.note(f"{case} failed before, and what failed was skipped now: it stays failed")
         context = session.stages.context
         rates = context.clock.rates()
         write_rates(config.cache_dir, context.device, context.settings.precision, rates)

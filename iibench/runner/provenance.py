@@ -17,6 +17,7 @@ from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.trials import TrialEvaluationSpec
 from iibench.contract.version import __version__
 from iibench.results.run import SCHEMA_VERSION
+from iibench.stages.subsets import notes_of
 from iibench.suite.cases import Case
 from iibench.suite.params import describe, to_json
 
@@ -166,7 +167,7 @@ def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any
             except IibenchError:
                 continue
             splits[role] = {
-                "notes": list(getattr(data, "notes", ())),
+                "notes": list(notes_of(data)),
                 "split": split,
                 "n": len(data),
                 "fingerprint": data.fingerprint,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iibench.contract.errors import UsageError
 from iibench.hooks.loading import load_plugins
 from iibench.runner.execute import execute
 from iibench.runner.options import run_config
@@ -35,7 +37,8 @@ def run(
     store behind the cache, by default `IIBENCH_SHARED_CACHE`), `shard_size` (images of one worker's task).
 
     Returns a `Run` with `.leaderboard()`, `.units()` and `.exemplars()` as pandas tables. Raises
-    `UsageError` where the suite or an option is wrong.
+    `UsageError` where the suite or an option is wrong and where no case is selected; warns
+    where every case was skipped.
 
     >>> import tempfile
     >>> from iibench.testing import reference_suite
@@ -50,4 +53,12 @@ def run(
     ['reference_finder']
     """
     config = run_config(suite, keyword=select, **options)
-    return execute(prepare(config, load_plugins(plugins, plugins_dirs)))
+    session = prepare(config, load_plugins(plugins, plugins_dirs))
+    if not session.cases:
+        session.close()
+        raise UsageError(f"select {select!r}: no case selected ({session.deselected} deselected)")
+    found = execute(session)
+    if found.reports and not found.failed and not found.measured:
+        text = f"nothing was measured: every case was skipped ({found.reports[0].reason})"
+        warnings.warn(text, stacklevel=2)
+    return found

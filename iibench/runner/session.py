@@ -17,21 +17,25 @@ from iibench.compute.activations import layer_names
 from iibench.compute.precision import check_precision
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
+from iibench.contract.evaluations import EvaluationSpec
 from iibench.runner.executor import shared_store_of
-from iibench.runner.last_failed import read_last_failed
+from iibench.runner.last_failed import choose_failed, read_last_failed
 from iibench.runner.order import execution_order
 from iibench.stages.case_stages import CaseStages
 from iibench.stages.context import Progress, Settings
 from iibench.stages.demand import demand_of
 from iibench.stages.harness import LocalHarness
 from iibench.stages.inputs import Inputs
-from iibench.suite.cases import AnyCase, TrialCase
+from iibench.stages.subsets import notes_of
+from iibench.suite.cases import AnyCase, Case, Choice, TrialCase
+from iibench.suite.choices import choice_of
 from iibench.suite.collect import collect
 from iibench.suite.load import load_suite
 from iibench.suite.select import select
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins
+    from iibench.suite.registry import Registry
     from iibench.suite.schema import Suite
 
 
@@ -127,11 +131,13 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
         cases = select(everything, config.keyword) if config.keyword else list(everything)
         if config.last_failed:
             failed = read_last_failed(config, suite)
-            cases = [case for case in cases if case.id in failed]
+            cases, why = choose_failed(cases, everything, failed, suite)
+            if why:
+                notes.add(why, "info")
         for failure in plugins.notify("iibench_collection_modify", suite=suite, cases=cases):
             notes.add(failure)
         cases = execution_order(cases)
-        _check_inputs(cases, harness.inputs, suite)
+        _check_inputs(cases, harness.inputs, suite, notes)
     except BaseException:
         if config.fresh:
             cache.discard()
@@ -214,19 +220,28 @@ def _all_cases(
     )
 
 
-def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite) -> None:
-    """Loads the datasets and networks of all cases, so that a wrong one is told before anything runs.
+def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite, notes: Notes) -> None:
+    """Loads what all cases start from, so that a wrong file or name is told before anything runs; what
+    datasets of images say of themselves becomes notes.
 
-    What cannot be had, or a plugin that fails, is left to the cases that need it. Raises `UsageError`
-    where the user's images or a layer of the suite are wrong.
+    What cannot be had, or a plugin that fails, is left to the cases that need it. Raises `SuiteError`
+    where a file that the user named, or a layer of the suite, is wrong.
     """
-    file = suite.path
+    file, registry, base_dir = suite.path, inputs.registry, inputs.resources.base_dir
     for case in cases:
         for split in (case.dataset.fit, case.dataset.evaluate):
             load = partial(inputs.dataset, case.dataset, split, case.seed)
-            _loaded(load, f"{file}: dataset {case.dataset.name}")
+            images = _loaded(load, f"{file}: dataset {case.dataset.name}")
+            if isinstance(case, Case):
+                for note in notes_of(images):
+                    notes.add(f"{case.dataset.label}: {note}", "info")
+        if case.metric is not None:
+            _loaded(partial(inputs.metric, case.metric), f"{file}: metric {case.metric.label}")
         if isinstance(case, TrialCase):
             continue
+        for finder in (case.finder, *_own_finders(case, registry)):
+            read = partial(registry.finders[finder.name].spec.inputs, finder.params, base_dir)
+            _loaded(read, f"{file}: finder {finder.label}")
         model = _loaded(partial(inputs.model, case), f"{file}: model {case.model.label}")
         if model is None:
             continue
@@ -234,6 +249,14 @@ def _check_inputs(cases: Sequence[AnyCase], inputs: Inputs, suite: Suite) -> Non
         if case.layer.path not in names:
             unknown = unknown_name("layer", case.layer.path, names)
             raise SuiteError(f"{file}: model {case.model.label}: {unknown}")
+
+
+def _own_finders(case: Case, registry: Registry) -> list[Choice]:
+    """Those that the case's evaluation fits itself."""
+    spec = registry.evaluations[case.evaluation.name].spec
+    if not isinstance(spec, EvaluationSpec):
+        return []
+    return [choice_of(label, registry.finders) for label in spec.finders(case.evaluation.params)]
 
 
 def _loaded(load: Callable[[], T], what: str) -> T | None:

@@ -76,6 +76,13 @@ def limited(dataset: ImageDataset, limit: int | None, seed: int) -> ImageDataset
     return Subset(dataset, np.sort(chosen))
 
 
+def notes_of(dataset: Any) -> tuple[str, ...]:
+    """What a dataset has to say of what it was made from; a part of it says the same."""
+    if isinstance(dataset, Subset) and not isinstance(dataset, TrialSubset):
+        return notes_of(dataset.whole)
+    return tuple(getattr(dataset, "notes", ()))
+
+
 @dataclass(frozen=True)
 class TrialSubset(Subset):
     """A dataset of trials that shows only some of its stimuli; images are those of the whole."""

@@ -97,6 +97,10 @@ def _layers(
 
 def _layer_entry(doc: Document, path: Path, item: Any) -> Any:
     """A layer's short form, `layer2` or `layer2[pool=max]`, as the mapping it stands for."""
+    if isinstance(item, int | float):
+        problem = f'found {shown(item)}; expected a module path, written in quotes: "{shown(item)}"'
+        doc.problem(path, problem)
+        return {"path": shown(item)}
     if not isinstance(item, str):
         return item
     try:

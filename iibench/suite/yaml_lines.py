@@ -113,13 +113,28 @@ def parse(text: str, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         at = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise SuiteError(f"{at}: not valid YAML: {what}") from error
+        hint = _quotes_hint(text, mark) if mark and "but got '['" in what else ""
+        raise SuiteError(f"{at}: not valid YAML: {what}{hint}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SuiteError(f"{file}:{line}: not valid YAML: {error.reason}") from error
     except RecursionError as error:
         raise SuiteError(f"{file}: not valid YAML: brackets or indents nest too deep") from error
     return document
+
+
+def _quotes_hint(text: str, mark: yaml.Mark) -> str:
+    """Where a label such as `kmeans[k=4]` stands in a list in brackets: how to write it."""
+    line = (text.splitlines()[mark.line :] or [""])[0]
+    name = re.search(r"[^\s,\[\]{}]+$", line[: mark.column])
+    depth, end = 0, mark.column
+    while end < len(line) and (depth or line[end] == "["):
+        depth += {"[": 1, "]": -1}.get(line[end], 0)
+        end += 1
+    if name is None or depth:
+        return ""
+    label = name[0] + line[mark.column : end]
+    return f"; within brackets, a name with brackets is written in quotes: '{label}'"
 
 
 def parse_scalar(text: str) -> Any:

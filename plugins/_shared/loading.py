@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from iibench import AssetError
+from iibench import AssetError, FileError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -52,19 +52,23 @@ def frozen(module: torch.nn.Module, device: str) -> torch.nn.Module:
 
 
 def load_strictly(
-    module: torch.nn.Module, state: Mapping[str, torch.Tensor], file: str, network: str
+    module: torch.nn.Module,
+    state: Mapping[str, torch.Tensor],
+    file: str,
+    network: str,
+    error: type[UsageError] = FileError,
 ) -> None:
     """Puts `state` into `module`: every tensor is used, none is missing.
 
     `num_batches_tracked`, which decides nothing in eval mode and which old files lack, may be
-    missing. Raises `AssetError` naming `file`, `network` and a few tensors where they do not fit,
-    and where a value is not finite.
+    missing. Raises `error` (`AssetError` for files that no user named) naming `file`, `network` and a
+    few tensors where they do not fit, and where a value is not finite.
     """
     problem = misfit(module.state_dict(), state)
     if problem:
-        raise AssetError(f"weights {file!r} do not fit {network}: {problem}")
+        raise error(f"weights {file!r} do not fit {network}: {problem}")
     if bad := not_finite(state.items()):
-        raise AssetError(f"weights {file!r} hold values that are not finite: {bad}")
+        raise error(f"weights {file!r} hold values that are not finite: {bad}")
     module.load_state_dict(dict(state), strict=False)
 
 

@@ -1,12 +1,14 @@
 """Images of the user's own: a folder of class folders, or a zip of them, or images without classes.
 
-The layout is read from where the images lie: all at the top (no labels), or all in folders one level
-below (the folder is the class). Files are read in place; nothing is unpacked or copied.
+The layout is read from where the images lie: all at the top (no labels), or in folders, at any depth, as
+torchvision's `ImageFolder` reads them: the topmost folder is the class. Folders around all class folders
+are looked through. Files are read in place; nothing is unpacked or copied. What is left out is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from iibench import ImageArray, IntArray
 
 VERSION = "1"
+BESIDE = "image at the top, beside the class folders"
+#: Names of splits: as classes they are hardly meant.
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,14 @@ class Params:
     size: Annotated[int, Ge(1)] | None = field(default=None, metadata=SIZED)
     seed: Annotated[int, Ge(0)] = field(default=0, metadata={"help": "of the split into halves"})
     extensions: Annotated[tuple[str, ...], MinLen(1)] = field(
-        default=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+        default=(
+            *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+            *(".ppm", ".pgm"),
+        ),
         metadata={"help": "endings of the files that are images, in any case"},
+    )
+    follow_links: bool = field(
+        default=False, metadata={"help": "links in the folder may lead out of it"}
     )
 
 
@@ -46,18 +57,23 @@ def load(params: Params, split: str, resources: Resources) -> FolderImages:
     Every file is read once, to hash it and to look at its size; `UsageError` names a file that is no
     image, that lies where it may not, or whose size differs from the first one's.
     """
-    source = open_source(params.path, resources.base_dir)
+    source = open_source(params.path, resources.base_dir, params.follow_links)
     endings = tuple(extension.lower() for extension in params.extensions)
-    names = sorted(
-        (name for name in source.names() if name.lower().endswith(endings)),
+    listing = source.listing()
+    images = sorted(
+        (name for name in listing.names if name.lower().endswith(endings)),
         key=lambda name: PurePosixPath(name).parts,
     )
-    if not names:
+    left_out = Counter(listing.left_out)
+    left_out.update(_kind(name) for name in listing.names if not name.lower().endswith(endings))
+    if not images:
+        found = f"; found {_counted(left_out)}" if left_out else ""
         raise UsageError(
-            f"{source.root} holds no image: no file in it, or in folders one level below, "
-            f"ends with {', '.join(endings)}"
+            f"{source.root} holds no image: no file in it, or in folders below, ends with "
+            f"{', '.join(endings)}{found}"
         )
-    class_of = _classes(names, source.root)
+    names, class_of = _classes(images)
+    left_out[BESIDE] += len(images) - len(names)
     class_names = tuple(sorted(set(class_of)))
     labels = [class_names.index(name) for name in class_of]
     known = [facts(source, name) for name in names]
@@ -74,6 +90,7 @@ def load(params: Params, split: str, resources: Resources) -> FolderImages:
         image_size=image_size,
         size=params.size,
         fingerprint=fingerprint_of("image_folder", VERSION, params.size, class_names, content),
+        notes=tuple(_notes(left_out, class_names)),
     )
 
 
@@ -88,6 +105,7 @@ class FolderImages:
     image_size: tuple[int, int]
     size: int | None
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> IntArray | None:
@@ -119,26 +137,42 @@ class FolderImages:
         return out
 
 
-def _classes(names: Sequence[str], root: Path) -> list[str]:
-    """The class of each image, or nothing where all images lie at the top.
+def _classes(images: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The images that are used, and the class of each: none where all images lie at the top.
 
-    One folder around the class folders is looked through: zips are often made so.
+    Where some lie in folders, the others have no class and are left out. A folder around all others, in
+    which no image lies itself, is looked through: zips are often made so.
     """
-    paths = [PurePosixPath(name).parts for name in names]
-    if len({path[0] for path in paths}) == 1 and all(len(path) == 3 for path in paths):
-        paths = [path[1:] for path in paths]
-    first = len(paths[0])
-    for name, path in zip(names, paths, strict=True):
-        if len(path) > 2:
-            raise UsageError(
-                f"{name} in {root} lies too deep; expected CLASS/IMAGE, or all images at the top"
-            )
-        if len(path) != first:
-            raise UsageError(
-                f"{root} has images at its top and in folders, such as {names[0]} and {name}; "
-                "expected all in class folders, or all at the top"
-            )
-    return [path[0] for path in paths] if first == 2 else []
+    paths = {name: PurePosixPath(name).parts for name in images}
+    if all(len(path) == 1 for path in paths.values()):
+        return list(images), []
+    paths = {name: path for name, path in paths.items() if len(path) > 1}
+    while len({path[0] for path in paths.values()}) == 1 and all(
+        len(path) > 2 for path in paths.values()
+    ):
+        paths = {name: path[1:] for name, path in paths.items()}
+    return list(paths), [path[0] for path in paths.values()]
+
+
+def _kind(name: str) -> str:
+    """What a file that is no image is counted as."""
+    ending = PurePosixPath(name).suffix.lower()
+    return f"{ending} file" if ending else "file without an ending"
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    """How many things of each kind."""
+    return ", ".join(f"{n} x {kind}" for kind, n in sorted(found.items()) if n)
+
+
+def _notes(left_out: Mapping[str, int], class_names: Sequence[str]) -> Iterable[str]:
+    if counted := _counted(left_out):
+        yield f"left out: {counted}"
+    if class_names and {name.lower() for name in class_names} <= _SPLITS:
+        yield (
+            f"the classes are called {', '.join(class_names)}: where these are splits with classes of "
+            "their own, path must name one of them"
+        )
 
 
 def _image_size(
@@ -186,7 +220,7 @@ def iibench_register_datasets() -> Iterable[DatasetSpec]:
         summary="your own images: a folder or a zip, with a folder per class or without classes",
         definition=(
             "The user's own images in a folder or zip, read in place; the class is the folder "
-            "that an image lies in, if there are any. All have one size, or with `size` their "
+            "that an image lies in, at any depth, if there are any. All have one size, or with `size` their "
             "shorter side is resized to it and the centre cut out. `first_half` and `second_half` "
             "share no image and have equally many of each class but for one; `all` has every "
             "image."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
-from iibench import AssetError
+from iibench import FileError, UsageError
+
+from .._shared.files import nearest_files
+from .._shared.tensors import NoTensors, read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,43 +16,42 @@ if TYPE_CHECKING:
 
 
 def read_state(
-    path: Path, entry: str | None = None, *, required: bool = False
+    path: Path,
+    entry: str | None = None,
+    *,
+    required: bool = False,
+    error: type[UsageError] = FileError,
 ) -> dict[str, torch.Tensor]:
     """Name -> tensor from a .safetensors file or a plain PyTorch state dict.
 
     `entry`: the key below which the state dict lies in a training checkpoint, where the file is one;
-    `required`: a file without it is refused. Raises `AssetError` where the file is missing, of another
-    kind, or holds anything but tensors.
+    `required`: a file without it is refused. Raises `error` (`AssetError` for files that no user named)
+    where the file is missing, of another kind, or holds anything but tensors.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise AssetError(f"weights {str(path)!r}: no such file")
+        raise error(f"weights {str(path)!r}: no such file{nearest_files(path)}")
     state: Any
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise AssetError(
-            f"weights {str(path)!r}: not a .safetensors file or a PyTorch state dict ({_why(error)})"
-        ) from error
+        state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
+    except (SafetensorError, NoTensors, OSError) as refused:
+        raise error(
+            f"weights {str(path)!r}: not a .safetensors file or a PyTorch state dict ({refused})"
+        ) from refused
     inside = _entries(state)
     if entry is not None and entry in inside:
         state = state[entry]
     elif required and entry is not None:
-        raise AssetError(
+        raise error(
             f"weights {str(path)!r}: there is no entry {entry!r} with a state dict; entries that "
             f"are mappings: {', '.join(inside) or 'none'}"
         )
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         hint = f"; entries that may be one: {', '.join(inside)}" if inside else ""
-        raise AssetError(
-            f"weights {str(path)!r}: expected a state dict, a mapping name -> tensor{hint}"
-        )
+        raise error(f"weights {str(path)!r}: expected a state dict, a mapping name -> tensor{hint}")
     return state
 
 
@@ -59,13 +60,3 @@ def _entries(state: Any) -> list[str]:
     if not isinstance(state, dict):
         return []
     return [k for k, v in state.items() if isinstance(k, str) and isinstance(v, dict)]
-
-
-def _why(error: Exception) -> str:
-    """What torch refused, without its advice to load the file unsafely."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    _, found, refused = text.partition("WeightsUnpickler error:")
-    if found:
-        return refused.partition(". Please")[0].partition(" Check the doc")[0].strip()
-    advice = text.startswith("Weights only load failed")
-    return "it holds more than tensors" if advice else text

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from iibench import (
+    AssetError,
     AssetFile,
     AssetSpec,
+    FileError,
     LayerSpec,
     LoadedModel,
     ModelSpec,
     Preprocess,
     Resources,
+    UsageError,
     hookimpl,
 )
 
@@ -97,17 +100,18 @@ class Params:
 def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The network; `layer` decides nothing, since all of its weights are loaded.
 
-    Raises `AssetError` where a package is missing and where weights are missing or do not fit.
+    Raises `AssetError` where a package or its weights are missing or do not fit, `FileError` where the
+    file that the user names is missing or does not fit.
     """
     module = seeded(lambda: build(params.size), params.seed)
     if params.weights == "none":
         provenance = f"random, seed {params.seed}"
     else:
+        error: type[UsageError] = FileError
+        path = resources.base_dir / params.weights
         if params.weights == "default":
-            _, path = resources.asset(WEIGHTS)
-        else:
-            path = resources.base_dir / params.weights
-        load_strictly(module, read_state(path), str(path), NAME)
+            error, path = AssetError, resources.asset(WEIGHTS)[1]
+        load_strictly(module, read_state(path, error=error), str(path), NAME, error)
         provenance = path.name
     preprocess = Preprocess(MEAN, STD, params.size)
     code = versions_sha256("efficientnet_lite_pytorch")

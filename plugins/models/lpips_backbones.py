@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from iibench import LayerSpec, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
+from iibench import (
+    AssetError,
+    LayerSpec,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+    Resources,
+    UsageError,
+    hookimpl,
+)
 
 from .._shared.bibliography import arxiv, entry
 from .._shared.loading import frozen, load_strictly, seeded, versions_sha256
@@ -123,7 +132,7 @@ def load(name: str, params: Params, layer: str, resources: Resources) -> LoadedM
     else:
         state = backbone(network.net, resources)
         provenance = BACKBONES[network.net].name
-        load_strictly(module.to_empty(device="cpu"), state, provenance, name)
+        load_strictly(module.to_empty(device="cpu"), state, provenance, name, AssetError)
     preprocess = Preprocess(IMAGENET_MEAN, IMAGENET_STD, params.size)
     code = versions_sha256("torchvision")
     return LoadedModel(frozen(module, resources.device), preprocess, provenance, code)

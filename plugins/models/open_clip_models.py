@@ -19,6 +19,7 @@ from annotated_types import Ge
 
 from iibench import (
     AssetError,
+    FileError,
     LoadedModel,
     ModelSpec,
     Preprocess,
@@ -90,7 +91,8 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The image tower `params.variant`; `layer` decides nothing: all of its weights are loaded.
 
     Raises `UsageError` for an unknown variant and for a tag whose weights belong to another
-    activation function, `AssetError` where open_clip or the weights are missing or do not fit.
+    activation function, `AssetError` where open_clip or its weights are missing or do not fit,
+    `FileError` where the file that the user names does.
     """
     library = optional("open_clip", EXTRA)
     if params.variant not in variants():
@@ -109,8 +111,10 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
             path = _published(params, tag, resources)
         else:
             path = _own(params, resources)
-        state = _of_image_tower(read_state(path, "state_dict"))
-        load_strictly(module, state, str(path), f"the image tower of open_clip:{params.variant}")
+        error = AssetError if tag else FileError
+        state = _of_image_tower(read_state(path, "state_dict", error=error))
+        network = f"the image tower of open_clip:{params.variant}"
+        load_strictly(module, state, str(path), network, error)
         provenance = f"open_clip {params.pretrained}, {path.name}" if tag else path.name
     preprocess = _preprocess(params.variant, tag, module)
     code = versions_sha256("open_clip_torch", "timm")  # timm's are some of the towers
@@ -181,7 +185,7 @@ def _own(params: Params, resources: Resources) -> Path:
         return path
     tags = optional("open_clip", EXTRA).list_pretrained_tags_by_model(params.variant)
     what = unknown_name(f"weights of open_clip:{params.variant}", params.pretrained, tags)
-    raise AssetError(f"{what}; nor is there a file {str(path)!r}")
+    raise FileError(f"{what}; nor is there a file {str(path)!r}")
 
 
 def _of_image_tower(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from iibench import (
     AssetError,
     AssetFile,
     AssetSpec,
+    FileError,
     LayerSpec,
     LoadedModel,
     ModelSpec,
@@ -126,8 +127,8 @@ class Params:
 def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The network with weights for every module up to the one that `layer` is in.
 
-    Raises `UsageError` for an unknown layer, `AssetError` where the weights are missing or fit
-    another architecture.
+    Raises `UsageError` for an unknown layer; where the weights are missing or fit another architecture,
+    `FileError` for a file that the user names and `AssetError` for the project's own.
     """
     module = architecture()
     top = _top(module, layer)
@@ -135,10 +136,9 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         asset = next(a for a, last in REACH if ORDER.index(top) <= ORDER.index(last))
         _, path = resources.asset(asset)
         provenance = f"{asset.name}: trained for iibench, 86.2 % test accuracy"
-    else:
-        path = resources.base_dir / params.weights
-        provenance = path.name
-    return _loaded(module, top, path, resources.device, provenance)
+        return _loaded(module, top, path, resources.device, provenance)
+    path = resources.base_dir / params.weights
+    return _loaded(module, top, path, resources.device, path.name, FileError)
 
 
 def load_paper(params: NoParams, layer: str, resources: Resources) -> LoadedModel:
@@ -162,10 +162,16 @@ def _top(module: torch.nn.Module, layer: str) -> str:
 
 
 def _loaded(
-    module: torch.nn.Module, top: str, path: Path, device: str, provenance: str
+    module: torch.nn.Module,
+    top: str,
+    path: Path,
+    device: str,
+    provenance: str,
+    error: type[UsageError] = AssetError,
 ) -> LoadedModel:
-    """The network with the weights of `path` for every module up to `top`."""
-    fill(module, read_state(path), ORDER[: ORDER.index(top) + 1], path, device)
+    """The network with the weights of `path` for every module up to `top`; raises `error`."""
+    tops = ORDER[: ORDER.index(top) + 1]
+    fill(module, read_state(path, error=error), tops, path, device, error)
     return LoadedModel(module.eval().requires_grad_(False), Preprocess(MEAN, STD), provenance)
 
 
@@ -186,10 +192,12 @@ def fill(
     tops: tuple[str, ...],
     path: Path,
     device: str,
+    error: type[UsageError] = AssetError,
 ) -> None:
     """Puts `state` into the modules `tops`, each tensor of them exactly once, as float32.
 
-    `num_batches_tracked`, which decides nothing in eval mode, may be missing and becomes 0.
+    `num_batches_tracked`, which decides nothing in eval mode, may be missing and becomes 0. Raises
+    `error` where the tensors are not those of the architecture.
     """
     import torch
 
@@ -205,14 +213,14 @@ def fill(
         elif name not in state:
             missing.append(name)
         elif state[name].shape != slot.shape:
-            raise AssetError(
+            raise error(
                 f"weights {str(path)!r}: {name} has shape {tuple(state[name].shape)}, expected "
                 f"{tuple(slot.shape)} for a ResNet50 with a 3x3 first convolution and 10 classes"
             )
         else:
             chosen[name] = state[name].to(device, torch.float32)
     if missing or unknown:
-        raise AssetError(
+        raise error(
             f"weights {str(path)!r} are not those of this architecture: "
             f"{len(missing)} tensors missing{_first(missing)}, "
             f"{len(unknown)} unknown{_first(unknown)}"

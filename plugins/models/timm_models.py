@@ -86,8 +86,8 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The network `params.variant`; `layer` decides nothing, since all of its weights are loaded.
 
     Raises `UsageError` for an unknown variant, a size that the network does not take and a number of
-    classes given with timm's own weights, `AssetError` where timm or the weights are missing, and
-    where the weights do not fit.
+    classes given with timm's own weights, `AssetError` where timm or its weights are missing,
+    `FileError` where the file that the user names is missing or does not fit.
     """
     timm = optional("timm", EXTRA)
     if params.variant not in variants():
@@ -143,7 +143,7 @@ def _random(params: Params, config: Any) -> torch.nn.Module:
 
 def _pretrained(params: Params, config: Any, path: Path) -> torch.nn.Module:
     """The network with timm's weights of it, which timm itself turns into its present form."""
-    overlay = {"state_dict": read_state(path)}
+    overlay = {"state_dict": read_state(path, error=AssetError)}
     options = {"pretrained": True, "pretrained_cfg_overlay": overlay}
     try:
         module: Any = seeded(partial(_build, params, config, options), params.seed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from iibench import (
-    AssetError,
+    FileError,
     LoadedModel,
     ModelSpec,
     Preprocess,
@@ -71,7 +71,8 @@ def variants() -> Sequence[str]:
 def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The network `params.variant`; `layer` decides nothing, since all of its weights are loaded.
 
-    Raises `UsageError` for an unknown variant, `AssetError` where weights are missing or misfit.
+    Raises `UsageError` for an unknown variant, `AssetError` where weights are missing,
+    `FileError` where the file that the user names is missing or does not fit.
     """
     import torch
     from torchvision.models import get_model_weights
@@ -120,7 +121,7 @@ def _from_file(params: Params, path: Path) -> torch.nn.Module:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        raise AssetError(
+        raise FileError(
             f"weights {str(path)!r} do not fit torchvision:{params.variant} with "
             f"{params.classes} classes: {error}"
         ) from error

@@ -101,7 +101,8 @@ LAYERS = "layers: [early, {path: layer2, pool: [mean, max]}]"
          "expected mean | max | center | flatten | cls"),
         ("[early,", "[early, layer1,", "tiny.yaml:10: models[0].layers[1]: found layer1 again; "
          "expected each layer once"),
-        ("[early,", "[early, 3,", "tiny.yaml:10: models[0].layers[1]: found 3; expected a mapping"),
+        ("[early,", "[early, 3,", "tiny.yaml:10: models[0].layers[1]: found 3; expected a module path, "
+         'written in quotes: "3"'),
         ("[early,", "['early[max]',", "tiny.yaml:10: models[0].layers[0]: found 'early[max]'; "
          "expected a module path, as in early[pool=max]"),
         (LAYERS, "layers: []", "tiny.yaml:10: models[0].layers: found an empty list; expected "
@@ -131,6 +132,28 @@ def test_every_mistake_of_a_file_is_reported_in_its_order(problems: Any, suite_t
     wrong = suite_text.replace("seed: 5", "seed: x").replace("- neurons", "- neuron")
     found = problems(wrong.replace("parts: all", "partz: all").replace('"1"', "1.0"))
     assert [line.split(": ")[0] for line in found] == [f"tiny.yaml:{n}" for n in (1, 4, 12, 17)]
+
+
+@pytest.mark.parametrize("number", ["1", "2.5", "true"])
+def test_a_layer_that_is_no_text_is_to_be_quoted(
+    problems: Any, suite_text: str, number: str
+) -> None:
+    found = problems(suite_text.replace(LAYERS, f"layers: [{number}]"))
+    assert any(
+        f'layers[0]: found {number}; expected a module path, written in quotes: "{number}"' in line
+        for line in found
+    )
+
+
+@pytest.mark.parametrize(
+    "label", ["kmeans[k=4]", "kmeans[k=[4,8]]", "lpips[net=vgg][3]", "torchvision:vgg16[size=64]"]
+)
+@pytest.mark.parametrize("around", ["[{}]", "[neurons, {}]", "[{}, neurons]", "{{name: {}}}"])
+def test_a_name_with_brackets_within_brackets_is_to_be_quoted(label: str, around: str) -> None:
+    with pytest.raises(SuiteError, match="not valid YAML") as caught:
+        parse("a: 1\nfinders: " + around.format(label), "mine.yaml")
+    assert str(caught.value).endswith(f"is written in quotes: '{label}'")
+    parse("finders: " + around.format(f"'{label}'"), "mine.yaml").raise_problems()
 
 
 @pytest.mark.parametrize("section", ["finders", "metrics", "evaluations", "models"])

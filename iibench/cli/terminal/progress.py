@@ -195,6 +195,11 @@ def print_summary(console: Console, run: Run, folder: Path) -> None:
     console.print(f"page: {escape(str(folder / 'index.html'))}", soft_wrap=True)
 
 
+def print_nothing(console: Console, why: str, what: str = "MEASURED") -> None:
+    """The last line of a command that did nothing of what it is for."""
+    console.print(f"[bold red]NOTHING WAS {what}: {escape(why)}[/]", soft_wrap=True)
+
+
 def leaderboard_tables(run: Run) -> list[Table]:
     """A table per dataset, model, layer and evaluation: a row per finder, a column per whole metric.
 

@@ -24,6 +24,10 @@ SIZED = {
     "without it all images must have one size"
 }
 _EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: Chunks of PNG files with EXIF or XMP.
+_METADATA = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 #: Values of the EXIF orientation that swap height and width.
 _TURNED = frozenset({5, 6, 7, 8})
 
@@ -37,13 +41,32 @@ def displayed_size(data: bytes) -> tuple[int, int]:
 
     Raises `DecodeError`.
     """
-    from PIL import Image
+    from PIL import Image, TiffImagePlugin
 
     with opened(data) as image:
         width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # as stored: the size that PIL gives is turned already
+            width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+        if _has_late_metadata(data):
+            image.load()
         # The base class's method: that of PNG files decodes the image to look behind it.
         turned = Image.Image.getexif(image).get(_EXIF_ORIENTATION) in _TURNED
         return (width, height) if turned else (height, width)
+
+
+def _has_late_metadata(data: bytes) -> bool:
+    """Whether a PNG file has chunks that may hold its orientation behind its pixels."""
+    if not data.startswith(_PNG):
+        return False
+    at, pixels = len(_PNG), False
+    while at + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        pixels |= kind == b"IDAT"
+        if pixels and kind in _METADATA:
+            return True
+        at += length + 12
+    return False
 
 
 def rgb(data: bytes, size: int | None = None) -> ImageArray:

@@ -1,7 +1,7 @@
 """Where image files lie: in a folder or in a zip, read in place and never outside of it.
 
-A file's name is its path below the root, with slashes. Hidden files and what macOS adds to zips are
-left out.
+A file's name is its path below the root, with slashes. Hidden files, and what macOS and network drives
+add for themselves, are left out and counted.
 """
 
 from __future__ import annotations
@@ -11,17 +11,29 @@ import hashlib
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench import UsageError, nearest
+from iibench import FileError, UsageError
 
+from ..._shared.files import nearest_files
 from .decode import DecodeError, displayed_size
 
-#: How far below the root files are looked for: class folders, in one folder around them.
-DEPTH = 3
+#: What hidden things are counted as.
+HIDDEN = "hidden file or folder"
+#: Folders that macOS adds to zips, and network drives to folders.
+_ADDED = frozenset({"__MACOSX", "@eaDir"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names of all files at any depth, and how many things of which kind are left out."""
+
+    names: list[str]
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -39,8 +51,8 @@ class Source(Protocol):
     def root(self) -> Path:
         """The folder, or the zip."""
 
-    def names(self) -> list[str]:
-        """Names of all files; raises `UsageError` where one would lead out of the root."""
+    def listing(self) -> Listing:
+        """All files; raises `UsageError` where one would lead out of the root."""
 
     def read(self, name: str) -> bytes:
         """A file's bytes; raises `UsageError` naming the file where it cannot be read."""
@@ -49,19 +61,19 @@ class Source(Protocol):
         """Size and modification time: they change when the file (or the zip around it) does."""
 
 
-def open_source(path: str, base_dir: Path) -> Source:
-    """The folder or zip at `path`, relative to `base_dir`; raises `UsageError` where there is none."""
+def open_source(path: str, base_dir: Path, follow_links: bool = False) -> Source:
+    """The folder or zip at `path`, relative to `base_dir`; raises `FileError` where there is none.
+
+    `follow_links`: links in a folder may lead out of it.
+    """
     root = (base_dir / Path(path).expanduser()).resolve()
     if root.is_dir():
-        return Folder(root)
+        return Folder(root, follow_links)
     if root.is_file() and zipfile.is_zipfile(root):
         return Zip(root)
     if root.exists():
-        raise UsageError(f"path: {root} is neither a folder nor a zip")
-    siblings = [p.name for p in root.parent.iterdir()] if root.parent.is_dir() else []
-    close = nearest(root.name, siblings)
-    hint = f"; nearest in {root.parent}: {', '.join(close)}" if close else ""
-    raise UsageError(f"path: there is no {root}{hint}")
+        raise FileError(f"path: {root} is neither a folder nor a zip")
+    raise FileError(f"path: there is no {root}{nearest_files(root)}")
 
 
 _FACTS: dict[tuple[Path, str, tuple[int, int]], Facts] = {}
@@ -84,7 +96,7 @@ def facts(source: Source, name: str) -> Facts:
 
 
 def _hidden(part: str) -> bool:
-    return part.startswith(".") or part == "__MACOSX"
+    return part.startswith(".") or part in _ADDED
 
 
 # ----------------------------------------------------------------------------------- folder
@@ -92,24 +104,42 @@ def _hidden(part: str) -> bool:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; links are followed as long as they stay inside it."""
+    """A folder; links are followed as long as they stay inside it, or anywhere with `follow_links`."""
 
     root: Path
+    follow_links: bool = False
 
-    def names(self) -> list[str]:
+    def listing(self) -> Listing:
         """See `Source`."""
-        return [path.relative_to(self.root).as_posix() for path in self._files(self.root, DEPTH)]
+        left_out: Counter[str] = Counter()
+        try:
+            paths = list(self._files(self.root, (self.root,), left_out))
+        except OSError as error:
+            raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
+        return Listing([path.relative_to(self.root).as_posix() for path in paths], left_out)
 
-    def _files(self, folder: Path, depth: int) -> Iterator[Path]:
+    def _files(
+        self, folder: Path, around: tuple[Path, ...], left_out: Counter[str]
+    ) -> Iterator[Path]:
+        """The files below `folder`; `around`: where it and the folders around it really lie."""
         for path in sorted(folder.iterdir()):
             if _hidden(path.name):
+                left_out[HIDDEN] += 1
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(self.root):
-                raise UsageError(f"{path} is a link that leads out of {self.root}")
+            place = path.resolve() if path.is_symlink() else around[-1] / path.name
+            inside = self.follow_links or place.is_relative_to(self.root)
+            if not inside:
+                raise UsageError(
+                    f"{path} is a link that leads out of {self.root}; follow_links: true follows it"
+                )
             if path.is_file():
                 yield path
-            elif path.is_dir() and depth > 1:
-                yield from self._files(path, depth - 1)
+            elif not path.is_dir():
+                left_out["link to nothing" if path.is_symlink() else "special file"] += 1
+            elif place in around:
+                left_out["link to a folder around it"] += 1
+            else:
+                yield from self._files(path, (*around, place), left_out)
 
     def read(self, name: str) -> bytes:
         """See `Source`."""
@@ -128,31 +158,38 @@ class Folder:
 
 @dataclass(frozen=True)
 class Zip:
-    """A zip; its members are read one by one, never unpacked."""
+    """A zip; its members are read one by one, never unpacked. Backslashes in names are slashes."""
 
     root: Path
 
-    def names(self) -> list[str]:
+    def listing(self) -> Listing:
         """See `Source`."""
         found: list[str] = []
+        hidden: set[tuple[str, ...]] = set()
         for info in self._archive().infolist():
-            name = info.filename
-            parts = PurePosixPath(name.replace("\\", "/")).parts
-            if ".." in parts or name.startswith(("/", "\\")) or PureWindowsPath(name).drive:
-                raise UsageError(f"{self.root} has a member that leads out of it: {name!r}")
+            name = _slashed(info.filename)
+            parts = PurePosixPath(name).parts
+            if ".." in parts or name.startswith("/") or PureWindowsPath(name).drive:
+                raise UsageError(
+                    f"{self.root} has a member that leads out of it: {info.filename!r}"
+                )
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise UsageError(f"{self.root} has a member that is a link: {name!r}")
-            if not info.is_dir() and not any(_hidden(part) for part in parts):
+            first = next((i for i, part in enumerate(parts, 1) if _hidden(part)), None)
+            if first is not None:
+                hidden.add(parts[:first])
+            elif not name.endswith("/"):
                 found.append(name)
         if len(set(found)) != len(found):
             twice = next(name for name in sorted(found) if found.count(name) > 1)
             raise UsageError(f"{self.root} has two members called {twice!r}")
-        return found
+        return Listing(found, {HIDDEN: len(hidden)} if hidden else {})
 
     def read(self, name: str) -> bytes:
         """See `Source`."""
+        archive = self._archive()
         try:
-            return self._archive().read(name)
+            return archive.read(_stored_names(self.root, _stamp(self.root))[name])
         except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UsageError(f"{name} in {self.root} cannot be read: {error}") from error
 
@@ -167,10 +204,21 @@ class Zip:
             raise UsageError(f"{self.root} cannot be read as a zip: {error}") from error
 
 
+def _slashed(name: str) -> str:
+    """The name as the format has it: some programs of Windows write backslashes."""
+    return name.replace("\\", "/")
+
+
 @functools.lru_cache(maxsize=4)
 def _opened_zip(path: Path, stamp: tuple[int, int]) -> zipfile.ZipFile:
     """Kept open: reading the directory of 50,000 members again for every image takes far too long."""
     return zipfile.ZipFile(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _stored_names(path: Path, stamp: tuple[int, int]) -> Mapping[str, str]:
+    """Name of a file -> that of its member."""
+    return {_slashed(name): name for name in _opened_zip(path, stamp).namelist()}
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -54,8 +54,10 @@ class Row:
 
 
 def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
-    """All rows of a CSV file with a header; blank lines are no rows.
+    """All rows of a CSV file with a header; blank lines and rows of empty cells are no rows.
 
+    Empty cells beyond the header, and empty columns without a name, as spreadsheets write them, are no
+    cells.
     Raises `AssetError` where the file cannot be read, `UsageError` where it is no such table: not UTF-8,
     a required column missing, two columns of one name, a row with another number of cells, no row at
     all.
@@ -74,8 +76,10 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
     try:
         for cells in reader:
             values = [cell.strip() for cell in cells]
-            if not cells:
+            if not any(values):
                 continue
+            if header:
+                values = values[: len(header)] + _trimmed(values[len(header) :])
             if not header:
                 header = values
                 _check_header(path, header, required)
@@ -85,7 +89,7 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
                     f"expected {len(header)}, as the header has"
                 )
             else:
-                rows.append(Row(path, reader.line_num, dict(zip(header, values, strict=True))))
+                rows.append(Row(path, reader.line_num, _named(header, values)))
     except csv.Error as error:
         raise UsageError(f"{path}:{reader.line_num}: {error}") from error
     if not rows:
@@ -95,8 +99,20 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
     return rows
 
 
+def _trimmed(cells: list[str]) -> list[str]:
+    """The cells up to the last that is not empty."""
+    return cells[: max((i for i, cell in enumerate(cells, 1) if cell), default=0)]
+
+
+def _named(header: Sequence[str], values: Sequence[str]) -> dict[str, str]:
+    """The cells by column; of columns without a name what is in them stands under an empty one."""
+    cells = list(zip(header, values, strict=True))
+    rest = " ".join(value for name, value in cells if value and not name)
+    return {name: value for name, value in cells if name} | ({"": rest} if rest else {})
+
+
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise UsageError(f"{path} has two columns called {twice[0]!r}")
     missing = [name for name in required if name not in header]

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
-from iibench import AssetError, Resources, UsageError, nearest
+from iibench import AssetError, FileError, Resources, UsageError, nearest
+
+
+@contextmanager
+def named_by_user(named: bool) -> Iterator[None]:
+    """Where the user `named` the data, their lack is a `FileError` and not an `AssetError`."""
+    try:
+        yield
+    except AssetError as error:
+        if named:
+            raise FileError(str(error)) from error
+        raise
 
 
 def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:
@@ -47,11 +61,13 @@ def find_folder(path: str, resources: Resources, expected: str, origin: str) -> 
 def file_below(root: Path, name: str, where: str) -> Path:
     """The file `name` below the folder `root`; `where` names who asks for it, as in `data.csv:7: a`.
 
-    Raises `UsageError` where there is no such file, and where the name or a link on its way leads out of
-    `root`.
+    Backslashes are slashes, and letters with accents match however they are composed (NFC, NFD): tables and
+    files often come from different systems. Raises `UsageError` where there is no such file, and where
+    the name or a link on its way leads out of `root`.
     """
     path = root / name
     try:
+        path = path if path.is_file() else _spelt_otherwise(root, name) or path
         resolved = path.resolve()
         there = resolved.is_file()
     except (OSError, ValueError, RuntimeError) as error:
@@ -64,3 +80,19 @@ def file_below(root: Path, name: str, where: str) -> Path:
         hint = f"; nearest: {', '.join(close)}" if close else ""
         raise UsageError(f"{where} is {name!r}, and there is no such file in {root}{hint}")
     return path
+
+
+def _spelt_otherwise(root: Path, name: str) -> Path | None:
+    """The file below `root` whose name is the same but for slashes and the composition of letters."""
+    here = root
+    for part in PurePosixPath(name.replace("\\", "/")).parts:
+        if (here / part).exists():
+            here /= part
+            continue
+        wanted = unicodedata.normalize("NFC", part)
+        beside = sorted(here.iterdir()) if here.is_dir() else []
+        twins = [p for p in beside if unicodedata.normalize("NFC", p.name) == wanted]
+        if not twins:
+            return None
+        here = twins[0]
+    return here

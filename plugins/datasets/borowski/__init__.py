@@ -38,7 +38,7 @@ from iibench import (
 from ..._shared.bibliography import arxiv, entry
 from .._trials.csv_rows import Row, read_rows
 from .._trials.files import FileTrials
-from .._trials.paths import find_folder
+from .._trials.paths import find_folder, named_by_user
 from .rows import TRIAL_TYPES, Answer, read_answers
 
 BOROWSKI2021 = entry(
@@ -65,6 +65,7 @@ INTUITIVENESS_FILES = {
     "II, before": "experiment_II_intuitiveness_beginning_preprocessed.csv",
     "II, after": "experiment_II_intuitiveness_end_preprocessed.csv",
 }
+FOLDER = "borowski2020"
 _ORIGIN = (
     "the public repository bethgelab/testing_visualizations, folder data_from_human_experiments"
 )
@@ -75,7 +76,7 @@ class Params:
     """Parameters of the answers of Borowski et al. 2020."""
 
     path: str = field(
-        default="borowski2020",
+        default=FOLDER,
         metadata={
             "help": "the folder of the CSV files; relative paths start at the suite's folder, "
             "then at the data folder"
@@ -97,18 +98,19 @@ def load(params: Params, split: str, harness: Harness) -> TrialDataset:
     """The answers of the chosen trials; query 0 is the strongly activating one, the right answer.
 
     A stimulus is a unit's pair of queries under one instruction and condition. Raises `AssetError` where
-    the folder or a trial file is missing, `UsageError` where a row contradicts itself (see
-    `read_answers`) or nothing is left.
+    the folder or a trial file is missing (`FileError` where the user named the folder), `UsageError` where
+    a row contradicts itself (see `read_answers`) or nothing is left.
     """
     experiments = _known("experiment", params.experiments, tuple(TRIAL_FILES)) or tuple(TRIAL_FILES)
     trial_types = _known("trial type", params.trial_types, TRIAL_TYPES)
     expected = ", ".join(TRIAL_FILES[experiment] for experiment in experiments)
-    root = find_folder(params.path, harness, expected, _ORIGIN)
-    for experiment in experiments:
-        if not (root / TRIAL_FILES[experiment]).is_file():
-            raise AssetError(
-                f"there is no {root / TRIAL_FILES[experiment]}; it is part of {_ORIGIN}"
-            )
+    with named_by_user(params.path != FOLDER):
+        root = find_folder(params.path, harness, expected, _ORIGIN)
+        for experiment in experiments:
+            if not (root / TRIAL_FILES[experiment]).is_file():
+                raise AssetError(
+                    f"there is no {root / TRIAL_FILES[experiment]}; it is part of {_ORIGIN}"
+                )
     answers = list(
         chain.from_iterable(read_answers(root / TRIAL_FILES[name], name) for name in experiments)
     )

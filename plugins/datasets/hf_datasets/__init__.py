@@ -86,7 +86,8 @@ class Params:
 def load(params: Params, split: str, resources: Resources) -> StreamedImages:
     """The images of one split in the order of the table.
 
-    Raises `AssetError` where the package or the data are missing, `UsageError` where the dataset has no
+    Raises `AssetError` where the package or the data are missing, `FileError` where there are no such
+    data, `UsageError` where the dataset has no
     such split or column, or a row no image or label. Images are decoded when they are asked for; one
     that is damaged or, without `size`, of another size than the first is an error then.
     """

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench import AssetError, UsageError, nearest
+from iibench import AssetError, FileError, UsageError
 
+from ..._shared.files import nearest_files
 from ..._shared.loading import optional
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ TIMEOUT = 5.0
 FILES = ("*.parquet", "*.arrow", "README.md")
 #: Kinds of data that are read: others hold no images, or run code of theirs.
 _KINDS = ("parquet", "arrow")
+#: What its client raises for a name or a commit that the hub does not know.
+_UNKNOWN = ("RepositoryNotFoundError", "RevisionNotFoundError")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
@@ -33,8 +36,8 @@ def open_tables(
 
     A folder made by `save_to_disk` is mapped in place. Parquet and loose Arrow files are converted
     once to Arrow, below the cache folder. Raises `AssetError` where a package or the data are
-    missing, `UsageError` where the data are of another kind, cannot be read, or where a
-    repository is asked for without the commit that is meant.
+    missing, `FileError` where there are no such data, `UsageError` where the data are of another kind,
+    cannot be read, or where a repository is asked for without the commit that is meant.
     """
     datasets = optional("datasets", EXTRA)
     folder = _local(path, resources)
@@ -93,10 +96,9 @@ def _snapshot(path: str, revision: str | None, resources: Resources) -> Path:
     """The folder of the hub's own cache with the files of the repository at that commit."""
     beside = resources.base_dir / path
     if not _HUB_ID.fullmatch(path):
-        siblings = [p.name for p in beside.parent.iterdir()] if beside.parent.is_dir() else []
-        close = nearest(beside.name, siblings)
-        hint = f" (nearest: {', '.join(close)})" if close else ""
-        raise AssetError(f"path: there is no folder {beside}{hint}, and it is no name on the hub")
+        raise FileError(
+            f"path: there is no folder {beside}, and it is no name on the hub{nearest_files(beside)}"
+        )
     if revision is None or not _COMMIT.fullmatch(revision):
         raise UsageError(
             f"revision: found {revision or 'none'} for {path}, which is no folder in "
@@ -111,6 +113,8 @@ def _snapshot(path: str, revision: str | None, resources: Resources) -> Path:
             hub.HfApi().dataset_info(path, revision=revision, timeout=TIMEOUT)
         except Exception as error:  # those of its HTTP client, which differ by version
             reason = _line(error)
+            if type(error).__name__ in _UNKNOWN:
+                raise FileError(f"path: the hub has no dataset {path} at {revision}") from error
         else:
             try:
                 return Path(hub.snapshot_download(path, **asked))

@@ -25,6 +25,7 @@ from iibench import (
 )
 
 from ..._shared.bibliography import ZIMMERMANN2023
+from .._trials.paths import named_by_user
 from . import standin
 from .choice import Choice
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 FOLDER = "imi"
+IMAGENET = "imagenet/train"
 
 
 def listing(resources: Resources, folder: Path | None) -> list[str]:
@@ -73,7 +75,7 @@ class Params(Choice):
         metadata={"help": "the release folder: absolute, beside the suite or in the data folder"},
     )
     imagenet: str = field(
-        default="imagenet/train",
+        default=IMAGENET,
         metadata={
             "help": "ImageNet's training images, in class folders: absolute, beside the suite or in "
             "the data folder"
@@ -85,17 +87,20 @@ def load(params: Params, split: str, harness: Harness) -> FileTrials:
     """The stimuli and answers asked for; see `read_release`. The one split is "all".
 
     Raises `AssetError` where the release, or an image, is neither beside the suite nor in the data
-    folder.
+    folder; `FileError` where the user named that.
     """
     from .release import read_release
 
     photographs = _folders(params.imagenet, harness)
-    return read_release(
-        _release(params.path, harness),
-        params,
-        image_root=next((f for f in photographs if f.is_dir()), photographs[-1]),
-        hashes=harness.cache_dir / "derived" / "imi_hashes.json",
-    )
+    with named_by_user(params.path != FOLDER):
+        release = _release(params.path, harness)
+    with named_by_user(params.path != FOLDER or params.imagenet != IMAGENET):
+        return read_release(
+            release,
+            params,
+            image_root=next((f for f in photographs if f.is_dir()), photographs[-1]),
+            hashes=harness.cache_dir / "derived" / "imi_hashes.json",
+        )
 
 
 def _folders(path: str, resources: Resources) -> list[Path]:

@@ -34,7 +34,7 @@ from iibench import (
 )
 
 from .._trials.files import FileTrials
-from .._trials.paths import find_folder
+from .._trials.paths import find_folder, named_by_user
 from .folders import LAYOUTS, FolderTrial, find_trials
 from .pixels import Pixels, read_pixels
 
@@ -68,16 +68,20 @@ class Params:
             "auto: old where there is no min_0 among the references"
         },
     )
+    follow_links: bool = field(
+        default=False, metadata={"help": "links in the folder may lead out of it"}
+    )
 
 
 def load(params: Params, split: str, harness: Harness) -> TrialDataset:
     """The complete trials below `path`, without answers; query 0 is the max query, the right answer.
 
-    Images of equal pixels are one image. Raises `AssetError` where there is no such folder, `UsageError`
+    Images of equal pixels are one image. Raises `FileError` where there is no such folder, `UsageError`
     where it holds no complete trial, an image is damaged, or two images differ in size.
     """
-    root = find_folder(params.path, harness, LAYOUTS, _ORIGIN)
-    found = find_trials(root, params.references, params.numbering)
+    with named_by_user(True):
+        root = find_folder(params.path, harness, LAYOUTS, _ORIGIN)
+    found = find_trials(root, params.references, params.numbering, params.follow_links)
     complete = [trial for trial in found if not trial.missing]
     if not complete:
         first = f"; {found[0].name} lacks {found[0].missing[0]}" if found else ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from iibench import UsageError
+from .._images.files import Folder
 
 LAYOUTS = (
     "TRIAL/queries/{max,min}.png with TRIAL/references/{max,min}_I.png, "
@@ -50,18 +50,19 @@ class FolderTrial:
 
 
 def find_trials(
-    root: Path, references: int, numbering: Literal["auto", "old", "new"]
+    root: Path,
+    references: int,
+    numbering: Literal["auto", "old", "new"],
+    follow_links: bool = False,
 ) -> list[FolderTrial]:
     """All trials below `root`, complete or not, by name.
 
-    Links to folders are not followed. Raises `UsageError` for a link to a file outside of `root`.
+    Links are followed as `Folder` follows them. Raises `UsageError` for one that leads out of `root`.
     """
     folders: dict[str, set[str]] = {}
-    for path in sorted(root.rglob("*.png")):
-        if not path.resolve().is_relative_to(root):
-            raise UsageError(f"{path} is a link that leads out of {root}")
-        name = path.relative_to(root)
-        folders.setdefault(name.parent.as_posix(), set()).add(name.name)
+    for name in map(PurePosixPath, sorted(Folder(root, follow_links).listing().names)):
+        if name.suffix == ".png":
+            folders.setdefault(name.parent.as_posix(), set()).add(name.name)
     return sorted(_trials(folders, references, numbering), key=lambda trial: trial.name)
 
 

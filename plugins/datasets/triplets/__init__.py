@@ -39,7 +39,7 @@ from ..._shared.bibliography import FU2023, ZHANG2018, entries, entry
 from .._images.decode import rgb
 from .._images.files import Facts, Folder, facts
 from .._trials.files import FileTrials
-from .._trials.paths import file_below, find_data, find_folder
+from .._trials.paths import file_below, find_data, find_folder, named_by_user
 from . import bapps as _triplets_bapps
 from . import materials as _triplets_materials
 from . import tables as _triplets_tables
@@ -103,14 +103,15 @@ def load(params: Params, split: str, harness: Harness) -> TrialDataset:
     """All triplets with their votes: query 0 is candidate a, query 1 candidate b; no right answer.
 
     A triplet has up to two answers, one per candidate that anyone chose, with the votes as their count.
-    Images of equal files are one image. Raises `AssetError` where the data are missing, `UsageError`
-    where they are not as expected.
+    Images of equal files are one image. Raises `AssetError` where the data are missing (`FileError`
+    where `path` names them), `UsageError` where they are not as expected.
     """
     for name, only in _ONLY.items():
         default = next(f.default for f in fields(Params) if f.name == name)
         if params.format != only and getattr(params, name) != default:
             raise UsageError(f"triplets: {name} is for format {only}; found format {params.format}")
-    found = _read(params, harness)
+    with named_by_user(bool(params.path)):
+        found = _read(params, harness)
     files, sha256, index, image_size = _images(found, params.size)
     trials = _trials(found, index)
     return FileTrials(
@@ -152,15 +153,14 @@ def _images(
     named = {name for j in found.judged for name in (j.reference, j.a, j.b)}
     folder = Folder(found.root)
     known: dict[str, Facts] = {}
+    first: dict[str, Path] = {}
     for name in found.images or sorted(named):
-        file_below(found.root, name, "an image")
-        known[name] = facts(folder, name)
-    first: dict[str, str] = {}
-    for name, fact in known.items():
-        first.setdefault(fact.sha256, name)
+        path = file_below(found.root, name, "an image")
+        known[name] = facts(folder, path.relative_to(found.root).as_posix())
+        first.setdefault(known[name].sha256, path)
     place = {sha256: i for i, sha256 in enumerate(first)}
     return (
-        tuple(found.root / name for name in first.values()),
+        tuple(first.values()),
         tuple(first),
         {name: place[fact.sha256] for name, fact in known.items()},
         (size, size) if size else _one_size(found.root, known),

@@ -41,13 +41,10 @@ def read_bapps(root: Path, judges: int) -> Judgements:
 
 def _subset(root: Path, folder: Path, judges: int) -> tuple[list[Judgement], int]:
     """The judgements in one folder, and how many of its references have none."""
-    there = {
-        part: {p.name for p in (folder / part).iterdir()} if (folder / part).is_dir() else set()
-        for part in _IMAGES
-    }
+    there = {part: {p.name for p in (folder / part).glob("[!.]*")} for part in _IMAGES}
     place = folder.relative_to(root)
     judged = []
-    for path in sorted((folder / "judge").glob("*.npy")):
+    for path in sorted((folder / "judge").glob("[!.]*.npy")):
         image = f"{path.stem}.png"
         for part in _IMAGES:
             if image not in there[part]:

@@ -83,7 +83,7 @@ def _images(root: Path, illumination: str) -> tuple[str, ...]:
     folder, ending = FOLDERS[illumination]
     if not (root / folder).is_dir():
         raise AssetError(f"there is no {root / folder}; expected {EXPECTED}, from {ORIGIN}")
-    names = sorted(p.name for p in (root / folder).iterdir() if p.name.endswith(ending))
+    names = sorted(p.name for p in (root / folder).glob(f"[!.]*{ending}"))
     if len(names) != IMAGES:
         raise UsageError(
             f"{root / folder} holds {len(names)} {ending} files; expected {IMAGES}, because the "

@@ -70,12 +70,12 @@ def read_csv(path: Path) -> Judgements:
         _judgement(f"line {row.line}", row, paths, (row.count("votes_a"), row.count("votes_b")))
         for row in rows
     ]
-    more = [name for name in rows[0].cells if name not in known]
+    more = [name for name in rows[0].cells if name and name not in known]
     return Judgements(
         path.parent,
         tuple(judged),
-        {name: tuple(row[name] for row in rows) for name in more if name},
-        notes=("a column without a name is left out",) if "" in more else (),
+        {name: tuple(row[name] for row in rows) for name in more},
+        notes=("columns without a name are left out",) if any("" in r.cells for r in rows) else (),
     )
 
 

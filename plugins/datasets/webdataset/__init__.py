@@ -82,7 +82,7 @@ class Params:
 def load(params: Params, split: str, resources: Resources) -> StreamedImages:
     """The images of one split in the order of shards and members.
 
-    Raises `AssetError` where a shard is not there, `UsageError` naming shard and member where one is
+    Raises `FileError` where a shard is not there, `UsageError` naming shard and member where one is
     not as it must be, and where a shard is in both splits. Images are decoded when they are asked for;
     one that is damaged or, without `size`, of another size than the first is an error then.
     """

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Name of a member -> the sample's key, and the member's kind.
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
-#: Members that describe the shard and belong to no sample.
-_META = re.compile(r"__[^/]*__($|/)")
+#: Members that describe the shard, and hidden ones such as macOS adds (`._0001.jpg`): of no sample.
+_META = re.compile(r"__[^/]*__($|/)|(.*/)?\.[^./][^/]*$|(.*/)?__MACOSX/")
 #: Bytes read at a time: a header, with the ends of the images around it.
 _BUFFER = 8192
 _TAR_BLOCK = 512

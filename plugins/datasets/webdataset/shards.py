@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iibench import AssetError, UsageError, nearest
+from iibench import AssetError, FileError, UsageError
+
+from ..._shared.files import nearest_files
 
 EXTRA = "webdataset"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)
@@ -16,8 +18,8 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)
 def find_shards(patterns: str | Sequence[str], base_dir: Path, key: str) -> tuple[Path, ...]:
     """The files that the patterns of the parameter `key` name: wildcards in alphabetical order.
 
-    Raises `AssetError` where a file is not there or braces cannot be expanded for want of a package,
-    `UsageError` where a pattern is no pattern of files or two name one file.
+    Raises `FileError` where a file is not there, `AssetError` where braces cannot be expanded for want of
+    a package, `UsageError` where a pattern is no pattern of files or two name one file.
     """
     given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     found = [path for pattern in given for path in _files(pattern, base_dir, key)]
@@ -41,7 +43,7 @@ def _files(pattern: str, base_dir: Path, key: str) -> Iterator[Path]:
             continue
         path = (base_dir / place).resolve()
         if not path.is_file():
-            raise AssetError(f"{key}: there is no shard {path}{_hint(path)}")
+            raise FileError(f"{key}: there is no shard {path}{nearest_files(path)}")
         yield path
 
 
@@ -67,11 +69,6 @@ def _matching(place: str, base_dir: Path, key: str) -> Iterator[Path]:
     whole = place if Path(place).is_absolute() else f"{glob.escape(str(base_dir))}/{place}"
     names = sorted(name for name in glob.glob(whole) if Path(name).is_file())  # noqa: PTH207
     if not names:
-        raise AssetError(f"{key}: no shard matches {base_dir / place}")
+        wanted = base_dir / place
+        raise FileError(f"{key}: no shard matches {wanted}{nearest_files(wanted)}")
     yield from (Path(name).resolve() for name in names)
-
-
-def _hint(path: Path) -> str:
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = nearest(path.name, siblings)
-    return f" (nearest in {path.parent}: {', '.join(close)})" if close else ""

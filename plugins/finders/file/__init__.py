@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import CaseError, Directions, FinderSpec, hookimpl
+from iibench import CaseError, Directions, FinderSpec, hookimpl, sha256_of
 
-from .vectors import file_sha256, read_vectors
+from .vectors import read_vectors
 
 if TYPE_CHECKING:
     from iibench import DoubleArray, FitContext, FloatArray
 
 #: Rows that are encoded at once.
 ROWS = 8192
+#: Numbers of rows that a note gives.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Params:
 
     path: str = field(
         metadata={
-            "help": "a .npy or .safetensors file with a (K, N) array of numbers, one direction a row; "
-            "relative to the suite's folder"
+            "help": "a .npy, .npz, .safetensors or .pt file with a (K, N) array of numbers, one "
+            "direction a row; relative to the suite's folder"
         }
     )
     key: str | None = field(
         default=None,
-        metadata={"help": "name of the array in a .safetensors file that holds several"},
+        metadata={"help": "name of the array in a file that holds several"},
     )
     response: Literal["projection", "cosine", "neg_distance"] = field(
         default="projection",
@@ -56,8 +58,10 @@ class Params:
 
 
 def inputs(params: Params, base_dir: Path) -> str:
-    """SHA-256 (hex) of the file's bytes; raises `AssetError` where there is no such file."""
-    return file_sha256(_place(params, base_dir))
+    """SHA-256 (hex) of the file's bytes; raises `FileError` where it holds no directions."""
+    place = _place(params, base_dir)
+    read_vectors(place, params.key)
+    return sha256_of(place)
 
 
 def _place(params: Params, base_dir: Path) -> Path:
@@ -65,18 +69,25 @@ def _place(params: Params, base_dir: Path) -> Path:
 
 
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
-    """The file's rows.
+    """The file's rows. One of zeros is kept, so that units keep their numbers: it is a dead one.
 
-    Raises `AssetError` for a file that is missing or holds no such array, and `CaseError` where its
+    Raises `FileError` for a file that is missing or holds no such array, and `CaseError` where its
     rows have another length than the layer has neurons.
     """
+    import numpy as np
+
     V = read_vectors(_place(params, context.base_dir), params.key)
     if V.shape[1] != A.shape[1]:
         raise CaseError(
             f"file: the {len(V)} directions in {params.path!r} have {V.shape[1]} entries and the layer "
             f"has N = {A.shape[1]} neurons; expected an array of shape (K, {A.shape[1]})"
         )
-    return Directions(V)
+    dead = np.flatnonzero(~V.any(axis=1))
+    if not len(dead) or params.response == "neg_distance":  # a point may lie at zero
+        return Directions(V)
+    shown = ", ".join(map(str, dead[:SHOWN])) + (", ..." if len(dead) > SHOWN else "")
+    note = f"{len(dead)} of {len(V)} rows are all zero and respond to nothing: row {shown} (from 0)"
+    return Directions(V, notes=(note,))
 
 
 def encode(params: Params, directions: Directions, A: FloatArray) -> FloatArray:
@@ -116,7 +127,7 @@ def iibench_register_finders() -> Iterable[FinderSpec]:
     """Registers `file`."""
     yield FinderSpec(
         name="file",
-        summary="your own directions, rows of an array in a .npy or .safetensors file",
+        summary="your own directions, rows of an array in a .npy, .npz, .safetensors or .pt file",
         definition=(
             "The directions are the rows v_k of a (K, N) array in a file of the user's own, kept "
             "as they are. The response of an image with activation a is the projection a . v_k by "

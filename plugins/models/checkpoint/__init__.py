@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt
 
-from iibench import AssetError, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
+from iibench import FileError, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
 
 from ..._shared.loading import few, frozen, load_strictly, not_finite
 from .._state import read_state
@@ -74,7 +74,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     """The network; `layer` decides nothing, since all of its weights are loaded.
 
     Raises `UsageError` where the factory cannot be found, fails or gives no `torch.nn.Module`, and
-    where `entry` or `strip` are given without weights; `AssetError` where the weights are missing, do
+    where `entry` or `strip` are given without weights; `FileError` where the weights are missing, do
     not fit or are not finite.
     """
     if not params.weights and (params.entry or params.strip):
@@ -89,7 +89,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         load_strictly(module, state, str(path), f"the network of {params.factory}")
         provenance = f"{params.factory}, {path.name}"
     if bad := not_finite([*module.named_parameters(), *module.named_buffers()]):
-        raise AssetError(f"the network of {params.factory} has values that are not finite: {bad}")
+        raise FileError(f"the network of {params.factory} has values that are not finite: {bad}")
     return LoadedModel(
         frozen(module, resources.device),
         Preprocess(params.mean, params.std, params.size),
@@ -99,9 +99,9 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
 
 
 def _stripped(state: dict[str, torch.Tensor], prefix: str, path: Path) -> dict[str, torch.Tensor]:
-    """The tensors without `prefix` before their names; `AssetError` where no name starts with it."""
+    """The tensors without `prefix` before their names; `FileError` where no name starts with it."""
     if prefix and not any(name.startswith(prefix) for name in state):
-        raise AssetError(
+        raise FileError(
             f"weights {str(path)!r}: no name starts with {prefix!r} (strip); found {few(list(state))}"
         )
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}

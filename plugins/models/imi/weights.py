@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench import AssetError, sha256_of, torch_hub_dir
+from iibench import AssetError, FileError, UsageError, sha256_of, torch_hub_dir
 
 from .._state import read_state
 from .._torchvision import pretrained_network
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 def pretrained(variant: str, path: str, resources: Resources) -> tuple[torch.nn.Module, str]:
     """The network with the weights that the study used, or those of the file `path`; and what they are.
 
-    `path` is relative to the suite's folder; "" stands for the published file. Raises `AssetError`
-    where the file is missing (with its address and place) or does not fit the network.
+    `path` is relative to the suite's folder; "" stands for the published file. Raises `FileError`
+    where the file `path` is missing or does not fit the network, `AssetError` where the published one is
+    (with its address and place).
     """
     network = NETWORKS[variant]
     weights = network.weights
@@ -39,12 +40,13 @@ def pretrained(variant: str, path: str, resources: Resources) -> tuple[torch.nn.
         return module, f"torchvision {chosen}"
     layout = weights if isinstance(weights, Published) else Published("", "")
     file = resources.base_dir / path if path else _find(variant, layout, resources)
-    found = read_state(file, layout.entry)
+    error: type[UsageError] = FileError if path else AssetError
+    found = read_state(file, layout.entry, error=error)
     state = _of_network(found, layout)
     module = network.adapt(network.build())
     misfit = _misfit(module.state_dict(), state)
     if misfit:
-        raise AssetError(f"weights {str(file)!r} do not fit imi:{variant}: {misfit}")
+        raise error(f"weights {str(file)!r} do not fit imi:{variant}: {misfit}")
     module.load_state_dict(state)
     left_out = len(found) - len(state)
     note = f", {left_out} tensors of other parts left out" if left_out else ""

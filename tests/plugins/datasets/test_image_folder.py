@@ -20,6 +20,7 @@ from iibench.contract.errors import UsageError
 from iibench.contract.specs import DatasetSpec
 from iibench_plugins.datasets import image_folder
 from iibench_plugins.datasets._images.decode import DecodeError, displayed_size, rgb
+from tests.conftest import run_json
 
 SPEC: DatasetSpec = next(iter(image_folder.iibench_register_datasets()))
 
@@ -108,19 +109,115 @@ def test_extensions_choose_files(resources: LocalResources, tmp_path: Path) -> N
         load(resources, extensions=(".webp",))
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"1.png": b"", "a/2.png": b""}, r"at its top and in folders, such as 1\.png and a/2\.png"),
-        ({"a/b/1.png": b"", "a/2.png": b""}, r"a/b/1\.png .*lies too deep"),
-    ],
-)
-def test_mixed_layouts_are_refused(
-    resources: LocalResources, tmp_path: Path, files: dict[str, bytes], message: str
+IMAGES = [encoded(pixels(100 + i)) for i in range(6)]
+#: Layouts, and the class of each image that is read.
+LAYOUTS = [
+    # subfolders of classes, as data sets of video and of patients have them
+    (["n01/images/0.png", "n01/images/1.png", "n02/images/2.png"], ["n01", "n01", "n02"]),
+    (["x/0.png", "y/1.png", "y/cam/mon/raw/deeper/2.png", "y/cam/3.png"], ["x", "y", "y", "y"]),
+    (["x/a/b/c/d/e/f/0.png", "y/1.png"], ["x", "y"]),
+    # a stray image beside the classes
+    (["cover.png", "x/1.png", "y/2.png"], [None, "x", "y"]),
+    (["cover.png", "set/x/1.png", "set/y/z/2.png"], [None, "x", "y"]),
+    # folders around the classes
+    (["set/train/x/images/0.png", "set/train/y/images/1.png"], ["x", "y"]),
+    (["set/only/0.png", "set/only/1.png"], ["only", "only"]),
+    # one class, whose images lie on two levels
+    (["x/0.png", "x/sub/1.png"], ["x", "x"]),
+]
+
+
+@pytest.mark.parametrize(("names", "classes"), LAYOUTS)
+def test_any_depth_is_read_in_folders_and_archives(
+    resources: LocalResources, tmp_path: Path, names: list[str], classes: list[str | None]
 ) -> None:
+    files = dict(zip(names, IMAGES, strict=False))
     write(tmp_path / "images", files)
-    with pytest.raises(UsageError, match=message):
+    write_zip(tmp_path / "images.zip", files)
+    write_zip(tmp_path / "windows.zip", {n.replace("/", "\\"): d for n, d in files.items()})
+    used = [(name, c) for name, c in zip(names, classes, strict=True) if c]
+    for path in ("images", "images.zip", "windows.zip"):
+        found = load(resources, path=path)
+        assert [found.class_names[label] for label in found.labels] == [c for _, c in sorted(used)]
+        assert list(found.names) == sorted(name for name, _ in used)
+        left = len(names) - len(used)
+        says = (f"left out: {left} x image at the top, beside the class folders",) if left else ()
+        assert found.notes == says
+    assert len({load(resources, path=p).fingerprint for p in ("images", "images.zip")}) == 1
+
+
+def test_what_torchvision_reads_is_read(resources: LocalResources, tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    names = ["b/2.png", "b/s/t/u/0.png", "a/1.JPG", "a/x.y/3.ppm", "c/d/4.pgm", "top.png"]
+    kinds = {".png": "png", ".JPG": "jpeg", ".ppm": "ppm", ".pgm": "ppm"}
+    files = {
+        name: encoded(pixels(i), kinds[Path(name).suffix], quality=90)
+        for i, name in enumerate(names)
+    }
+    root = write(tmp_path / "images", files | {"a/notes.txt": b"x"})
+    peer = ImageFolder(str(root))
+    ours = load(resources)
+    assert {(n, int(k)) for n, k in zip(ours.names, ours.labels, strict=True)} == {
+        (Path(path).relative_to(root).as_posix(), label) for path, label in peer.samples
+    }
+    assert list(ours.class_names) == peer.classes
+
+
+def test_what_is_left_out_is_counted_by_kind(resources: LocalResources, tmp_path: Path) -> None:
+    more = {
+        "notes.txt": b"",
+        "a/Thumbs.db": b"",
+        "b/more.TXT": b"",
+        "a/README": b"",
+        "a/._0.png": b"",
+        "a/.git/x/y.png": b"",
+        "a/.git/x/z.png": b"",
+        "b/@eaDir/0.png": b"",
+    }
+    root = write(tmp_path / "images", FILES | more)
+    write_zip(tmp_path / "images.zip", FILES | more)
+    for path in ("images", "images.zip"):
+        (note,) = load(resources, path=path).notes
+        assert note == (
+            "left out: 1 x .db file, 2 x .txt file, 1 x file without an ending, "
+            "3 x hidden file or folder"
+        )
+    (root / "a/gone.png").symlink_to(root / "a/nowhere.png")
+    (root / "a/up").symlink_to(root)
+    (note,) = load(resources).notes
+    assert "1 x link to a folder around it, 1 x link to nothing" in note
+    for name in FILES:
+        (root / name).unlink()
+    with pytest.raises(UsageError, match="holds no image: .*; found 1 x .db file, 2 x .txt file"):
         load(resources)
+
+
+def test_splits_that_are_read_as_classes_are_told(
+    resources: LocalResources, tmp_path: Path
+) -> None:
+    write(
+        tmp_path / "images", {f"{s}/x/{i}.png": IMAGES[i] for i, s in enumerate(("train", "val"))}
+    )
+    dataset = load(resources)
+    assert dataset.class_names == ("train", "val")
+    assert "where these are splits" in dataset.notes[0]
+
+
+def test_the_run_says_what_is_left_out(iibench, suite, tmp_path: Path) -> None:
+    root = write(tmp_path / "photos", {})
+    for label in ("cat", "dog"):
+        for i in range(20):
+            write(root, {f"{label}/deep/er/still/{i}.png": encoded(pixels(i, 8, 8))})
+    write(root, {"cover.png": IMAGES[0], "cat/notes.txt": b""})
+    path = suite(("dataset: {name: toy}", "dataset: {name: image_folder, path: photos}"))
+    for more in ([], ["--limit", "15"]):
+        done = iibench("run", path, "-o", "out", "-k", "neurons and ii and toybright", *more)
+        assert done.code == 0, done.out + done.err
+        assert "left out: 1 x .txt file, 1 x image at the top, beside the class folders" in done.out
+        (record,) = run_json(tmp_path / "out")["datasets"].values()
+        assert record["splits"]["evaluate"]["notes"][0].startswith("left out: 1 x .txt file")
+        assert record["n"] == (15 if more else 20)
 
 
 def test_a_missing_path_is_named_with_its_neighbours(
@@ -264,6 +361,32 @@ def test_the_orientation_of_a_camera_is_followed(resources: LocalResources, tmp_
     assert load(resources).images([0]).shape == (1, 8, 6, 3)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_as_it_says(
+    resources: LocalResources, tmp_path: Path, orientation: int
+) -> None:
+    turned = encoded(pixels(5, 6, 8), "tiff", tiffinfo={0x0112: orientation})
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    np.testing.assert_array_equal(rgb(turned), rgb(encoded(pixels(5, 6, 8), "png", exif=exif)))
+    assert displayed_size(turned) == rgb(turned).shape[:2]
+    write(tmp_path / "images", {"1.tif": turned, "2.tif": turned})
+    np.testing.assert_array_equal(load(resources).images([1])[0], rgb(turned))
+
+
+def test_an_orientation_behind_the_pixels_is_followed() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    data = encoded(pixels(5, 6, 8), "png", exif=exif)
+    at = data.index(b"eXIf") - 4
+    length = int.from_bytes(data[at : at + 4], "big") + 12
+    chunk, end = data[at : at + length], data.index(b"IEND") - 4
+    late = data[:at] + data[at + length : end] + chunk + data[end:]
+    assert late.index(b"IDAT") < late.index(b"eXIf")
+    assert displayed_size(late) == (8, 6)
+    np.testing.assert_array_equal(rgb(late), np.rot90(pixels(5, 6, 8), 1))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 400), st.integers(1, 255), st.sampled_from(["png", "jpeg", "gif", "bmp", "tiff"])
@@ -336,8 +459,11 @@ def test_links_that_lead_out_are_refused(
         (root / "c/1.png").symlink_to(outside / "secret.png")
     else:
         (root / "d").symlink_to(outside)
-    with pytest.raises(UsageError, match="link that leads out"):
+    with pytest.raises(UsageError, match="link that leads out .*follow_links: true"):
         load(resources)
+    followed = load(resources, follow_links=True)
+    assert len(followed) == 11
+    assert followed.class_names == (*"ab", "c" if target == "file" else "d")
 
 
 def test_links_inside_and_a_linked_root_are_followed(
@@ -347,6 +473,8 @@ def test_links_inside_and_a_linked_root_are_followed(
     (root / "a/9.png").symlink_to(root / "b/0.png")
     (tmp_path / "linked").symlink_to(root)
     assert len(load(resources, path="linked")) == 11
+    (root / "c").symlink_to(root / "b")
+    assert load(resources, path="linked").labels.tolist() == [0] * 6 + [1] * 5 + [2] * 5
 
 
 def test_a_relative_path_starts_at_the_suite(resources: LocalResources, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets.local import LocalResources
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import FileError, UsageError
 from iibench_plugins.datasets import trials_folder
 
 SPEC: Any = next(iter(trials_folder.iibench_register_datasets()))
@@ -230,7 +230,7 @@ def test_fingerprint_follows_pixels(tmp_path: Path) -> None:
 def test_missing_folder(tmp_path: Path) -> None:
     write(tmp_path / "trails", *trial("a"))
     with pytest.raises(
-        AssetError, match="(?s)nearest: trails.*queries.*brendel-group/imi.*put it at"
+        FileError, match="(?s)nearest: trails.*queries.*brendel-group/imi.*put it at"
     ):
         load(tmp_path)
 
@@ -274,3 +274,16 @@ def test_a_link_out_of_the_folder(tmp_path: Path) -> None:
     (root / "a/references/min_2.png").symlink_to(outside)
     with pytest.raises(UsageError, match="min_2.png is a link that leads out"):
         load(tmp_path)
+    assert len(load(tmp_path, follow_links=True).trials) == 1
+
+
+def test_links_inside_and_hidden_files(tmp_path: Path) -> None:
+    root = write(tmp_path / "trials", *trial("a"))
+    plain = load(tmp_path)
+    for name in ("a/references/._max_0.png", "a/queries/._max.png", ".hidden/b/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"Mac OS X")
+    assert load(tmp_path).fingerprint == plain.fingerprint
+    (root / "again").symlink_to(root / "a")
+    (root / "a/loop").symlink_to(root)
+    assert load(tmp_path).trials.names.tolist() == ["a", "again"]

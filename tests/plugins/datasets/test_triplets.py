@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets.local import LocalResources
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench_plugins.datasets import triplets
 
 SPEC: Any = next(iter(triplets.iibench_register_datasets()))
@@ -520,7 +521,7 @@ def test_tables_that_are_wrong(own: Path) -> None:
         load(own, "csv", path="mine")
     with pytest.raises(UsageError, match="format csv needs path"):
         load(own, "csv")
-    with pytest.raises(AssetError, match="nearest: votes.csv"):
+    with pytest.raises(FileError, match="nearest: votes.csv"):
         load(own, "csv", path="mine/vote.csv")
     with pytest.raises(UsageError, match="path: 'xxx.* is no path"):
         load(own, "csv", path="x" * 5000)
@@ -533,7 +534,74 @@ def test_a_column_without_a_name_is_left_out(own: Path) -> None:
     dataset = load(own, "csv", path="mine/votes.csv")
     assert votes(dataset) == [[1, 2]]
     assert dict(dataset.trials.columns) == {}
-    assert "a column without a name is left out" in dataset.notes
+    assert "columns without a name are left out" in dataset.notes
+
+
+HEADER = "reference,a,b,votes_a,votes_b"
+ROWS = ("0.png,1.png,2.png,3,0", "3.png,4.png,5.png,1,2")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (HEADER, *ROWS, ",,,,", " , ,,,", ""),
+        (",,,,", HEADER, ROWS[0], ",,", ROWS[1]),
+        (HEADER + ",,", *(f"{row},," for row in ROWS)),
+        (HEADER + ",,", *(f"{row},," for row in ROWS), ",,,,,,"),
+        (HEADER, ROWS[0] + ",,,", ROWS[1] + ","),
+        (",," + HEADER + ",", *(f",,{row}," for row in ROWS)),
+    ],
+)
+def test_a_table_as_spreadsheets_write_it(own: Path, lines: tuple[str, ...]) -> None:
+    (own / "mine/plain.csv").write_text("\n".join((HEADER, *ROWS)))
+    (own / "mine/votes.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8-sig")
+    dataset, plain = (load(own, "csv", path=f"mine/{n}.csv") for n in ("votes", "plain"))
+    assert votes(dataset) == votes(plain) == [[3, 0], [1, 2]]
+    assert shown(dataset) == shown(plain)
+    assert dict(dataset.trials.columns) == {}
+    assert dataset.notes == plain.notes
+
+
+def test_cells_that_are_too_many_are_still_told(own: Path) -> None:
+    (own / "mine/votes.csv").write_text(f"{HEADER}\n{ROWS[0]},,7\n")
+    with pytest.raises(UsageError, match=r"csv:2: 7 cells; expected 5"):
+        load(own, "csv", path="mine/votes.csv")
+    (own / "mine/votes.csv").write_text(f"{HEADER},a\n{ROWS[0]},7\n")
+    with pytest.raises(UsageError, match="two columns called 'a'"):
+        load(own, "csv", path="mine/votes.csv")
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_names_of_another_system_are_found(own: Path, stored: str, written: str) -> None:
+    folder, name = (
+        unicodedata.normalize(stored, "Übung"),
+        unicodedata.normalize(stored, "Bär 1.png"),
+    )
+    (own / "mine" / folder).mkdir()
+    (own / "mine/1.png").rename(own / "mine" / folder / name)
+    asked = unicodedata.normalize(written, "Übung\\Bär 1.png")
+    (own / "mine/votes.csv").write_text(
+        f"{HEADER}\n0.png,{asked},2.png,3,0\n3.png,.\\4.png,5.png,1,2\n", "utf-8"
+    )
+    dataset = load(own, "csv", path="mine/votes.csv")
+    assert len(dataset.images(range(len(dataset)))) == 6
+    assert own / "mine" / folder / name in dataset.files
+    (own / "mine/votes.csv").write_text(f"{HEADER}\n0.png,..\\..\\secret.png,2.png,3,0\n")
+    picture(own / "secret.png", 0)
+    picture(own.parent / "secret.png", 0)
+    with pytest.raises(UsageError, match="which leads out of|no such file"):
+        load(own, "csv", path="mine/votes.csv")
+
+
+def test_hidden_files_beside_judged_patches_are_no_data(tmp_path: Path) -> None:
+    patch(tmp_path / "bapps", "x", 0, 0)
+    plain = load(tmp_path, "bapps")
+    for part, ending in (("judge", "npy"), ("ref", "png"), ("p0", "png"), ("p1", "png")):
+        (tmp_path / f"bapps/x/{part}/._000000.{ending}").write_bytes(b"Mac OS X")
+    found = load(tmp_path, "bapps")
+    assert found.fingerprint == plain.fingerprint
+    assert found.notes == plain.notes
 
 
 def test_a_link_out_of_the_folder(own: Path) -> None:

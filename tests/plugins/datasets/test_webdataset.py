@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iibench.assets.local import LocalResources
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench.contract.specs import DatasetSpec
 from iibench.testing import check_dataset, toy_harness
 from iibench_plugins.datasets import webdataset
@@ -230,8 +230,8 @@ def test_patterns_of_shards(
 @pytest.mark.parametrize(
     ("pattern", "error", "message"),
     [
-        ("train-{000000..000003}.tar", AssetError, r"no shard .*train-000003\.tar \(nearest"),
-        ("tain-*.tar", AssetError, r"no shard matches .*tain-\*\.tar"),
+        ("train-{000000..000003}.tar", FileError, r"no shard .*train-000003\.tar ; nearest"),
+        ("tain-*.tar", FileError, r"no shard matches .*tain-\*\.tar"),
         ("train-{000000..", UsageError, r"braces of 'train-\{000000\.\.' cannot be expanded"),
         ("https://host/{0..3}.tar", UsageError, r"found 'https:.*; expected files"),
         ("pipe:cat train-000000.tar", UsageError, r"found 'pipe:.*; expected files"),
@@ -633,3 +633,28 @@ def test_the_program_checks_and_runs_it(
     assert {case.status for case in run.cases} == {"passed"}
     (record,) = run.meta["datasets"].values()
     assert record["splits"]["evaluate"]["n"] == 8
+
+
+@pytest.mark.parametrize("folder", ["", "some/", "./"])
+def test_what_macos_adds_to_shards_is_no_sample(
+    resources: LocalResources, tmp_path: Path, folder: str
+) -> None:
+    def shard(name: str, hidden: bool) -> None:
+        with tarfile.open(tmp_path / name, "w") as tar:
+            for i in range(4):
+                for kind, data in (("png", encoded(pixels(i))), ("cls", b"1")):
+                    names = [(f"{folder}._{i}.{kind}", b"Mac OS X"), (f"{folder}{i}.{kind}", data)]
+                    for member, content in names if hidden else names[1:]:
+                        info = tarfile.TarInfo(member)
+                        info.size = len(content)
+                        tar.addfile(info, io.BytesIO(content))
+            if hidden:
+                for member in (f"{folder}.DS_Store", f"__MACOSX/{folder}x.png"):
+                    tar.addfile(tarfile.TarInfo(member), io.BytesIO())
+
+    shard("plain.tar", hidden=False)
+    shard("mac.tar", hidden=True)
+    plain, found = (load(resources, shards=f"{name}.tar") for name in ("plain", "mac"))
+    assert found.labels.tolist() == [1] * 4
+    assert found.fingerprint == plain.fingerprint
+    np.testing.assert_array_equal(found.images(range(4)), plain.images(range(4)))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from iibench.contract.errors import AssetError, CaseError
+from iibench.contract.errors import CaseError, FileError
 from iibench.contract.specs import Directions, FitContext
 from iibench.suite.params import ParamError, label, parse_params
 from iibench_plugins.finders.file import Params, encode, fit, iibench_register_finders
@@ -57,7 +57,7 @@ BROKEN = {
     "empty": (V[:0], r"found shape \(0, 12\); expected at least one direction"),
     "nan": (np.where(np.arange(12) == 3, np.nan, V), r"5 of 5 rows .* not finite .* row 0"),
     "huge": (np.vstack([V, np.full((1, 12), 1e300)]), r"1 of 6 rows .* not finite .* row 5"),
-    "zero": (V * (np.arange(5) != 2)[:, None], r"1 of 5 rows are all zero, row 2"),
+    "zero": (0 * V, "all 5 rows are zero"),
     "complex": (V + 1j, "found entries of type complex128; expected real numbers"),
     "text": (V.astype(str), "found entries of type <U32; expected real numbers"),
 }
@@ -67,7 +67,7 @@ BROKEN = {
 def test_what_is_no_set_of_directions_is_refused_by_name(name, tmp_path, activations):
     array, message = BROKEN[name]
     np.save(tmp_path / f"{name}.npy", array)
-    with pytest.raises(AssetError, match=rf"{name}\.npy': {message}"):
+    with pytest.raises(FileError, match=rf"{name}\.npy': {message}"):
         fitted(tmp_path, activations, path=f"{name}.npy")
 
 
@@ -79,26 +79,88 @@ def test_files_that_are_not_what_they_are_called(tmp_path, activations):
     (tmp_path / "several.npz").rename(tmp_path / "archive.npy")
     (tmp_path / "text.safetensors").write_text("no array")
     for name in ("text.npy", "nothing.npy", "objects.npy", "archive.npy", "text.safetensors"):
-        with pytest.raises(AssetError, match=name) as caught:
+        with pytest.raises(FileError, match=name) as caught:
             fitted(tmp_path, activations, path=name)
         assert "\n" not in str(caught.value)
-    np.savez(tmp_path / "mine.npz", a=V)
-    with pytest.raises(AssetError, match=r"ending '\.npz'; expected \.npy or \.safetensors"):
-        fitted(tmp_path, activations, path="mine.npz")
-    with pytest.raises(AssetError, match=r"gone\.npy': no such file"):
+    np.savetxt(tmp_path / "mine.csv", V)
+    with pytest.raises(FileError, match=r"ending '\.csv'; expected \.npy, \.npz, \.safetensors"):
+        fitted(tmp_path, activations, path="mine.csv")
+    with pytest.raises(FileError, match=r"gone\.npy': no such file"):
         fitted(tmp_path, activations, path="gone.npy")
+
+
+def test_one_array_of_any_format_gives_the_same_directions(tmp_path, activations):
+    np.save(tmp_path / "UPPER.NPY", V)
+    (tmp_path / "UPPER.NPY.npy").rename(tmp_path / "UPPER.NPY")
+    np.savez(tmp_path / "one.npz", rows=V)
+    torch.save(torch.tensor(V), tmp_path / "tensor.pt")
+    torch.save({"rows": torch.tensor(V)}, tmp_path / "one.pth")
+    for name in ("UPPER.NPY", "one.npz", "tensor.pt", "one.pth"):
+        assert np.array_equal(
+            fitted(tmp_path, activations, path=name).vectors, V.astype(np.float32)
+        )
+    np.savez(tmp_path / "two.npz", rows=V, bias=V[0])
+    torch.save({"sae": {"rows": torch.tensor(V), "bias": torch.ones(5)}}, tmp_path / "two.pt")
+    for name, key in (("two.npz", "rows"), ("two.pt", "sae.rows")):
+        assert np.array_equal(
+            fitted(tmp_path, activations, path=name, key=key).vectors, V.astype(np.float32)
+        )
+        with pytest.raises(FileError, match="found 2 arrays .*; expected one, or key: NAME"):
+            fitted(tmp_path, activations, path=name)
+        with pytest.raises(FileError, match=f"unknown array 'row'; nearest: {key}"):
+            fitted(tmp_path, activations, path=name, key="row")
+    with pytest.raises(FileError, match="key 'rows'; the file holds one tensor without a name"):
+        fitted(tmp_path, activations, path="tensor.pt", key="rows")
+
+
+def test_files_of_torch_that_hold_no_tensors_say_what_they_are(tmp_path, activations):
+    torch.jit.script(torch.nn.Linear(12, 5)).save(tmp_path / "script.pt")
+    torch.save({"rows": V}, tmp_path / "numpy.pt")
+    torch.save({"epoch": 3}, tmp_path / "none.pt")
+    (tmp_path / "pointer.pt").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "text.pt").write_text("no tensors")
+    for name, says in (
+        ("script", "TorchScript archive"),
+        ("numpy", "not tensors as torch.save writes them"),
+        ("none", "found 0 arrays; expected one"),
+        ("pointer", "git lfs pull"),
+        ("text", "not tensors as torch.save writes them"),
+    ):
+        with pytest.raises(FileError, match=says) as caught:
+            fitted(tmp_path, activations, path=f"{name}.pt")
+        assert "weights_only" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("response", ["projection", "cosine"])
+def test_a_row_of_zeros_among_others_is_a_dead_unit(response, tmp_path, activations):
+    np.save(tmp_path / "mine.npy", V * (np.arange(5) != 2)[:, None])
+    params = Params(path="mine.npy", response=response)
+    found = fitted(tmp_path, activations, path="mine.npy", response=response)
+    assert found.notes == ("1 of 5 rows are all zero and respond to nothing: row 2 (from 0)",)
+    R = encode(params, found, activations)
+    assert not R[:, 2].any()
+    assert R[:, [0, 1, 3, 4]].any(axis=0).all()
+
+
+def test_a_point_at_zero_is_as_good_as_any(tmp_path, activations):
+    np.save(tmp_path / "mine.npy", V * (np.arange(5) != 2)[:, None])
+    found = fitted(tmp_path, activations, path="mine.npy", response="neg_distance")
+    R = encode(Params(path="mine.npy", response="neg_distance"), found, activations)
+    assert found.notes == ()
+    np.testing.assert_allclose(R[:, 2], -np.linalg.norm(activations, axis=1), rtol=1e-5)
 
 
 def test_keys(tmp_path, activations):
     save_file({"decoder": torch.ones(2, 12), "bias": torch.ones(3)}, tmp_path / "m.safetensors")
-    with pytest.raises(AssetError, match=r"found 2 arrays \(bias, decoder\); expected one, or key"):
+    with pytest.raises(FileError, match=r"found 2 arrays \(bias, decoder\); expected one, or key"):
         fitted(tmp_path, activations, path="m.safetensors")
-    with pytest.raises(AssetError, match="unknown array 'decoder2'; nearest: decoder"):
+    with pytest.raises(FileError, match="unknown array 'decoder2'; nearest: decoder"):
         fitted(tmp_path, activations, path="m.safetensors", key="decoder2")
-    with pytest.raises(AssetError, match="array 'bias': found 1 dimensions"):
+    with pytest.raises(FileError, match="array 'bias': found 1 dimensions"):
         fitted(tmp_path, activations, path="m.safetensors", key="bias")
     np.save(tmp_path / "mine.npy", V)
-    with pytest.raises(AssetError, match="found key 'a'; a .npy file holds one array"):
+    with pytest.raises(FileError, match="found key 'a'; a .npy file holds one array"):
         fitted(tmp_path, activations, path="mine.npy", key="a")
 
 
@@ -147,9 +209,9 @@ def test_the_files_bytes_identify_the_directions(tmp_path):
     assert first == hashlib.sha256((tmp_path / "mine.npy").read_bytes()).hexdigest()
     np.save(tmp_path / "mine.npy", V + 1)
     assert spec.inputs(params, tmp_path) != first
-    with pytest.raises(AssetError, match=r"gone\.npy': no such file"):
+    with pytest.raises(FileError, match=r"gone\.npy': no such file"):
         spec.inputs(Params(path="gone.npy"), tmp_path)
-    with pytest.raises(AssetError, match=tmp_path.name):
+    with pytest.raises(FileError, match=tmp_path.name):
         spec.inputs(Params(path="."), tmp_path)
 
 

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torchvision.models import squeezenet1_1
 
 import iibench
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import FileError, UsageError
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
+from iibench_plugins.models._state import read_state
 from iibench_plugins.models.checkpoint import Params, load
 
 NET = """
@@ -117,21 +118,19 @@ def test_names_may_carry_a_prefix(folder, offline, state, suffix):
     torch.save(wrapped, path) if suffix == "pt" else save_file(wrapped, path)
     model = load(Params("net.py:tiny", path.name, strip="module."), "3", offline)
     assert_holds(model.module, state)
-    with pytest.raises(
-        AssetError, match=r"no name starts with 'model\.' \(strip\); found module\."
-    ):
+    with pytest.raises(FileError, match=r"no name starts with 'model\.' \(strip\); found module\."):
         load(Params("net.py:tiny", path.name, strip="model."), "3", offline)
 
 
 def test_the_state_dict_may_lie_below_a_key(folder, offline, state):
     torch.save({"epoch": 3, "model": state, "optimizer": {"lr": 1.0}}, folder / "net.pt")
     assert_holds(load(Params("net.py:tiny", "net.pt", "model"), "3", offline).module, state)
-    with pytest.raises(AssetError, match="entries that may be one: model, optimizer"):
+    with pytest.raises(FileError, match="entries that may be one: model, optimizer"):
         load(Params("net.py:tiny", "net.pt"), "3", offline)
-    with pytest.raises(AssetError, match="no entry 'net' .* mappings: model, optimizer"):
+    with pytest.raises(FileError, match="no entry 'net' .* mappings: model, optimizer"):
         load(Params("net.py:tiny", "net.pt", "net"), "3", offline)
     torch.save(state, folder / "net.pt")
-    with pytest.raises(AssetError, match="no entry 'model' with a state dict; .* mappings: none"):
+    with pytest.raises(FileError, match="no entry 'model' with a state dict; .* mappings: none"):
         load(Params("net.py:tiny", "net.pt", "model"), "3", offline)
 
 
@@ -161,18 +160,18 @@ def test_a_factory_that_is_none_is_named(folder, offline, factory, message):
 
 
 def test_a_network_that_is_not_finite_is_refused(folder, offline, state):
-    with pytest.raises(AssetError, match=r"net\.py:infinite has values .* not finite: 3\.bias"):
+    with pytest.raises(FileError, match=r"net\.py:infinite has values .* not finite: 3\.bias"):
         load(Params("net.py:infinite"), "3", offline)
     state["1.running_var"][0] = torch.nan
     torch.save(state, folder / "net.pt")
-    with pytest.raises(AssetError, match=r"net\.pt' hold values .* not finite: 1\.running_var"):
+    with pytest.raises(FileError, match=r"net\.pt' hold values .* not finite: 1\.running_var"):
         load(Params("net.py:tiny", "net.pt"), "3", offline)
 
 
 def test_weights_that_do_not_fit_are_named(folder, offline, state):
     def refused(changed, message):
         torch.save(changed, folder / "net.pt")
-        with pytest.raises(AssetError, match=r"do not fit the network of net\.py:tiny: " + message):
+        with pytest.raises(FileError, match=r"do not fit the network of net\.py:tiny: " + message):
             load(Params("net.py:tiny", "net.pt"), "3", offline)
 
     some = {name: tensor for name, tensor in state.items() if not name.startswith("1.")}
@@ -182,10 +181,10 @@ def test_weights_that_do_not_fit_are_named(folder, offline, state):
 
 
 def test_a_file_that_is_missing_or_pickled_is_refused_without_being_run(folder, offline):
-    with pytest.raises(AssetError, match=r"nowhere\.pt.*no such file"):
+    with pytest.raises(FileError, match=r"nowhere\.pt.*no such file"):
         load(Params("net.py:tiny", "nowhere.pt"), "3", offline)
     torch.save(torch.nn.Linear(1, 1), folder / "net.pt")
-    with pytest.raises(AssetError, match="Unsupported global") as error:
+    with pytest.raises(FileError, match="Unsupported global") as error:
         load(Params("net.py:tiny", "net.pt"), "3", offline)
     assert "weights_only" not in str(error.value)  # torch's advice to load it unsafely
 
@@ -349,3 +348,18 @@ evaluations: [ii]
     np.testing.assert_array_equal(scores(2), first)
     write(folder / "net.py", NET.replace("nn.ReLU()", "nn.Softmax(1)"))
     assert not np.array_equal(scores(3), first)
+
+
+def test_a_torchscript_file_is_named_in_our_words(tmp_path):
+    torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / "own.pt")
+    with pytest.raises(FileError, match=r"TorchScript archive.*state_dict\(\)") as caught:
+        read_state(tmp_path / "own.pt")
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_misspelt_file_of_weights_is_shown_its_neighbours(tmp_path):
+    torch.save({}, tmp_path / "epoch_10.pt")
+    with pytest.raises(
+        FileError, match=r"epoch_1O\.pt': no such file; nearest in .*: epoch_10\.pt"
+    ):
+        read_state(tmp_path / "epoch_1O.pt")

@@ -12,7 +12,7 @@ from skimage import data
 
 from iibench.assets.local import packaged_path
 from iibench.compute.folding import trace
-from iibench.contract.errors import AssetError
+from iibench.contract.errors import AssetError, FileError
 from iibench_plugins.models import efficientnet_lite0 as plugin
 from iibench_plugins.models.efficientnet_lite0 import Params, load
 
@@ -108,9 +108,7 @@ def test_own_weights_are_loaded_strictly(offline, own, tmp_path):
     assert model.provenance == "own.pt"
     del state["_fc.bias"]
     torch.save(state | {"more": torch.zeros(1)}, tmp_path / "own.pt")
-    with pytest.raises(
-        AssetError, match=r"1 tensor missing \(_fc\.bias\), 1 tensor unknown \(more"
-    ):
+    with pytest.raises(FileError, match=r"1 tensor missing \(_fc\.bias\), 1 tensor unknown \(more"):
         load(Params("own.pt"), "_fc", offline)
 
 

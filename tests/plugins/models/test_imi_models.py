@@ -19,7 +19,7 @@ from torchvision import models as torchvision
 
 from iibench.assets.local import LocalResources
 from iibench.compute.activations import iter_activations, layer_names
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench.contract.specs import LoadedModel
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
@@ -624,9 +624,9 @@ def test_weights_that_do_not_fit_are_refused(resources, tmp_path):
     }
     for message, state in wrong.items():
         torch.save(state, tmp_path / "own.pth")
-        with pytest.raises(AssetError, match=r"own\.pth' do not fit imi:resnet50: " + message):
+        with pytest.raises(FileError, match=r"own\.pth' do not fit imi:resnet50: " + message):
             load(Params("resnet50", path="own.pth"), "layer1", resources)
-    with pytest.raises(AssetError, match=r"nowhere\.pth.*no such file"):
+    with pytest.raises(FileError, match=r"nowhere\.pth.*no such file"):
         load(Params("resnet50", path="nowhere.pth"), "layer1", resources)
     with pytest.raises(UsageError, match="expected one of the two"):
         load(Params("resnet50", "random", path="own.pth"), "layer1", resources)

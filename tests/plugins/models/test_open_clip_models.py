@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins.models.open_clip_models import Params, load, variants
@@ -190,11 +190,11 @@ def test_own_weights_may_come_with_the_text_tower(offline, small, tmp_path, wrap
 def test_own_weights_are_loaded_strictly(offline, small, tmp_path):
     torch.save(small, tmp_path / "own.pt")
     with pytest.raises(
-        AssetError, match=r"image tower of open_clip:ViT-S-32: .* missing .*visual\."
+        FileError, match=r"image tower of open_clip:ViT-S-32: .* missing .*visual\."
     ):
         load(Params("ViT-S-32", "own.pt"), "visual", offline)
     torch.save({"head.weight": torch.zeros(1)}, tmp_path / "own.pt")
-    with pytest.raises(AssetError, match=r"1 tensor unknown \(head\.weight\)"):
+    with pytest.raises(FileError, match=r"1 tensor unknown \(head\.weight\)"):
         load(Params("ViT-S-32", "own.pt"), "visual", offline)
 
 

@@ -16,7 +16,7 @@ from torchvision.models import resnet50
 
 from iibench.assets.local import LocalResources
 from iibench.compute.activations import iter_activations
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench_plugins.models import resnet50_cifar10 as plugin
 from iibench_plugins.models.resnet50_cifar10 import Params, load
 from tests.conftest import SHARED
@@ -148,12 +148,12 @@ def broken(state, change):
 )
 def test_weights_of_another_architecture_are_refused(resources, state, tmp_path, change, message):
     torch.save(broken(state, change), tmp_path / "own.pt")
-    with pytest.raises(AssetError, match=message):
+    with pytest.raises(FileError, match=message):
         load(Params(weights="own.pt"), "layer1", resources)
 
 
 def test_a_missing_file_is_named(resources):
-    with pytest.raises(AssetError, match=r"nowhere\.pt.*no such file"):
+    with pytest.raises(FileError, match=r"nowhere\.pt.*no such file"):
         load(Params(weights="nowhere.pt"), "layer1", resources)
 
 
@@ -161,16 +161,16 @@ def test_a_missing_file_is_named(resources):
 @pytest.mark.parametrize("name", ["own.pt", "own.safetensors"])
 def test_files_that_are_no_state_dict_are_refused(resources, tmp_path, content, name):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AssetError, match=r"not a \.safetensors file or a PyTorch state dict"):
+    with pytest.raises(FileError, match=r"not a \.safetensors file or a PyTorch state dict"):
         load(Params(weights=name), "layer1", resources)
 
 
 def test_a_pickled_network_is_refused_without_being_run(resources, tmp_path):
     torch.save(torch.nn.Linear(1, 1), tmp_path / "own.pt")
-    with pytest.raises(AssetError, match="state dict"):
+    with pytest.raises(FileError, match="state dict"):
         load(Params(weights="own.pt"), "layer1", resources)
     torch.save([1, 2], tmp_path / "own.pt")
-    with pytest.raises(AssetError, match="a mapping name -> tensor"):
+    with pytest.raises(FileError, match="a mapping name -> tensor"):
         load(Params(weights="own.pt"), "layer1", resources)
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from iibench.assets.download import unreachable
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench.hooks.loading import load_plugins
 from iibench.suite.load import load_suite
 from iibench_plugins._shared import loading as _loading
@@ -216,17 +216,17 @@ def test_own_weights_are_loaded_strictly(offline, tmp_path):
     assert_holds(model.module, state)
     assert model.provenance == "own.pt"
     with pytest.raises(
-        AssetError,
+        FileError,
         match=r"do not fit timm:resnet10t: fc\.weight has shape \(7, 512\), expected \(1000, 512\)",
     ):
         load(Params("resnet10t", "own.pt"), "fc", offline)
-    with pytest.raises(AssetError, match=r"tensors missing \(.* more\), .* unknown \("):
+    with pytest.raises(FileError, match=r"tensors missing \(.* more\), .* unknown \("):
         load(Params("test_vit", "own.pt"), "fc", offline)
-    with pytest.raises(AssetError, match="no such file"):
+    with pytest.raises(FileError, match="no such file"):
         load(Params("resnet10t", "other.pt"), "fc", offline)
     state["fc.bias"][2] = torch.nan
     torch.save(state, tmp_path / "own.pt")
-    with pytest.raises(AssetError, match=r"not finite: fc\.bias"):
+    with pytest.raises(FileError, match=r"not finite: fc\.bias"):
         load(Params("resnet10t", "own.pt", classes=7), "fc", offline)
 
 

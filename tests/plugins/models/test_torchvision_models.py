@@ -14,7 +14,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from iibench.assets.local import LocalResources
 from iibench.compute.activations import iter_activations
-from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench_plugins.models import _torchvision
 from iibench_plugins.models.torchvision_models import Params, load, variants
 
@@ -76,9 +76,9 @@ def test_own_weights_are_loaded_strictly(resources, tmp_path):
     model = load(Params("resnet18", "own.pth", classes=7), "fc", resources)
     torch.testing.assert_close(model.module.fc.weight, state["fc.weight"], rtol=0, atol=0)
     assert model.provenance == "own.pth"
-    with pytest.raises(AssetError, match=r"do not fit torchvision:resnet18 with 1000 classes"):
+    with pytest.raises(FileError, match=r"do not fit torchvision:resnet18 with 1000 classes"):
         load(Params("resnet18", "own.pth"), "fc", resources)
-    with pytest.raises(AssetError, match=r"no such file"):
+    with pytest.raises(FileError, match=r"no such file"):
         load(Params("resnet18", "other.pth"), "fc", resources)
 
 
