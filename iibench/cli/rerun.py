@@ -81,8 +81,9 @@ def command(
         prepare_rerun,
         rerun_folder,
     )
+    from iibench.runner.run_folder import remove_if_empty
 
-    folder = output or rerun_folder(before)
+    folder = output or rerun_folder(before)  # made here, so that no other repetition takes it
     if folder.resolve() == before.folder.resolve():
         raise UsageError(
             f"--output {folder}: this is the run to be repeated; choose another folder"
@@ -109,13 +110,17 @@ def command(
         result = execute(session)
     finally:
         reporter.stop()
+        if output is None:
+            remove_if_empty(folder)
     found = compare_runs(before, result)
     apart, broken = deviations(found), breaks(found)
     print_deviations(console, found, apart, broken, tolerance)
+    for part in result.meta.get("missing", ()):
+        click.echo(f"iibench: warning: {part}", err=True)
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
     far = any(deviation.largest > tolerance for deviation in apart)
-    return EXIT_FAILED if far or broken else EXIT_OK
+    return EXIT_FAILED if far or broken or result.meta.get("missing") else EXIT_OK
 
 
 def _device(asked: str | None, before: Run) -> str:

@@ -158,4 +158,4 @@ def command(
     print_summary(console, result, result.folder)
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if result.failed else EXIT_OK
+    return EXIT_FAILED if result.failed or result.meta.get("missing") else EXIT_OK
