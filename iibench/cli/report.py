@@ -134,12 +134,11 @@ def _export(run: Run, name: str, output: Path | None) -> None:
 
 def _check_file(target: Path) -> None:
     """Raises `UsageError` where a file that was asked for would take the place of a folder or of results."""
-    from iibench.results.earlier_folders import TABLES
+    from iibench.results.run import FILES
 
     if target.is_dir():
         raise UsageError(f"--output {target}: this is a folder, a file is expected")
-    results = {"run.json", *(f"{name}.parquet" for name in TABLES)}
-    if target.name in results and (target.parent / "run.json").is_file():
+    if target.name in FILES and (target.parent / "run.json").is_file():
         raise UsageError(
             f"--output {target}: this is a file of a run's results; choose another name"
         )

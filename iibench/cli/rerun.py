@@ -73,6 +73,7 @@ def command(
     from iibench.cli.terminal.comparison import print_deviations
     from iibench.cli.terminal.progress import TerminalReporter, make_console
     from iibench.results.comparison.runs import compare_runs
+    from iibench.runner.claim import remove_if_empty
     from iibench.runner.execute import execute
     from iibench.runner.rerun import (
         breaks,
@@ -81,7 +82,6 @@ def command(
         prepare_rerun,
         rerun_folder,
     )
-    from iibench.runner.run_folder import remove_if_empty
 
     folder = output or rerun_folder(before)  # made here, so that no other repetition takes it
     if folder.resolve() == before.folder.resolve():

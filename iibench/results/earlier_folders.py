@@ -37,7 +37,13 @@ def earlier_files(path: Path) -> list[str]:
 
 def is_run_folder(path: Path) -> bool:
     """Whether there is a `run.json` of iibench."""
-    return bool(_record(path).get("schema_version"))
+    record = _record(path)
+    versions = record.get("versions")
+    return (
+        {"schema_version", "suite", "cases", "verdicts"} <= set(record)
+        and isinstance(versions, dict)
+        and "iibench" in versions
+    )
 
 
 def is_page(file: Path) -> bool:

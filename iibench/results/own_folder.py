@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -34,9 +34,10 @@ RUN, PAGE = "run", "page"
 
 
 class OwnFolder:
-    """A folder that this process may write to; `files`: path of each file of iibench -> its SHA-256."""
+    """A folder that this process may write to; `files`: path of each file of iibench -> its SHA-256, both
+    of the old and the new one where it was being replaced when a process ended."""
 
-    def __init__(self, path: Path, kind: str, files: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, kind: str, files: Mapping[str, tuple[str, ...]]) -> None:
         self.path = path
         self.files = dict(files)
         self._kind = kind
@@ -49,30 +50,30 @@ class OwnFolder:
         return folder
 
     def put(self, new: Path, instead_of: Collection[str] = ()) -> None:
-        """Moves all files of `new` to the same paths of this folder; `instead_of` are removed first.
+        """Moves all files of `new` to the same paths of this folder; `instead_of` are removed first, but
+        for those that somebody has changed.
 
-        Raises `UsageError`, before anything is moved, where a file that iibench did not make is in the
-        way, or a link.
+        Raises `UsageError`, before anything is moved, where a file that iibench did not make, or that was
+        changed since, is in the way, or a link.
         """
         made = {
             path.relative_to(new).as_posix(): sha256_of(path)
             for path in sorted(new.rglob("*"))
             if path.is_file()
         }
-        for name in made:
-            self._check(name)
-        before = {name: [digest] for name, digest in self.files.items()}
-        both = {name: [*before.get(name, ()), digest] for name, digest in made.items()}
-        self._record(before | both)
+        self.check(made)
+        self._record(
+            self.files | {n: (*self.files.get(n, ()), digest) for n, digest in made.items()}
+        )
         for name in instead_of:
             self._remove(name)
         for name in sorted(made, key=lambda name: (name in LAST, name)):
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (new / name).replace(target)
-        kept = {name: digest for name, digest in self.files.items() if name not in instead_of}
-        self.files = kept | made
-        self._record({name: [digest] for name, digest in self.files.items()})
+        kept = {name: digests for name, digests in self.files.items() if name not in instead_of}
+        self.files = kept | {name: (digest,) for name, digest in made.items()}
+        self._record(self.files)
         shutil.rmtree(new, ignore_errors=True)
 
     def inside(self, name: str) -> Path:
@@ -80,11 +81,15 @@ class OwnFolder:
         self._check(f"{name}/{MANIFEST}", ours=True)
         return self.path / name
 
-    def changed(self) -> str | None:
-        """The first file that is no longer what iibench made of it; one that is gone does not count."""
-        return next(
-            (n for n, digest in self.files.items() if not _is(self.path / n, (digest,))), None
-        )
+    def check(self, names: Iterable[str]) -> None:
+        """Raises `UsageError` where one of these files could not be written without harm."""
+        for name in names:
+            self._check(name)
+            if not _is(self.path / name, self.files.get(name, ())):
+                raise UsageError(
+                    f"{self.path / name} was changed since iibench wrote it, and would be replaced; move "
+                    "it away, or choose another folder"
+                )
 
     def _check(self, name: str, ours: bool = False) -> None:
         target = self.path / name
@@ -105,7 +110,7 @@ class OwnFolder:
     def _remove(self, name: str) -> None:
         """Removes a file of ours and the folders that are empty then."""
         try:
-            self._check(name)
+            self.check([name])
         except UsageError:  # somebody put something else in its place
             return
         target = self.path / name
@@ -169,13 +174,13 @@ def _made(path: Path) -> bool:
     return True
 
 
-def known_files(path: Path, kind: str) -> dict[str, str]:
+def known_files(path: Path, kind: str) -> dict[str, tuple[str, ...]]:
     """Path -> SHA-256 of what iibench made in a folder; raises `UsageError` where others did."""
     there = sorted({entry.name for entry in path.iterdir()} - {LOCK, NEW})
     if MANIFEST in there:
         found, files = read_manifest(path)
         _check_kind(path, found, kind)
-        return {name: digests[-1] for name, digests in files.items()}
+        return files
     if not there:
         return {}
     names = earlier_files(path)
@@ -185,7 +190,7 @@ def known_files(path: Path, kind: str) -> dict[str, str]:
             "choose another one, or an empty one"
         )
     _check_kind(path, RUN if is_run_folder(path) else PAGE, kind)
-    return {name: sha256_of(path / name) for name in names}
+    return {name: (sha256_of(path / name),) for name in names}
 
 
 def _check_kind(path: Path, found: str, kind: str) -> None:
@@ -261,11 +266,13 @@ def write_file(path: Path, content: bytes) -> None:
         with path.open("wb") as stream:
             stream.write(content)
         return
-    temporary = target.with_name(f".{target.name[:200]}-{os.getpid()}")
+    temporary = target.with_name(f".{target.name[:100]}-{os.getpid()}")
     try:
-        with temporary.open("xb") as stream:
+        with temporary.open("wb") as stream:
             stream.write(content)
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

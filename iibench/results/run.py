@@ -22,6 +22,7 @@ from iibench.contract.measures import Measure
 from iibench.contract.reports import CaseReport, Named, Report, Summary, TrialReport, Verdict
 from iibench.contract.texts import plain_json, writable
 from iibench.results.earlier import complete
+from iibench.results.earlier_folders import TABLES
 from iibench.results.own_folder import check_results
 from iibench.results.trial_tables import filled, write_trial_numbers
 from iibench.results.unit_tables import STEM, read_unit_table
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
 SCHEMA_VERSION = "2"
+#: Files beside the page that a run may write.
+FILES = ("run.json", "leaderboard.csv", *(f"{name}.parquet" for name in TABLES))
 #: Versions that can be read. Runs of version 1 have neither least activating images nor trials of units.
 READABLE = ("1", SCHEMA_VERSION)
 

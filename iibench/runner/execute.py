@@ -14,10 +14,11 @@ from iibench.results.verdicts import judge
 from iibench.runner.attempts import Attempts
 from iibench.runner.case_errors import task_error
 from iibench.runner.case_reports import reported
+from iibench.runner.claim import claimed
 from iibench.runner.last_failed import write_last_failed
 from iibench.runner.provenance import describe_run
 from iibench.runner.rates import write_rates
-from iibench.runner.run_folder import claimed, write_run
+from iibench.runner.run_folder import write_run
 from iibench.runner.session import Session
 from iibench.runner.workers.distribute import distribute, is_cached
 from iibench.suite.cases import AnyCase

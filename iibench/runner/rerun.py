@@ -18,8 +18,8 @@ import numpy as np
 from iibench.contract.errors import SuiteError, UsageError
 from iibench.contract.reports import Report
 from iibench.hooks.hookspecs import hookimpl
+from iibench.runner.claim import new_folder
 from iibench.runner.options import run_config
-from iibench.runner.run_folder import new_folder
 from iibench.runner.session import Session, prepare
 from iibench.suite.load import shipped_paths
 

@@ -1,12 +1,9 @@
-"""The run folder: claimed before anything is computed; then the scores, then everything made from them."""
+"""What is written into a run folder: the scores, and then everything made from them."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,82 +11,19 @@ from typing import TYPE_CHECKING, Any
 from iibench.contract.errors import UsageError
 from iibench.contract.reports import Report, TrialReport, Verdict
 from iibench.contract.texts import writable
-from iibench.results.own_folder import RUN, OwnFolder, own_folder
+from iibench.results.own_folder import RUN, OwnFolder
 from iibench.results.run import Run, by_kind, write_leaderboard, write_record, write_results
 from iibench.results.trial_tables import write_stimuli
 from iibench.results.unit_tables import UnitTables, write_unit_tables
+from iibench.runner.claim import new_folder
 from iibench.runner.kept_units import images_of_trials, unit_tables
 from iibench.suite.cases import TrialCase
 
 if TYPE_CHECKING:
-    from iibench.contract.config import RunConfig
     from iibench.contract.trials import Stimuli
     from iibench.report.run import ShownRun
     from iibench.runner.attempts import Attempts
     from iibench.runner.session import Session
-    from iibench.suite.schema import Suite
-
-
-@contextmanager
-def claimed(config: RunConfig, suite: Suite) -> Iterator[OwnFolder]:
-    """The run folder, for this run alone until the end; an older run stands there until there are scores.
-
-    Raises `UsageError` where it cannot be written, holds something that is no run of iibench, or another
-    process writes there.
-    """
-    with ExitStack() as held:
-        folder = config.output
-        try:
-            if folder is None:
-                stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-                folder = Path("reports") / f"{suite.name}-{stamp}"
-                folder = new_folder(folder)
-                held.callback(remove_if_empty, folder)
-            _check_place(folder)
-            own = held.enter_context(own_folder(folder, RUN, wait=0.0))
-            _check_unchanged(own)
-            own.new()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(
-                f"the output folder {folder} cannot be written: {reason}; choose another with --output"
-            ) from error
-        yield own
-
-
-def new_folder(wanted: Path) -> Path:
-    """A folder of this name that was not there before, or of this name and a number; made empty."""
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("numbers end nowhere")
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Removes a folder in which nothing came to be."""
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _check_place(folder: Path) -> None:
-    if Path.cwd().is_relative_to(folder.resolve()):
-        raise UsageError(
-            f"--output {folder}: this is the current folder, or holds it; name a folder for the run"
-        )
-
-
-def _check_unchanged(own: OwnFolder) -> None:
-    changed = own.changed()
-    if changed is not None:
-        raise UsageError(
-            f"--output {own.path}: {changed} was changed since iibench wrote it, and would be replaced; "
-            "move it away, or choose another folder"
-        )
 
 
 def write_run(
@@ -113,7 +47,12 @@ def write_run(
     with attempts.at("the tables of trials"):
         trials = _trials(session, of_trials)
     meta = _record(session, described, False)
-    run = _scores(own, meta, reports, verdicts, None if trials is None else trials.units)
+    units_of = None if trials is None else trials.units
+    own, run = _scores(
+        session,
+        own,
+        partial(write_results, meta=meta, reports=reports, verdicts=verdicts, units=units_of),
+    )
     with attempts.at("the record of datasets and networks"):
         meta = _record(session, described, True)
     run = shown(dataclasses.replace(run, meta=meta))
@@ -152,23 +91,30 @@ def _record(
 
 
 def _scores(
-    own: OwnFolder,
-    meta: dict[str, Any],
-    reports: Sequence[Report],
-    verdicts: Sequence[Verdict],
-    units: Sequence[str] | None,
-) -> Run:
-    """Puts all scores in place of what an older run left in the folder."""
+    session: Session, own: OwnFolder, write: Callable[[Path], Run]
+) -> tuple[OwnFolder, Run]:
+    """Puts all scores in place of what an older run left in the folder: (the folder, the run).
+
+    Where somebody put something in the way while the run went on, they stand in a folder beside it.
+    """
     try:
         new = own.new()
-        run = write_results(new, meta, reports, verdicts, units)
-        own.put(new, instead_of=tuple(own.files))
+        run = write(new)
+        try:
+            own.put(new, instead_of=tuple(own.files))
+        except UsageError as error:
+            beside = new_folder(own.path.with_name(f"{own.path.name}-kept"))
+            session.note(f"{error}; the run stands in {beside}")
+            own = OwnFolder(beside, RUN, {})
+            new = own.new()
+            run = write(new)
+            own.put(new)
     except OSError as error:
         raise UsageError(
             f"the results cannot be written to {own.path}: {error.strerror or error}; what was computed is "
             "in the cache, as far as it could be written, and the same command goes on from it"
         ) from error
-    return dataclasses.replace(run, folder=own.path)
+    return own, dataclasses.replace(run, folder=own.path)
 
 
 def _trials(session: Session, reports: Sequence[TrialReport]) -> Stimuli | None:

@@ -18,10 +18,10 @@ from iibench.compute.precision import check_precision
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
 from iibench.contract.texts import writable
+from iibench.runner.claim import claimed
 from iibench.runner.executor import shared_store_of
 from iibench.runner.last_failed import read_last_failed
 from iibench.runner.order import execution_order
-from iibench.runner.run_folder import claimed
 from iibench.stages.case_stages import CaseStages
 from iibench.stages.context import Progress, Settings
 from iibench.stages.demand import demand_of
