@@ -24,6 +24,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -282,10 +283,29 @@ class Cache:
         return found
 
     def clear(self, kind: str | None = None) -> None:
-        """Removes all entries, or those of one kind."""
+        """Removes all entries, or those of one kind; nothing else, and nothing behind a link."""
         for folder in self.root.iterdir():
-            if folder.is_dir() and kind in {None, folder.name}:
+            if kind not in {None, folder.name} or not _is_folder(folder):
+                continue
+            if folder.name.startswith((FRESH, NODE)):
                 shutil.rmtree(folder, ignore_errors=True)
+                continue
+            for part in filter(_is_folder, folder.glob("??")):
+                for entry in filter(_is_folder, part.iterdir()):
+                    whole = entry.name.startswith(part.name) and (entry / "entry.json").is_file()
+                    if whole or entry.name.startswith(".new-"):
+                        shutil.rmtree(entry, ignore_errors=True)
+                _remove_if_empty(part)
+            _remove_if_empty(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _on_disk(file: os.stat_result) -> int:

@@ -214,3 +214,20 @@ def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="--cache-dir"):
         Cache(tmp_path / "file")
+
+
+def test_clear_removes_entries_and_nothing_else(cache: Cache, tmp_path: Path) -> None:
+    """The cache folder may be one that holds files of the user's own."""
+    cache.store("scores", "ab12", {}, {"x": np.zeros(2)}, {})
+    cache.without_entries().store("scores", "cd12", {}, {"x": np.zeros(2)}, {})
+    mine = [cache.root / name for name in ("holiday/a.jpg", "scores/ab/x/a.txt", "notes.md")]
+    outside = tmp_path / "outside"
+    for path in (*mine, outside / "ab" / "ab99" / "entry.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    (cache.root / "linked").symlink_to(outside)
+    cache.clear()
+    assert all(path.read_text() == "{}" for path in mine)
+    assert (outside / "ab/ab99/entry.json").is_file()
+    assert not cache.has("scores", "ab12")
+    assert not list(cache.root.glob(".fresh-*"))

@@ -6,14 +6,15 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 class _Pipe(io.FileIO):
     """A file that what is written to is lost once nobody reads it: `iibench run SUITE | head`."""
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+    def write(self, data: Any, /) -> int:
         try:
-            return super().write(data) or 0
+            return super().write(data)
         except BrokenPipeError:
             away = os.open(os.devnull, os.O_WRONLY)
             os.dup2(away, self.fileno())
