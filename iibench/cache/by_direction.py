@@ -37,13 +37,13 @@ def load_by_direction(
     A damaged one is removed, and `damaged` called.
     """
     try:
-        about = json.loads((folder / ABOUT).read_text())
+        about = json.loads((folder / ABOUT).read_bytes())
         values = _mapped(folder / VALUES, dtype, about["n"], about["k"], "r")
         if _checksums(values) == about["sums"]:
             return values
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     damaged()
     shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ A key is the SHA-256 of a description (plain JSON) of everything that decides th
 description is kept beside the value for people to read. Two kinds of entry:
 
 - a *blob*: a few named arrays and a JSON object, written under a temporary name and renamed when
-  complete, checked by hash when read;
+  complete, both checked by hash when read;
 - a *row store*: one row per image of one large array, filled in any order. Each row has a checksum,
   written after the row, that says the row is there and undamaged. A run that is killed loses at most
   the batch in flight, and a run that needs only some images computes only those.
@@ -24,6 +24,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.cache.rows import RowStore, _write_atomically
+from iibench.cache.rows import RowStore, _write_atomically, has_size
 from iibench.cache.shared_rows import ENTRY, SharedRows
 from iibench.cache.shared_store import Damaged, SharedStore
 from iibench.contract.errors import UsageError
@@ -45,6 +46,8 @@ LAYOUT = "v1"
 FRESH = ".fresh-"
 #: What the names of caches begin with that belong to the workers of one machine (see `Cache.of_node`).
 NODE = ".node-"
+#: Where a blob's `entry.json` has the SHA-256 of all else in it, which has that of the arrays.
+SEAL = "seal"
 
 
 def key_of(description: Mapping[str, Any]) -> str:
@@ -171,13 +174,13 @@ class Cache:
         """The entry and the arrays of a blob that is here; None where there is none or it is damaged."""
         folder = self._folder(kind, key)
         try:
-            entry = json.loads((folder / "entry.json").read_text())
+            entry = json.loads((folder / "entry.json").read_bytes())
             data = (folder / "arrays.npz").read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             entry, data = {}, b""
-        if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
+        if not _is_whole(entry, data):
             self._drop(kind, folder)
             return None
         return entry, data
@@ -188,7 +191,8 @@ class Cache:
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             (temporary / "arrays.npz").write_bytes(data)
-            (temporary / "entry.json").write_text(json.dumps(entry, indent=1))
+            sealed = {**entry, SEAL: _seal(entry)}
+            (temporary / "entry.json").write_text(json.dumps(sealed, indent=1))
             temporary.rename(folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -225,7 +229,7 @@ class Cache:
         """The (n, width) float32 row store of this key, made empty where there is none."""
         folder = self._folder(kind, key)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "entry.json").is_file():
+        if _shape_of_rows(folder) != (n, width):
             _write_atomically(
                 folder / "entry.json",
                 json.dumps({"n": n, "width": width, "description": description}, indent=1),
@@ -234,14 +238,14 @@ class Cache:
 
     def existing_rows(self, kind: str, key: str) -> RowStore | None:
         """The row store of this key, or None; its shape is read from disk or from the shared store."""
-        try:
-            entry = json.loads((self._folder(kind, key) / "entry.json").read_text())
-        except (OSError, ValueError):
-            entry = self._shared_entry(kind, key)
-            if entry is None:
-                return None
-            return self.rows(kind, key, entry["description"], entry["n"], entry["width"])
-        return self._row_store(kind, key, entry["n"], entry["width"])
+        folder = self._folder(kind, key)
+        shape = _shape_of_rows(folder)
+        if shape is not None and has_size(folder, *shape):
+            return self._row_store(kind, key, *shape)
+        entry = self._shared_entry(kind, key)
+        if entry is None:
+            return None
+        return self.rows(kind, key, entry["description"], entry["n"], entry["width"])
 
     def _row_store(self, kind: str, key: str, n: int, width: int) -> RowStore:
         folder = self._folder(kind, key)
@@ -279,10 +283,29 @@ class Cache:
         return found
 
     def clear(self, kind: str | None = None) -> None:
-        """Removes all entries, or those of one kind."""
+        """Removes all entries, or those of one kind; nothing else, and nothing behind a link."""
         for folder in self.root.iterdir():
-            if folder.is_dir() and kind in {None, folder.name}:
+            if kind not in {None, folder.name} or not _is_folder(folder):
+                continue
+            if folder.name.startswith((FRESH, NODE)):
                 shutil.rmtree(folder, ignore_errors=True)
+                continue
+            for part in filter(_is_folder, folder.glob("??")):
+                for entry in filter(_is_folder, part.iterdir()):
+                    whole = entry.name.startswith(part.name) and (entry / "entry.json").is_file()
+                    if whole or entry.name.startswith(".new-"):
+                        shutil.rmtree(entry, ignore_errors=True)
+                _remove_if_empty(part)
+            _remove_if_empty(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _on_disk(file: os.stat_result) -> int:
@@ -311,9 +334,34 @@ def _shared_content(entry: Mapping[str, Any], data: bytes) -> bytes:
     return json.dumps(entry).encode() + b"\n" + data
 
 
+def _seal(entry: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in entry.items() if name != SEAL}
+    read_back = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(read_back, sort_keys=True).encode()).hexdigest()
+
+
+def _is_whole(entry: Any, data: bytes) -> bool:
+    """Whether an entry and its arrays are what was written; one from before there were seals is not."""
+    try:
+        seals = entry[SEAL], entry["sha256"]
+        return seals == (_seal(entry), hashlib.sha256(data).hexdigest())
+    except (TypeError, KeyError, ValueError):
+        return False
+
+
 def _read_blob(data: bytes, meta: Mapping[str, Any]) -> Blob:
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return Blob({name: arrays[name] for name in arrays.files}, meta)
+
+
+def _shape_of_rows(folder: Path) -> tuple[int, int] | None:
+    """(n, width) of the row store in a folder, None where its entry does not say so."""
+    try:
+        entry = json.loads((folder / "entry.json").read_bytes())
+        n, width = entry["n"], entry["width"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return (n, width) if type(n) is int and type(width) is int else None
 
 
 def _damaged_rows(kind: str) -> str:

@@ -50,7 +50,7 @@ class RowStore:
         self._unreleased = 0
         #: indices of rows that are still to be written to the shared store
         self._new: list[npt.NDArray[np.int64]] = []
-        for name, size in (("rows.bin", n * width * 4), ("sums.bin", n * 4)):
+        for name, size in sizes_of_files(n, width).items():
             path = folder / name
             if not path.exists() or path.stat().st_size != size:
                 with path.open("ab") as file:
@@ -156,6 +156,20 @@ class RowStore:
     def array(self) -> npt.NDArray[np.float32]:
         """The whole array, memory-mapped; only rows for which `missing` says nothing are meaningful."""
         return self._rows
+
+
+def sizes_of_files(n: int, width: int) -> dict[str, int]:
+    """File name -> bytes, of an (n, width) row store."""
+    return {"rows.bin": n * width * 4, "sums.bin": n * 4}
+
+
+def has_size(folder: Path, n: int, width: int) -> bool:
+    """Whether the files of a row store are as long as those of an (n, width) one are."""
+    try:
+        sizes = {name: (folder / name).stat().st_size for name in sizes_of_files(n, width)}
+    except OSError:
+        return False
+    return sizes == sizes_of_files(n, width)
 
 
 def _checksum(row: npt.NDArray[np.float32]) -> int:

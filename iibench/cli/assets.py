@@ -101,8 +101,12 @@ def about(
     if listing == STANDARD_OUTPUT:
         click.echo("".join(f"{line}\n" for line in names), nl=False)
         return
+    from iibench.results.own_folder import write_file
+
     try:
-        Path(listing).write_text("".join(f"{line}\n" for line in names))
+        write_file(
+            Path(listing), "".join(f"{line}\n" for line in names).encode("utf-8", "surrogateescape")
+        )
     except OSError as error:
         raise UsageError(f"{listing} cannot be written: {error.strerror}") from error
     click.echo(f"{len(names):,} names in {listing}")

@@ -1,20 +1,20 @@
 """The program's entry: finds the verb, and turns errors into one message and an exit code.
 
-Exit codes are pytest's: 0 all passed, 1 a case or an expectation failed, 2 interrupted, 3 a bug in
-iibench, 4 the command, suite or a file is wrong, 5 nothing was measured: no case was selected, or all were
-skipped.
+Exit codes are pytest's: 0 all passed, 1 a case or an expectation failed, or a part of the results could not
+be written, 2 interrupted, 3 a bug in iibench, 4 the command, suite or a file is wrong, 5 nothing was
+measured: no case was selected, or all were skipped.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import click
 
+from iibench.cli.terminal.streams import steady_output
 from iibench.contract.errors import UsageError, unknown_name
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG, EXIT_USAGE, EXIT_NOTHING = range(6)
@@ -110,6 +110,7 @@ cli = click.version_option(package_name="iibench")(cli)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program and exits with its code."""
+    steady_output()
     sys.exit(run_program(arguments))
 
 
@@ -128,9 +129,6 @@ def run_program(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("iibench: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe went away: `iibench ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except Exception:
         traceback.print_exc()
         click.echo(

@@ -30,7 +30,11 @@ def write_plugin(name: str, kind: str, output: Path | None = None) -> Path:
     distribution = f"iibench-{stem}"
     module = distribution.replace("-", "_")
     folder = Path(distribution) if output is None else output
-    if folder.exists():
+    try:
+        there = folder.is_symlink() or folder.exists()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+    if there:
         raise UsageError(f"{folder} is there already; expected a folder that is not (-o DIR)")
     files = {
         "pyproject.toml": "pyproject.toml",

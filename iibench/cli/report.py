@@ -78,10 +78,17 @@ def command(
 def _pages(runs: list[Run], plugins: Plugins) -> None:
     from iibench.cli.terminal.progress import make_console, print_summary
     from iibench.report.page import write_page
+    from iibench.results.own_folder import RUN, own_folder
+    from iibench.results.run import write_leaderboard
 
     console = make_console()
     for run in runs:
-        write_page(run, run.folder, _sections(plugins, run))
+        with own_folder(run.folder, RUN) as own:
+            if not (run.folder / "leaderboard.csv").is_file():
+                new = own.new()
+                write_leaderboard(new, run)
+                own.put(new)
+            write_page(run, own, _sections(plugins, run))
         print_summary(console, run, run.folder)
 
 
@@ -94,18 +101,27 @@ def _site(runs: list[Run], plugins: Plugins, output: Path) -> None:
 
 def _single_file(run: Run, plugins: Plugins, output: Path | None) -> None:
     from iibench.report.page import write_single
+    from iibench.results.own_folder import RUN, own_folder
 
-    target = output or run.folder / "report.html"
-    if target.is_dir():
-        raise UsageError(f"--output {target}: this is a folder, a file is expected")
-    page = write_single(run, target, _sections(plugins, run))
+    sections = _sections(plugins, run)
+    if output is None:
+        page = run.folder / "report.html"
+        with own_folder(run.folder, RUN) as own:
+            new = own.new()
+            write_single(run, new / page.name, sections)
+            own.put(new)
+    else:
+        _check_file(output)
+        page = write_single(run, output, sections)
     click.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
 
 
 def _export(run: Run, name: str, output: Path | None) -> None:
     from iibench.report.export import export
-    from iibench.report.shared.output import write_file
+    from iibench.results.own_folder import write_file
 
+    if output is not None:
+        _check_file(output)
     content = export(run, name)
     if output is not None:
         write_file(output, content)
@@ -114,6 +130,18 @@ def _export(run: Run, name: str, output: Path | None) -> None:
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def _check_file(target: Path) -> None:
+    """Raises `UsageError` where a file that was asked for would take the place of a folder or of results."""
+    from iibench.results.run import FILES
+
+    if target.is_dir():
+        raise UsageError(f"--output {target}: this is a folder, a file is expected")
+    if target.name in FILES and (target.parent / "run.json").is_file():
+        raise UsageError(
+            f"--output {target}: this is a file of a run's results; choose another name"
+        )
 
 
 def _only(runs: list[Run], option: str) -> Run:

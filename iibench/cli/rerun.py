@@ -73,6 +73,7 @@ def command(
     from iibench.cli.terminal.comparison import print_deviations
     from iibench.cli.terminal.progress import TerminalReporter, make_console, print_nothing
     from iibench.results.comparison.runs import compare_runs
+    from iibench.runner.claim import remove_if_empty
     from iibench.runner.execute import execute
     from iibench.runner.rerun import (
         breaks,
@@ -82,7 +83,7 @@ def command(
         rerun_folder,
     )
 
-    folder = output or rerun_folder(before)
+    folder = output or rerun_folder(before)  # made here, so that no other repetition takes it
     if folder.resolve() == before.folder.resolve():
         raise UsageError(
             f"--output {folder}: this is the run to be repeated; choose another folder"
@@ -109,13 +110,17 @@ def command(
         result = execute(session)
     finally:
         reporter.stop()
+        if output is None:
+            remove_if_empty(folder)
     found = compare_runs(before, result)
     apart, broken = deviations(found), breaks(found)
     print_deviations(console, found, apart, broken, tolerance)
+    for part in result.meta.get("missing", ()):
+        click.echo(f"iibench: warning: {part}", err=True)
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
     far = any(deviation.largest > tolerance for deviation in apart)
-    if far or broken:
+    if far or broken or result.meta.get("missing"):
         return EXIT_FAILED
     if not result.measured:
         print_nothing(console, f"every case was skipped ({len(result.reports)})")

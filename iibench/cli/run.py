@@ -161,7 +161,7 @@ def command(
     print_summary(console, result, result.folder)
     if result.meta["interrupted"]:
         return EXIT_INTERRUPTED
-    if result.failed:
+    if result.failed or result.meta.get("missing"):
         return EXIT_FAILED
     if not result.measured:
         print_nothing(console, f"every case was skipped ({len(result.reports)})")

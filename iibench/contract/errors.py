@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from iibench.contract.texts import text_of
+
 #: Characters of a message that `one_line` shows.
 LONGEST = 300
 
@@ -108,7 +110,7 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("no   good")), one_line(Skip("no labels"))
     ('ValueError: no good', 'no labels')
     """
-    text = " ".join(str(error).split()) or "no message"
+    text = " ".join(text_of(error).split()) or "no message"
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} ..."
     return text if isinstance(error, IibenchError) else f"{type(error).__name__}: {text}"

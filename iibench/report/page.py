@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from iibench.report.directions.page import render
 from iibench.report.shared.base import PageOutput
-from iibench.report.shared.output import PAGE, FolderOutput, SingleFile, write_file
+from iibench.report.shared.output import ASSETS, PAGE, FolderOutput, SingleFile
+from iibench.results.own_folder import RUN, OwnFolder, write_file
 
 if TYPE_CHECKING:
     from iibench.contract.measures import Section
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
 
 
 def write_page(
-    run: Run, folder: Path, sections: Sequence[Section] = (), assets: str = "assets"
+    run: Run, folder: Path | OwnFolder, sections: Sequence[Section] = (), assets: str = ASSETS
 ) -> Path:
     """Writes `folder`/index.html for the run with what belongs to it beside it; returns its path.
 
     `sections`: further parts from plugins. `assets`: the folder of the JavaScript libraries, relative to
-    `folder`. Everything is replaced at once. Raises `OSError` where the folder cannot be written.
+    `folder`. Everything is replaced at once, and no file that iibench did not make. Raises `OSError` where
+    the folder cannot be written, `UsageError` where it is the folder of something else.
     """
-    with FolderOutput(folder, assets) as output:
+    output = FolderOutput(folder, assets)
+    if output.lies_in(run.folder):
+        output = FolderOutput(folder, assets, RUN)
+    with output:
         output.page(_rendered(run, output, sections))
-    return folder / PAGE
+    return output.folder / PAGE
 
 
 def write_single(run: Run, path: Path, sections: Sequence[Section] = ()) -> Path:

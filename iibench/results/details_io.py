@@ -18,6 +18,7 @@ from iibench.contract import details as kinds
 from iibench.contract.details import Details
 from iibench.contract.errors import PluginError, UsageError
 from iibench.contract.measures import Measure
+from iibench.contract.texts import writable
 from iibench.results.details_check import problem_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def read_details(folder: Path) -> Details:
     """Reads them back; raises `UsageError`, which names the file, where one cannot be read."""
     file = folder / "details.json"
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain = writable(json.loads(file.read_text(encoding="utf-8")))
         found = _object(plain, _array)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read: {_words(error)}") from error
@@ -117,13 +118,7 @@ def _column(array: Array) -> Array:
     """Text as an array of `str` that UTF-8 can hold; everything else as it is."""
     if array.dtype.kind not in "OTU":
         return array
-    text: Array = array.astype(str)
-    try:
-        "".join(text.ravel().tolist()).encode()
-    except UnicodeEncodeError:  # names of folders may hold bytes that are no characters
-        safe = [word.encode("utf-8", "replace").decode() for word in text.ravel().tolist()]
-        return np.array(safe, dtype=str).reshape(text.shape)
-    return text
+    return writable(array.astype(str))
 
 
 def _plain(value: Any, keep: Callable[[Array], Any]) -> Any:

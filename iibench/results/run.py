@@ -10,18 +10,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import UsageError
+from iibench.contract.errors import UsageError, one_line
 from iibench.contract.measures import Measure
 from iibench.contract.reports import CaseReport, Named, Report, Summary, TrialReport, Verdict
+from iibench.contract.texts import plain_json, writable
 from iibench.results.earlier import complete
-from iibench.results.trial_tables import filled
-from iibench.results.unit_tables import STEM, UnitTables, read_unit_table, write_unit_tables
+from iibench.results.earlier_folders import TABLES
+from iibench.results.own_folder import check_results
+from iibench.results.trial_tables import filled, write_trial_numbers
+from iibench.results.unit_tables import STEM, read_unit_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Version of the layout of a run folder; changes when a reader of the old one would misread it.
 SCHEMA_VERSION = "2"
+#: Files beside the page that a run may write.
+FILES = ("run.json", "leaderboard.csv", *(f"{name}.parquet" for name in TABLES))
 #: Versions that can be read. Runs of version 1 have neither least activating images nor trials of units.
 READABLE = ("1", SCHEMA_VERSION)
 
@@ -238,29 +244,44 @@ def units_frame(cases: Sequence[CaseReport]) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_tables(
+def write_results(
     folder: Path,
     meta: Mapping[str, Any],
     reports: Sequence[Report],
     verdicts: Sequence[Verdict],
-    units: UnitTables,
+    units: Sequence[str] | None = None,
 ) -> Run:
-    """Writes everything but the page into an existing folder; returns the run."""
+    """Writes all scores and measures, and `run.json`, into an existing folder; returns the run.
+
+    `units`: of trials, the names of the units. What else belongs to a run is made from these files, or
+    can be done without.
+    """
     of_directions, of_trials = by_kind(reports)
     cases = tuple(_kept(folder, meta, of_directions))
     run = Run(folder, dict(meta), cases, tuple(verdicts), of_trials)
     run.units().to_parquet(folder / "results.parquet", index=False)
-    write_unit_tables(folder, units)
-    run.leaderboard().to_csv(folder / "leaderboard.csv", index=False, float_format="%.8g")
+    if any(report.scored for report in of_trials):
+        write_trial_numbers(folder, of_trials, units)
+    write_record(folder, run)
+    return run
+
+
+def write_record(folder: Path, run: Run) -> None:
+    """Writes `run.json` into an existing folder."""
     content = {
         **run.meta,
         "cases": [_case_json(case) for case in run.cases],
         "trial_cases": [_trial_case_json(case) for case in run.trial_cases],
-        "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
+        "verdicts": [dataclasses.asdict(verdict) for verdict in run.verdicts],
     }
-    text = json.dumps(content, indent=1, allow_nan=False)
+    text = json.dumps(plain_json(content), indent=1, allow_nan=False)
     (folder / "run.json").write_text(text, encoding="utf-8")
-    return run
+
+
+def write_leaderboard(folder: Path, run: Run) -> None:
+    """Writes `leaderboard.csv` into an existing folder."""
+    file = folder / "leaderboard.csv"
+    run.leaderboard().to_csv(file, index=False, float_format="%.8g", encoding="utf-8")
 
 
 def _kept(
@@ -275,8 +296,13 @@ def _kept(
         if case.details is not None:
             digest = hashlib.sha256(case.id.encode()).hexdigest()[:8]
             name = f"{case.evaluation.name}-{digest}"
-            write_details(folder / "analyses" / name, case.details)
-            case = dataclasses.replace(case, details_folder=name)
+            try:
+                write_details(folder / "analyses" / name, case.details)
+                case = dataclasses.replace(case, details_folder=name)
+            except Exception as error:  # its measures stand, whatever its figures hold
+                shutil.rmtree(folder / "analyses" / name, ignore_errors=True)
+                note = f"its figures and tables could not be written: {one_line(error)}"
+                case = dataclasses.replace(case, details=None, notes=(*case.notes, note))
         yield case
 
 
@@ -308,15 +334,16 @@ def _trial_case_json(case: TrialReport) -> dict[str, Any]:
 def load_run(path: str | Path) -> Run:
     """Reads a run folder (or its run.json) back.
 
-    Raises `UsageError` where there is no run or it was written with another schema version.
+    Raises `UsageError` where there is no run, it was written with another schema version, or a file is not
+    what was written.
     """
-    import pandas as pd
-
     folder = Path(path)
     folder = folder.parent if folder.name == "run.json" else folder
     file = folder / "run.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = writable(json.loads(file.read_text(encoding="utf-8")))
+        if not isinstance(content, dict):
+            raise ValueError("it is no run of iibench")
     except FileNotFoundError:
         raise UsageError(f"{folder} is no run folder: there is no run.json in it") from None
     except (OSError, ValueError) as error:
@@ -326,6 +353,16 @@ def load_run(path: str | Path) -> Run:
             f"{file} has schema version {content.get('schema_version')!r}; "
             f"this iibench reads {' and '.join(READABLE)}"
         )
+    check_results(folder)
+    try:
+        return _from_content(folder, content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{file} is no complete record of a run ({one_line(error)})") from error
+
+
+def _from_content(folder: Path, content: dict[str, Any]) -> Run:
+    import pandas as pd
+
     units = pd.read_parquet(folder / "results.parquet")
     scores: dict[str, tuple[tuple[float | None, ...], tuple[str | None, ...]]] = {}
     for case_id, rows in units.groupby("case", observed=True, sort=False):

@@ -33,18 +33,25 @@ def plain_numbers(values: Any) -> tuple[float | None, ...]:
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_trial_tables(folder: Path, reports: Sequence[TrialReport], trials: Stimuli) -> None:
-    """Writes all tables of the run's trial cases into an existing folder."""
+def write_trial_numbers(
+    folder: Path, reports: Sequence[TrialReport], units: Sequence[str] | None
+) -> None:
+    """Writes what the trial cases found into an existing folder. `units`: names of the units; None gives
+    them numbers."""
     tables = {
-        "trials": trials_frame(trials),
-        "answers": answers_frame(trials),
         "measures": measures_frame(reports),
         "margins": _values_frame(("stimulus", "margin"), [(r.id, r.margins) for r in reports]),
-        "unit_measures": _units_frame(reports, trials),
+        "unit_measures": _units_frame(reports, units),
         "curves": _curves_frame(reports),
         "resamples": _values_frame(("resample", "value"), [(r.id, r.resampled) for r in reports]),
     }
     for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def write_stimuli(folder: Path, trials: Stimuli) -> None:
+    """Writes the tables of stimuli and answers into an existing folder."""
+    for name, frame in (("trials", trials_frame(trials)), ("answers", answers_frame(trials))):
         frame.to_parquet(folder / f"{name}.parquet", index=False)
 
 
@@ -133,15 +140,17 @@ def _values_frame(
     return pd.concat(frames, ignore_index=True).astype({"case": "category"})
 
 
-def _units_frame(reports: Sequence[TrialReport], trials: Stimuli) -> pd.DataFrame:
+def _units_frame(reports: Sequence[TrialReport], units: Sequence[str] | None) -> pd.DataFrame:
     import pandas as pd
 
-    units = np.array(trials.units, dtype=object)
+    def names(k: int) -> Any:
+        return np.array([str(i) for i in range(k)] if units is None else units, dtype=object)
+
     frames = [
         pd.DataFrame(
             {
                 "case": report.id,
-                "unit": units,
+                "unit": names(len(values)),
                 "measure": name,
                 "value": np.array([np.nan if v is None else v for v in values], np.float64),
             }

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from iibench.contract.reports import CaseReport, Report, Status, TrialReport, Verdict
+from iibench.contract.texts import writable
 from iibench.results.trial_verdicts import judge_trials
 from iibench.results.verdicts import judge
+from iibench.runner.attempts import Attempts
 from iibench.runner.case_errors import task_error
 from iibench.runner.case_reports import reported
+from iibench.runner.claim import claimed
 from iibench.runner.last_failed import write_last_failed
 from iibench.runner.provenance import describe_run
 from iibench.runner.rates import write_rates
-from iibench.runner.run_folder import beside, output_folder, replace, write_run
+from iibench.runner.run_folder import write_run
 from iibench.runner.session import Session
 from iibench.runner.workers.distribute import distribute, is_cached
 from iibench.suite.cases import AnyCase
@@ -23,9 +26,11 @@ from iibench.suite.choices import named
 from iibench.suite.schema import Expectation, TrialExpectation
 
 if TYPE_CHECKING:
+    from iibench.contract.executors import TaskError
     from iibench.report.run import ShownRun
+    from iibench.results.own_folder import OwnFolder
     from iibench.runner.executor import Elsewhere
-    from iibench.stages.case_stages import CaseResult
+    from iibench.stages.case_stages import CaseResult, CaseStage
 
 R = TypeVar("R", bound=Report)
 
@@ -45,8 +50,15 @@ def execute(session: Session) -> ShownRun:
 
 
 def _execute(session: Session) -> ShownRun:
+    with claimed(session.config, session.suite) as own:
+        run = _written(session, own)
+    for failure in session.plugins.notify("iibench_run_finish", run=run):
+        session.note(failure)
+    return run
+
+
+def _written(session: Session, own: OwnFolder) -> ShownRun:
     config, plugins = session.config, session.plugins
-    folder = output_folder(config, session.suite)
     reports: list[Report] = []
     texts = [note["text"] for note in session.notes.items if note["level"] == "warning"]
     for failure in plugins.notify(
@@ -75,26 +87,30 @@ def _execute(session: Session) -> ShownRun:
         interrupted = True
     if interrupted:
         session.note("interrupted: the cases below finished; the same command continues from them")
-    verdicts = _judge(session, reports)
+    attempts, verdicts = Attempts(session.note), list[Verdict]()
+    with attempts.at("the verdicts on the expectations"):
+        verdicts = writable(_judge(session, reports))
     reports = [_with_verdicts(report, verdicts) for report in reports]
+    described = partial(
+        describe_run, session, elsewhere.workers, interrupted, {report.id for report in reports}
+    )
     if not config.fresh:
+        _remember(session, reports, verdicts)
+    return write_run(session, own, described, reports, verdicts, attempts)
+
+
+def _remember(session: Session, reports: Sequence[Report], verdicts: Sequence[Verdict]) -> None:
+    """Keeps what the next run of the suite can use: which cases failed, and how long the work took."""
+    config, context = session.config, session.stages.context
+    try:
         for case in write_last_failed(config, session.suite, reports, verdicts):
             session.note(f"{case} failed before, and what failed was skipped now: it stays failed")
-        context = session.stages.context
         rates = context.clock.rates()
         write_rates(config.cache_dir, context.device, context.settings.precision, rates)
-    meta = describe_run(session, elsewhere.workers, interrupted, {report.id for report in reports})
-    temporary = beside(folder)
-    try:
-        run = write_run(session, temporary, meta, reports, verdicts)
-        replace(folder, temporary)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    run = dataclasses.replace(run, folder=folder)
-    for failure in plugins.notify("iibench_run_finish", run=run):
-        session.note(failure)
-    return run
+    except OSError as error:
+        session.note(
+            f"{config.cache_dir} cannot be written ({error.strerror}): --lf does not know which cases failed"
+        )
 
 
 def _wanted(session: Session, elsewhere: Elsewhere) -> Sequence[AnyCase]:
@@ -123,13 +139,28 @@ def _run_case(session: Session, case: AnyCase, elsewhere: Elsewhere) -> Report:
             result = stage.of(case)
         except Exception as error:
             failed = task_error(error)
-    status: Status = "passed"
-    if failed is not None:
-        status = "skipped" if failed.skips else "error"
     seconds = clock.take()
     for name, spent in elsewhere.seconds.get(case.id, {}).items():
         seconds[name] = seconds.get(name, 0.0) + spent
-    report = stage.report(
+    report = _report(stage, case, failed, seconds)
+    if result is None:
+        return report
+    try:
+        found: Report = writable(reported(result, report))
+    except Exception as error:
+        return _report(stage, case, task_error(error), seconds)
+    # what a worker has just computed does not count as cached
+    return dataclasses.replace(found, cached=result.cached and done is None)
+
+
+def _report(
+    stage: CaseStage, case: AnyCase, failed: TaskError | None, seconds: Mapping[str, float]
+) -> Report:
+    """The report of a case without what it found."""
+    status: Status = "passed"
+    if failed is not None:
+        status = "skipped" if failed.skips else "error"
+    report: Report = stage.report(
         case,
         id=case.id,
         dataset=case.dataset.label,
@@ -141,11 +172,7 @@ def _run_case(session: Session, case: AnyCase, elsewhere: Elsewhere) -> Report:
         traceback=failed.traceback if failed else None,
         seconds={name: round(spent, 4) for name, spent in seconds.items()},
     )
-    if result is None:
-        return report
-    # what a worker has just computed does not count as cached
-    found: Report = reported(result, report)
-    return dataclasses.replace(found, cached=result.cached and done is None)
+    return writable(report)
 
 
 def _judge(session: Session, reports: Sequence[Report]) -> list[Verdict]:

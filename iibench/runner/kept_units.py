@@ -18,6 +18,7 @@ from iibench.suite.cases import Case
 if TYPE_CHECKING:
     from iibench.contract.evaluations import UnitTrials
     from iibench.contract.trials import Stimuli
+    from iibench.runner.attempts import Attempts
     from iibench.runner.session import Session
 
 #: Exemplars per direction, on each side, kept in the run folder.
@@ -32,9 +33,12 @@ BLOCK = 256
 
 
 def unit_tables(
-    session: Session, reports: Sequence[CaseReport], meta: Mapping[str, Any]
+    session: Session,
+    reports: Sequence[CaseReport],
+    meta: Mapping[str, Any],
+    attempts: Attempts,
 ) -> UnitTables:
-    """The tables of all finders with a scored case."""
+    """The tables of all finders with a scored case; what cannot be made is left out and named."""
     from iibench.report.directions.gallery import images_by_importance
 
     scored = {report.id: report for report in reports if report.scores}
@@ -46,19 +50,27 @@ def unit_tables(
         if not isinstance(case, Case) or case.id not in scored:
             continue
         stem = (case.dataset.label, case.model.label, case.layer.label, case.finder.label)
-        if case.stem not in tops:
-            tops[case.stem] = _exemplars(session, case)
-            facts[stem] = response_facts(session.stages.responses.of(case))
-        if case.id in session.stages.demand.shown_trials and scored[case.id].scored:
-            found = session.stages.scores.unit_trials(case)
-            if found is not None:
-                trials.setdefault((stem, case.evaluation.label), found)
-                evidence[case.id] = found.evidence
-    needed = images_by_importance(reports, list(tops.values()), trials, meta.get("evaluations", {}))
-    images, left_out = _within_budget(session, needed, OF_UNITS)
-    if left_out:
-        session.note(f"{left_out} images of units are not kept in the run folder: no room", "info")
-    return UnitTables(list(tops.values()), facts, trials, evidence, images)
+        try:
+            if case.stem not in tops:
+                tops[case.stem] = _exemplars(session, case)
+                facts[stem] = response_facts(session.stages.responses.of(case))
+            if case.id in session.stages.demand.shown_trials and scored[case.id].scored:
+                found = session.stages.scores.unit_trials(case)
+                if found is not None:
+                    trials.setdefault((stem, case.evaluation.label), found)
+                    evidence[case.id] = found.evidence
+        except Exception as error:
+            attempts.failed(f"units of {case.finder.label} at {case.layer.label}", error)
+    kept = list(tops.values())
+    images: Mapping[tuple[str, int], bytes] = {}
+    with attempts.at("the thumbnails"):
+        needed = images_by_importance(reports, kept, trials, meta.get("evaluations", {}))
+        images, left_out = _within_budget(session, needed, OF_UNITS)
+        if left_out:
+            session.note(
+                f"{left_out} images of units are not kept in the run folder: no room", "info"
+            )
+    return UnitTables(kept, facts, trials, evidence, images)
 
 
 def images_of_trials(

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench.contract.errors import IibenchError
+from iibench.contract.errors import IibenchError, one_line
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.trials import TrialEvaluationSpec
 from iibench.contract.version import __version__
@@ -47,17 +47,20 @@ def describe_run(
     workers: int,
     interrupted: bool,
     finished: Collection[str],
+    loading: bool = True,
 ) -> dict[str, Any]:
     """Everything a reader needs to trust or repeat the run (see `results.Run.meta`).
 
-    `workers`: how many did the work. `finished`: ids of the cases that have a report.
+    `workers`: how many did the work. `finished`: ids of the cases that have a report. `loading`: whether
+    datasets and networks may be loaded for it; without, what is known of them only then is left out. What
+    cannot be had is left out too, with a note.
     """
     suite, registry, inputs = session.suite, session.plugins.registry, session.inputs
     settings = session.stages.context.settings
     used = [case for case in session.cases if case.id in finished]
     of_directions = [case for case in used if isinstance(case, Case)]
     resources = inputs.resources
-    datasets = _dataset_records(session, used)
+    datasets = _dataset_records(session, used, loading)
     now = datetime.now(UTC)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -109,7 +112,7 @@ def describe_run(
             for record in session.plugins.records
         ],
         "datasets": datasets,
-        "models": _model_records(session, of_directions),
+        "models": _model_records(session, of_directions, loading),
         "finders": {
             case.finder.label: _finder_record(registry.finders[case.finder.name], case.finder)
             for case in of_directions
@@ -153,7 +156,7 @@ def _finder_record(entry: Entry[FinderSpec], choice: Choice) -> dict[str, Any]:
     return _spec_record(entry, choice) | named
 
 
-def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any]:
+def _dataset_records(session: Session, used: Sequence[AnyCase], loading: bool) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
         choice = case.dataset
@@ -161,19 +164,25 @@ def _dataset_records(session: Session, used: Sequence[AnyCase]) -> dict[str, Any
             continue
         entry = session.plugins.registry.datasets[choice.name]
         splits = {}
-        for role, split in (("fit", choice.fit), ("evaluate", choice.evaluate)):
+        roles = (("fit", choice.fit), ("evaluate", choice.evaluate)) if loading else ()
+        for role, split in roles:
             try:
                 data = session.inputs.dataset(choice, split, case.seed)
-            except IibenchError:
+                splits[role] = {
+                    "notes": list(notes_of(data)),
+                    "split": split,
+                    "n": len(data),
+                    "fingerprint": data.fingerprint,
+                    "image_size": list(data.image_size),
+                    **_trials_record(data),
+                }
+            except IibenchError:  # its cases carry the reason
                 continue
-            splits[role] = {
-                "notes": list(notes_of(data)),
-                "split": split,
-                "n": len(data),
-                "fingerprint": data.fingerprint,
-                "image_size": list(data.image_size),
-                **_trials_record(data),
-            }
+            except Exception as error:
+                session.note(
+                    f"dataset {choice.label}: split {split} is not described, since loading it for the "
+                    f"record raised {one_line(error)}"
+                )
         evaluated = splits.get("evaluate", {})
         records[choice.label] = {
             **_spec_record(entry, choice),
@@ -199,14 +208,14 @@ def _trials_record(data: Any) -> dict[str, Any]:
     }
 
 
-def _model_records(session: Session, used: Sequence[Case]) -> dict[str, Any]:
+def _model_records(session: Session, used: Sequence[Case], loading: bool) -> dict[str, Any]:
     records: dict[str, Any] = {}
     for case in used:
         entry = session.plugins.registry.models[case.model.name]
         record = records.setdefault(
             case.model.label, {**_spec_record(entry, case.model), "weights": {}}
         )
-        if case.layer.path in record["weights"]:
+        if not loading or case.layer.path in record["weights"]:
             continue
         try:
             loaded, sha256 = session.inputs.model(case)
@@ -266,7 +275,7 @@ def _sentence(
     try:
         return str(spec.sentence(choice.params, *sizes))
     except Exception as error:
-        session.note(f"{choice.label}: its sentence raised {type(error).__name__}: {error}")
+        session.note(f"{choice.label}: its sentence raised {one_line(error)}")
         return ""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from iibench.contract.errors import SuiteError, UsageError
 from iibench.contract.reports import Report
 from iibench.hooks.hookspecs import hookimpl
+from iibench.runner.claim import new_folder
 from iibench.runner.options import run_config
 from iibench.runner.session import Session, prepare
 from iibench.suite.load import shipped_paths
@@ -109,9 +110,16 @@ def folder_of_suite(content: bytes) -> Path:
 
 
 def rerun_folder(run: Run) -> Path:
-    """Where a repetition goes by default."""
+    """A new folder for a repetition, the default one."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("reports") / f"{run.meta.get('name', 'run')}-rerun-{stamp}"
+    wanted = Path("reports") / f"{run.meta.get('name', 'run')}-rerun-{stamp}"
+    try:
+        return new_folder(wanted)
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {wanted} cannot be written: {error.strerror}; "
+            "choose another with --output"
+        ) from error
 
 
 def missing_plugins(run: Run, plugins: Plugins) -> list[str]:

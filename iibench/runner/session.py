@@ -18,6 +18,8 @@ from iibench.compute.precision import check_precision
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
 from iibench.contract.evaluations import EvaluationSpec
+from iibench.contract.texts import writable
+from iibench.runner.claim import claimed
 from iibench.runner.executor import shared_store_of
 from iibench.runner.last_failed import choose_failed, read_last_failed
 from iibench.runner.order import execution_order
@@ -87,7 +89,7 @@ class Notes:
 
     def add(self, text: str, level: str = "warning") -> None:
         """Adds a note, once."""
-        item = {"level": level, "text": text}
+        item = {"level": level, "text": writable(text)}
         if item not in self.items:
             self.items.append(item)
 
@@ -118,6 +120,9 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     """
     started, notes = datetime.now(UTC), Notes()
     suite = _suite(config, plugins)
+    if config.output is not None:
+        with claimed(config, suite):  # what is wrong with it is told before anything is loaded
+            pass
     cache = Cache(config.cache_dir, shared=shared_store_of(config, plugins.registry))
     cache = cache.without_entries() if config.fresh else cache
     try:

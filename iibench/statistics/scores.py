@@ -8,6 +8,8 @@ numbers.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Comparisons whose resampled means are held at once (2 * B * 8 bytes each).
 BATCH = 500
+#: Values above this are divided by it before they are summed.
+LARGE = 1e150
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,25 @@ def summarise(values: DoubleArray) -> Summary:
     n = len(scored)
     if n == 0:
         return Summary(n=len(values), scored=0)
+    if np.abs(scored).max() > LARGE:  # sums of such numbers overflow: those of their shares do not
+        return _scaled(summarise(values / LARGE), LARGE)
     mean, median = float(scored.mean()), float(np.median(scored))
     if n == 1:
         return Summary(n=len(values), scored=1, mean=mean, median=median)
     low, high = interval(resampled_means(scored[None], stream=0)[0])
     sd = float(scored.std(ddof=1))
     return Summary(len(values), n, mean, sd, median, low, high)
+
+
+def _scaled(summary: Summary, scale: float) -> Summary:
+    """A summary of values that were divided by `scale`; a number that is too large for float64 is None."""
+
+    def times(value: float | None) -> float | None:
+        large = None if value is None else value * scale
+        return large if large is not None and math.isfinite(large) else None
+
+    names = ("mean", "sd", "median", "low", "high")
+    return dataclasses.replace(summary, **{name: times(getattr(summary, name)) for name in names})
 
 
 def compare(values: DoubleArray, baseline: DoubleArray) -> Comparison:

@@ -78,3 +78,18 @@ def test_of_two_at_once_one_stays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made, VALUES)
     np.testing.assert_array_equal(load_by_direction(tmp_path / "a", np.float32, damaged), VALUES)
     assert [folder.name for folder in tmp_path.iterdir()] == ["a"]
+
+
+def test_no_flipped_bit_of_the_account_is_taken_for_another_array(tmp_path: Path) -> None:
+    make_by_direction(tmp_path / "a", np.float32, 4, 3, fill)
+    account = tmp_path / "a" / "entry.json"
+    whole = account.read_bytes()
+    for i in range(len(whole)):
+        harmed = bytearray(whole)
+        harmed[i] ^= 1 << i % 7
+        account.write_bytes(harmed)
+        found = load_by_direction(tmp_path / "a", np.float32, lambda: None)
+        if found is None:
+            make_by_direction(tmp_path / "a", np.float32, 4, 3, fill)
+        else:
+            np.testing.assert_array_equal(found, VALUES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from iibench.contract.errors import UsageError
 from iibench.results.comparison.conditions import judge_conditions, read_condition
 from iibench.results.comparison.runs import compare_runs
 from iibench.results.comparison.settings import setting_changes, settings
-from tests.conftest import SUITE, TOYS, Done, run_json
+from tests.conftest import SUITE, TOYS, Done, alter_run, run_json
 
 Program = Callable[..., Done]
 
@@ -52,6 +51,7 @@ def altered(before: Path, changes: Callable[[pd.DataFrame], None], name: str = "
     units = pd.read_parquet(after / "results.parquet")
     changes(units)
     units.to_parquet(after / "results.parquet", index=False)
+    alter_run(after, run_json(after))
     return after
 
 
@@ -133,7 +133,7 @@ def test_other_weights_make_independent_samples(compare: Program, before: Path) 
     record = run_json(after)
     for weights in record["models"]["toynet"]["weights"].values():
         weights["sha256"] = "0" * 64
-    (after / "run.json").write_text(json.dumps(record))
+    alter_run(after, record)
     found = compare_runs(package.load_run(before), package.load_run(after))
     assert {case.different for case in found.cases} == {"the network's weights differ"}
     assert all(case.test.startswith("Mann-Whitney") for case in found.cases)
@@ -162,7 +162,7 @@ def test_why_units_are_not_the_same(
     else:
         for case in record["cases"]:
             case[key] = value
-    Path("b/run.json").write_text(json.dumps(record))
+    alter_run(Path("b"), record)
     found = compare_runs(package.load_run(before), package.load_run("b"))
     case = next(case for case in found.cases if case.id == NEURONS)
     assert case.different == why
@@ -174,12 +174,12 @@ def test_an_older_run_without_derived_seeds_and_new_parameters_is_paired(before:
     for case in record["cases"]:
         del case["seeds"]
         case["finder"]["params"].pop("sign", None)
-    Path("b/run.json").write_text(json.dumps(record))
+    alter_run(Path("b"), record)
     found = compare_runs(package.load_run("b"), package.load_run(before))
     assert {case.different for case in found.cases} == {""}
     for case in record["cases"]:
         case["seed"] += 1
-    Path("b/run.json").write_text(json.dumps(record))
+    alter_run(Path("b"), record)
     found = compare_runs(package.load_run("b"), package.load_run(before))
     assert {case.different for case in found.cases} == {"the finder's seed differs"}
 
@@ -319,7 +319,7 @@ def test_a_case_that_lost_its_score_fails_too(compare: Program, before: Path) ->
     for case in record["cases"]:
         if case["id"] == NEURONS:
             case |= {"status": "error", "reason": "it broke", "summary": None}
-    (after / "run.json").write_text(json.dumps(record))
+    alter_run(after, record)
     units = pd.read_parquet(after / "results.parquet")
     units[units["case"] != NEURONS].to_parquet(after / "results.parquet", index=False)
     done = compare(before, after, "--fail-if", "ii/toycolour > 99")
@@ -345,7 +345,7 @@ def test_the_page_takes_no_folder_that_holds_something_else(compare: Program, be
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("text")
     done = compare(before, before, "-o", "mine")
-    assert done.code == 4 and "no page of iibench" in done.err
+    assert done.code == 4 and "files that iibench did not make (thesis.tex)" in done.err
     assert [p.name for p in Path("mine").iterdir()] == ["thesis.tex"]
     done = compare(before, before, "-o", "mine/thesis.tex")
     assert done.code == 4 and "a folder is expected" in done.err

@@ -15,7 +15,7 @@ from PIL import Image
 from iibench import load_run
 from iibench.results.run import Run
 from iibench.runner.kept_units import image_file
-from tests.conftest import Done
+from tests.conftest import Done, alter_run
 
 STEM = ["dataset", "model", "layer", "finder"]
 
@@ -92,7 +92,7 @@ def test_a_second_run_from_the_cache_keeps_the_same_tables(
 def test_runs_of_the_first_schema_version_are_read(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     record["schema_version"] = "1"
-    (run.folder / "run.json").write_text(json.dumps(record))
+    alter_run(run.folder, record)
     frame = run.exemplars()
     frame[frame["side"] == "top"].drop(columns="side").to_parquet(
         run.folder / "exemplars.parquet", index=False
@@ -104,7 +104,7 @@ def test_runs_of_the_first_schema_version_are_read(run: Run) -> None:
     assert old.directions().empty and old.unit_trials().empty and old.unit_evidence().empty
     assert len(old.leaderboard()) == len(old.cases)
     record["schema_version"] = "3"
-    (run.folder / "run.json").write_text(json.dumps(record))
+    alter_run(run.folder, record)
     with pytest.raises(Exception, match="reads 1 and 2"):
         load_run(run.folder)
 

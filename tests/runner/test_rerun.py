@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import time
@@ -16,7 +15,7 @@ import pytest
 import iibench as package
 from iibench.results.comparison.runs import compare_runs
 from iibench.runner.rerun import breaks, deviations
-from tests.conftest import SUITE, TOYS, Done, run_json
+from tests.conftest import SUITE, TOYS, Done, alter_run, run_json
 
 Program = Callable[..., Done]
 NEURONS = "toy/toynet/tap/neurons/toycolour/ii"
@@ -55,12 +54,13 @@ def spoil(folder: Path, case: str, by: float) -> None:
     units = pd.read_parquet(folder / "results.parquet")
     units.loc[(units["case"] == case) & (units["unit"] == 1), "score"] += by
     units.to_parquet(folder / "results.parquet", index=False)
+    alter_run(folder, run_json(folder))
 
 
 def change_record(folder: Path, change: Callable[[dict], None]) -> None:
     record = run_json(folder)
     change(record)
-    (folder / "run.json").write_text(json.dumps(record))
+    alter_run(folder, record)
 
 
 def test_a_run_is_repeated_to_the_last_digit(iibench: Program, before: Path) -> None:
@@ -109,6 +109,7 @@ def test_deviations_are_those_of_a_loop(iibench: Program, before: Path) -> None:
     units = pd.read_parquet("b/results.parquet")
     units["score"] += np.random.default_rng(0).normal(0, 1e-3, len(units))
     units.to_parquet("b/results.parquet", index=False)
+    alter_run(Path("b"), run_json(Path("b")))
     a, b = package.load_run(before), package.load_run("b")
     found = {(d.evaluation, d.metric): d for d in deviations(compare_runs(a, b))}
     for one, other in zip(a.cases, b.cases, strict=True):

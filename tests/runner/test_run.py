@@ -329,11 +329,12 @@ def test_kill_loses_no_finished_case(spawn, suite, tmp_path: Path) -> None:
                 process.send_signal(signal.SIGKILL)
                 break
     process.wait()
-    assert not (tmp_path / "one").exists()
-    again = spawn(*common, "-o", tmp_path / "two", env=environment)
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert names == {".iibench-lock", ".iibench-new"}  # it was claimed
+    again = spawn(*common, "-o", tmp_path / "one", env=environment)
     _, err = again.communicate()
     assert again.returncode == 0, err
-    cached = {c["id"] for c in run_json(tmp_path / "two")["cases"] if c["cached"]}
+    cached = {c["id"] for c in run_json(tmp_path / "one")["cases"] if c["cached"]}
     assert set(finished) <= cached
 
 

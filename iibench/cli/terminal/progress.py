@@ -5,6 +5,7 @@ A terminal gets live progress bars; a file or a pipe gets plain lines.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from iibench.cli.terminal.analyses import STYLES, analysis_tables, measure_text, number
+from iibench.contract.errors import one_line
 from iibench.contract.reports import CaseReport, Report
 from iibench.contract.version import __version__
 from iibench.hooks.hookspecs import hookimpl
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Stages shorter than this leave no line behind.
 SHORT_SECONDS = 1.0
+#: The page's file in a run folder.
+PAGE = "index.html"
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -169,10 +173,15 @@ class TerminalReporter:
 
 def print_summary(console: Console, run: Run, folder: Path) -> None:
     """Leaderboard, analyses, failures, skips, verdicts, warnings, counts and the path of the page."""
-    tables = (leaderboard_tables, analysis_tables, trial_leaderboard_tables)
-    for table in (table for make in tables for table in make(run)):
-        console.print()
-        console.print(table)
+    for make in (leaderboard_tables, analysis_tables, trial_leaderboard_tables):
+        try:
+            tables = make(run)
+        except Exception as error:  # the results stand in the folder, whatever they hold
+            console.print(f"[yellow]warning: a table cannot be shown: {escape(one_line(error))}[/]")
+            continue
+        for table in tables:
+            console.print()
+            console.print(table)
     _print_account(console, run)
     _print_problems(console, run)
     if run.verdicts:
@@ -192,7 +201,17 @@ def print_summary(console: Console, run: Run, folder: Path) -> None:
         word = "warning: " if note["level"] == "warning" else ""
         console.print(f"[{style}]{word}{escape(note['text'])}[/]", soft_wrap=True)
     console.print(_counts(run), soft_wrap=True)
-    console.print(f"page: {escape(str(folder / 'index.html'))}", soft_wrap=True)
+    missing = run.meta.get("missing", ())
+    for part in missing:
+        console.print(f"[red]{escape(part)}[/]", soft_wrap=True)
+    if missing:
+        command = escape(shlex.join(["iibench", "report", str(folder)]))
+        console.print(
+            f"the results stand in {escape(str(folder))}; what can be made from them: {command}",
+            soft_wrap=True,
+        )
+    if (folder / PAGE).is_file():
+        console.print(f"page: {escape(str(folder / PAGE))}", soft_wrap=True)
 
 
 def print_nothing(console: Console, why: str, what: str = "MEASURED") -> None:

@@ -51,25 +51,12 @@ def write_comparison(found: RunComparison, folder: Path, outcomes: Sequence[Outc
     Everything is replaced at once. Raises `UsageError` where the folder holds a run or other files than
     such a page, or cannot be written.
     """
-    _check_folder(folder)
     try:
         with FolderOutput(folder) as output:
             output.page(_rendered(found, output, outcomes))
     except OSError as error:
         raise UsageError(f"--output {folder}: cannot be written: {error.strerror}") from error
     return folder / PAGE
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output {folder}: this is a file, a folder is expected")
-    if (folder / "run.json").exists():
-        raise UsageError(
-            f"--output {folder}: this is a run folder, whose own page would be lost; "
-            "choose another folder"
-        )
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PAGE).is_file():
-        raise UsageError(f"--output {folder}: the folder holds files that are no page of iibench")
 
 
 def _rendered(found: RunComparison, output: FolderOutput, outcomes: Sequence[Outcome]) -> str:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from iibench.contract.reports import Report
+from iibench.contract.texts import writable
 from iibench.report.shared.output import Output
 from iibench.report.shared.script_json import script_json
 
@@ -65,7 +66,7 @@ def shared(
         },
         "problems": problems(reports),
         "remarks": remarks(reports),
-        "sections": sections,
+        "sections": writable(sections),
         "linked": output.lies_in(run.folder),
         "cards": cards(run),
     }

@@ -7,9 +7,7 @@ scripts that hand a value to the page (`templates/shared/js/core.js`), and image
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import tempfile
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +16,16 @@ from typing import Any, Protocol, Self
 from markupsafe import Markup
 
 from iibench.report.shared.script_json import script_json
+from iibench.results.own_folder import PAGE as PAGE_FOLDER
+from iibench.results.own_folder import OwnFolder, own_folder
 
 PLOTLY = "plotly.min.js"
 TABLES = "tables.js"
 #: What `tables.js` is made of, in this order.
 DATATABLES = ("jquery.slim.min.js", "dataTables.min.js")
 PAGE = "index.html"
-#: Folders beside the page that belong to it: made anew with it.
+ASSETS = "assets"
+#: Folders beside the page whose files are made anew with it.
 OWNED = ("data", "sprites")
 #: A single file may be this large; `SingleFile.left` says how many bytes there are still.
 SINGLE_FILE = 20_000_000
@@ -45,18 +46,26 @@ class FolderOutput:
     """A page in a folder of its own, with `data/`, `sprites/` and `assets/` beside it.
 
     A context manager: everything is made in a temporary folder and put in place when all of it is
-    there, the page last. `assets`: the folder of the JavaScript libraries, relative to the page; pages of
-    a site share one. Raises `OSError` where the folder cannot be written.
+    there, the page last. Only files that iibench made are replaced or removed (results/own_folder.py); a
+    folder with other files alone is refused. `assets`: the folder of the JavaScript libraries, relative to
+    the page; pages of a site share one, which the site's own page brings. Raises `OSError` where the
+    folder cannot be written, `UsageError` where it is refused.
     """
 
-    def __init__(self, folder: Path, assets: str = "assets") -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path | OwnFolder, assets: str = ASSETS, kind: str = PAGE_FOLDER
+    ) -> None:
+        self.folder = folder.path if isinstance(folder, OwnFolder) else folder
         self.assets = assets
-        self._temporary = folder
+        self._kind = kind
+        self._given = folder if isinstance(folder, OwnFolder) else None
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=self.folder))
+        with ExitStack() as held:
+            self.own = self._given or held.enter_context(own_folder(self.folder, self._kind))
+            self._temporary = self.own.new()
+            self._held = held.pop_all()
         return self
 
     def __exit__(
@@ -65,11 +74,9 @@ class FolderOutput:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        with self._held:
             if kind is None:
                 self._place()
-        finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def data(self, name: str, value: Any) -> bool:
         """Writes `data/NAME.js`."""
@@ -96,19 +103,14 @@ class FolderOutput:
         return _block("places", places)
 
     def _place(self) -> None:
-        shared = self.folder / self.assets
-        for name, content in libraries().items():
-            target = shared / name
-            if not target.is_file() or target.stat().st_size != len(content):
-                _write(self._temporary / "library", content)
-                shared.mkdir(parents=True, exist_ok=True)
-                (self._temporary / "library").replace(target)
-        for name in OWNED:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            if (self._temporary / name).is_dir():
-                (self._temporary / name).rename(self.folder / name)
-        for page in self._temporary.iterdir():
-            page.replace(self.folder / page.name)
+        if self.assets == ASSETS:
+            for name, content in libraries().items():
+                target = self.folder / ASSETS / name
+                if not target.is_file() or target.stat().st_size != len(content):
+                    _write(self._temporary / ASSETS / name, content)
+        made = {path.relative_to(self._temporary).as_posix() for path in self._temporary.rglob("*")}
+        stale = [n for n in self.own.files if n.partition("/")[0] in OWNED and n not in made]
+        self.own.put(self._temporary, stale)
 
 
 class SingleFile:
@@ -149,20 +151,6 @@ class SingleFile:
             return False
         self.left -= size
         return True
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Writes beside the file and renames, so that a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def libraries() -> dict[str, bytes]:

@@ -63,12 +63,12 @@ def write_site(
     """Writes the site of these runs into `folder` and returns its index page.
 
     `sections_of`: further parts of a run's page, from plugins. Runs in the same place of the site are
-    replaced; pages of runs that are no longer given stay. Raises `OSError` where it cannot be written.
+    replaced; pages of runs that are no longer given stay, and so does what iibench did not make. Raises
+    `OSError` where it cannot be written, `UsageError` where the folder is that of something else.
     """
-    named = unique_names(runs)
-    for run, name in zip(runs, named, strict=True):
-        write_page(run, folder / "runs" / name, sections_of(run), ASSETS)
     with FolderOutput(folder) as output:
+        for run, name in zip(runs, unique_names(runs), strict=True):
+            write_page(run, output.own.inside(f"runs/{name}"), sections_of(run), ASSETS)
         output.page(render_site(runs, output))
     return folder / PAGE
 

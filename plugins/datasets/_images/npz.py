@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,10 @@ def read_arrays(place: Path, *names: str) -> dict[str, npt.NDArray[Any]] | None:
     import numpy as np
 
     try:
-        with np.load(place, allow_pickle=False) as kept:
-            return {name: kept[name] for name in names}
-    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with zipfile.ZipFile(place) as kept:  # a member that is read whole is checked whole
+            members = {name: io.BytesIO(kept.read(f"{name}.npy")) for name in names}
+        return {name: np.load(member, allow_pickle=False) for name, member in members.items()}
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

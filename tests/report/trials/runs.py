@@ -19,9 +19,9 @@ from iibench.contract.reports import Named, TrialReport, Verdict
 from iibench.contract.trials import Answers, Stimuli, TrialInputs, TrialScores, TrialSimilarities
 from iibench.hooks.loading import load_plugins
 from iibench.report.trials.choice import images_of_trials
-from iibench.results.run import Run, load_run, write_tables
-from iibench.results.trial_tables import write_trial_tables
-from iibench.results.unit_tables import UnitTables
+from iibench.results.run import Run, load_run, write_leaderboard, write_results
+from iibench.results.trial_tables import write_stimuli
+from iibench.results.unit_tables import UnitTables, write_unit_tables
 from iibench.runner.case_reports import reported
 from iibench.stages.trials import TrialResult
 from iibench.suite.params import parse_params, to_json
@@ -283,15 +283,19 @@ def write(
     """The run in `folder`, read back; images are those that the program would keep, `size` pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     images: dict[tuple[str, int], bytes] = {}
+    units: Sequence[str] | None = None
     if any(r.scored for r in reports):  # as the program does
         some = data or make_data(units=1, batches=1)
-        write_trial_tables(folder, reports, some.trials)
+        units = some.trials.units
+        write_stimuli(folder, some.trials)
     if data is not None:
         for index in images_of_trials(reports, data.trials):
             if index >= 0:
                 images[reports[0].dataset, index] = png(data.colours[index], size)
     record = make_meta(reports, data, **meta)
-    write_tables(folder, record, reports, verdicts, UnitTables(images=images))
+    run = write_results(folder, record, reports, verdicts, units)
+    write_unit_tables(folder, UnitTables(images=images))
+    write_leaderboard(folder, run)
     return load_run(folder)
 
 
