@@ -106,7 +106,10 @@ class ActivationStage:
         def run() -> Timed:
             context = self.context
             loaded, _ = context.inputs.model(tap)
-            layer = tapped(loaded, tap.layer.path, tap.layer.pool)
+            chosen = tap.layer
+            layer = tapped(
+                *(loaded, chosen.path, chosen.pool), layout=chosen.layout, call=chosen.call
+            )
 
             def rows(images: ImageArray) -> FloatArray:
                 x = network_input(to_unit_range(images, context.device), loaded.preprocess)
@@ -175,6 +178,9 @@ class ActivationStage:
             device=context.device,
             batch_size=context.settings.batch_size,
             precision=context.settings.precision,
+            layout=tap.layer.layout,
+            call=tap.layer.call,
+            warn=context.cache.warn,
         )
 
 

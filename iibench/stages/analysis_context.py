@@ -119,6 +119,8 @@ class CaseContext:
             device=self.device,
             batch_size=self.context.settings.batch_size,
             progress=lambda done, total: self.progress(done, total, "gradients"),
+            layout=self.case.layer.layout,
+            call=self.case.layer.call,
         )
 
     def progress(self, done: int, total: int, note: str) -> None:
