@@ -131,6 +131,34 @@ def iter_activations(
     [([0, 1], (2, 4)), ([2, 3], (2, 4)), ([4], (1, 4))]
     """
     tap = tapped(model, layer, pool, layout=layout, call=call, warn=warn)
+    yield from iter_tapped(
+        *(model, tap, read, indices),
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        progress=progress,
+    )
+
+
+def iter_tapped(
+    model: LoadedModel,
+    tap: Tap,
+    read: Callable[[IntArray], ImageArray],
+    indices: IntArray,
+    *,
+    device: str = "cpu",
+    batch_size: int | None = None,
+    precision: str = "float32",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """`iter_activations` of a network that was tapped before.
+
+    >>> model = LoadedModel(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)).eval(), Preprocess())
+    >>> images = np.zeros((5, 8, 8, 3), np.uint8)
+    >>> found = iter_tapped(model, tapped(model, "0", "mean"), images.__getitem__, np.arange(5))
+    >>> [values.shape for _, values in found]
+    [(5, 4)]
+    """
     size = images_per_pass(batch_size, device)
     done = 0
     computed = (
@@ -139,7 +167,7 @@ def iter_activations(
     )
     for batch, pooled in computed if device == "cpu" else _one_behind(computed):
         values = _on_cpu(pooled)
-        _check_finite(values, layer, batch)
+        _check_finite(values, tap.layer, batch)
         done += len(batch)
         progress(done, len(indices))
         yield batch, values
@@ -303,7 +331,7 @@ class Tap:
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._module = module
-        self._layer = layer
+        self.layer = layer
         self._pool = pool
         self._layout = layout
         self._call = call
@@ -337,7 +365,7 @@ class Tap:
 
         def see(output: Any, calls: int) -> None:
             if calls == (self._call or 1):
-                found.append(_pooled(output, self._pool, self._layer, len(x), layout, image))
+                found.append(_pooled(output, self._pool, self.layer, len(x), layout, image))
                 raise _TapReached
 
         self._run(x, see)
@@ -352,16 +380,16 @@ class Tap:
         with torch.no_grad():
             found = self._seen_in_some_form(images)
         if not found.calls:
-            raise CaseError(f"layer {self._layer!r} does not run in the network's forward pass")
+            raise CaseError(f"layer {self.layer!r} does not run in the network's forward pass")
         if self._call is None and found.calls > 1:
-            raise runs_often(self._layer, found.calls)
+            raise runs_often(self.layer, found.calls)
         if self._call is not None and found.calls < self._call:
             raise UsageError(
-                f"layer {self._layer!r} runs {found.calls} times in one forward pass; expected a call from 1 "
+                f"layer {self.layer!r} runs {found.calls} times in one forward pass; expected a call from 1 "
                 f"to {found.calls}, not {self._call}"
             )
         if found.shape[:1] != (len(images),):
-            raise _no_batch(self._layer, f"shape {found.shape}", len(images))
+            raise _no_batch(self.layer, f"shape {found.shape}", len(images))
         if self._layout is not None or len(found.shape) not in (3, 4):
             return self._layout
         by_size = by_shape(found.shape, (int(x.shape[2]), int(x.shape[3])))
@@ -371,7 +399,7 @@ class Tap:
             grown = by_growth(found.shape, self._shape_of_others(images))
         layout = grown or found.layout or by_size
         if layout is None:
-            raise ask_for_layout(self._layer, found.shape)
+            raise ask_for_layout(self.layer, found.shape)
         return layout
 
     def _seen_in_some_form(self, images: torch.Tensor) -> _Output:
@@ -387,7 +415,7 @@ class Tap:
             except RuntimeError:
                 raise error from None
             self._warn(
-                f"layer {self._layer!r}: the network cannot take images that lie in memory pixel by pixel "
+                f"layer {self.layer!r}: the network cannot take images that lie in memory pixel by pixel "
                 "(it calls view where reshape would do); they lie channel by channel instead, which is "
                 "slower and gives the same values"
             )
@@ -402,7 +430,7 @@ class Tap:
             nonlocal ran
             ran = calls
             if calls == wanted:
-                shapes.append(_shape_and_layout(output, self._layer, len(images)))
+                shapes.append(_shape_and_layout(output, self.layer, len(images)))
                 if self._counted:
                     raise _TapReached
 
@@ -428,7 +456,7 @@ class Tap:
 
         def see(output: Any, calls: int) -> None:
             if calls == (self._call or 1):
-                seen.append(_shape_and_layout(output, self._layer, len(images))[0])
+                seen.append(_shape_and_layout(output, self.layer, len(images))[0])
                 raise _TapReached
 
         with contextlib.suppress(Exception):  # a network may be of one size
@@ -449,7 +477,7 @@ class Tap:
             calls += 1
             see(output, calls)
 
-        handle = self._module.get_submodule(self._layer).register_forward_hook(hook)
+        handle = self._module.get_submodule(self.layer).register_forward_hook(hook)
         try:
             with exact_convolutions(), contextlib.suppress(_TapReached):
                 self._module(x if self._dtype is None else x.to(self._dtype))
