@@ -69,7 +69,7 @@ def make_by_direction(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return values
+    return _mapped(folder / VALUES, dtype, n, k, "r")
 
 
 def _put(temporary: Path, folder: Path) -> None:

@@ -20,6 +20,7 @@ def release(array: np.ndarray[Any, Any]) -> None:
     """
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
-        base = getattr(base, "base", None)
+        # a read-only array looks at another one's memory through a memoryview
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
     if base is not None and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

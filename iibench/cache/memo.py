@@ -60,5 +60,10 @@ class Memo:
             self._arrays.popitem(last=False)
         return value
 
+    def forget(self, name: str) -> None:
+        """Has the value made, or read, again when it is asked for next."""
+        self._values.pop(name, None)
+        self._arrays.pop(name, None)
+
     def _held(self) -> int:
         return sum(a.nbytes for a in self._arrays.values() if not isinstance(a, np.memmap))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.cache.mapped import release
-from iibench.contract.errors import CaseError, PluginError
+from iibench.compute.border import real_float32
+from iibench.compute.handed import handed, read_only
 
 if TYPE_CHECKING:
     from iibench.contract.arrays import FloatArray
@@ -38,13 +39,8 @@ def iter_responses(
     blocks = max(1, round(n / ROWS))
     for block in range(blocks):
         rows = slice(n * block // blocks, n * (block + 1) // blocks)
-        data = np.ascontiguousarray(activations[rows])
-        values = np.asarray(encode(data), np.float32)
-        if values.shape != (len(data), k):
-            raise PluginError(
-                f"finder {finder}: encode gave {values.shape}, expected {(len(data), k)}"
-            )
-        if not np.isfinite(values).all():
-            raise CaseError(f"finder {finder} gave a response that is not finite")
-        yield rows, values
+        data = read_only(np.array(activations[rows], order="C"))  # a copy: torch could write to it
+        with handed(f"finder {finder}", "activations", data):
+            found = encode(data)
+        yield rows, real_float32(found, f"finder {finder}", "a response", (len(data), k))
         release(activations)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Trace:
     """One symbolic forward pass: its graph, how often each module path runs in it, and which
-    modules have run when the tapped layer ends for the first time.
+    modules have run when the tapped layer ends for the first time. `complete`: it was followed to its
+    end, so that a module runs as often as `calls` says.
 
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU(), torch.nn.Flatten())
     >>> sorted(trace(module, "1").before)  # what has run when the ReLU ends
@@ -32,6 +33,7 @@ class Trace:
     graph: fx.Graph
     calls: Counter[str]
     before: frozenset[str]
+    complete: bool = True
 
 
 def trace(module: torch.nn.Module, layer: str) -> Trace | None:
@@ -61,43 +63,70 @@ def trace(module: torch.nn.Module, layer: str) -> Trace | None:
     try:
         graph = tracer.trace(module)
     except Exception:  # a forward may do anything with a proxy; failing only costs the fold
-        return Trace(tracer.graph, calls, before) if before else None
+        return Trace(tracer.graph, calls, before, complete=False) if before else None
     return Trace(graph, calls, before)
 
 
-def prepared(module: torch.nn.Module, layer: str) -> torch.nn.Module:
+@dataclass(frozen=True)
+class Prepared:
+    """A network for reading one of its layers. `counted`: the layer is known to run exactly once.
+
+    >>> prepared(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)).eval(), "0").counted
+    True
+    """
+
+    module: torch.nn.Module
+    counted: bool
+
+
+def prepared(module: torch.nn.Module, layer: str, call: int | None = None) -> Prepared:
     """`module` with batch-norm folded, for reading `layer`; `module` itself where nothing folds.
 
-    The copy shares every tensor that is not folded with `module`. Raises `UsageError` where `layer`
-    runs more than once in a forward pass: which of its outputs is meant would be a guess.
+    The copy shares every tensor that is not folded with `module`. `call`: which of the layer's calls is
+    read. Raises `UsageError` where that is None and `layer` runs more than once in a forward pass: which of
+    its outputs is meant would be a guess.
 
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
-    >>> [type(each).__name__ for each in prepared(module, "1")]
+    >>> [type(each).__name__ for each in prepared(module, "1").module]
     ['Conv2d', 'Identity']
-    >>> prepared(module, "0") is module  # the convolution's own output must not be changed
+    >>> prepared(module, "0").module is module  # the convolution's own output must not be changed
     True
     """
     traced = trace(module, layer)
     if traced is None:
-        return module
-    if traced.calls[layer] > 1:
+        return Prepared(module, counted=False)
+    tapped = module.get_submodule(layer)
+    paths = [p for p, m in module.named_modules(remove_duplicate=False) if m is tapped]
+    calls = sum(traced.calls[path] for path in paths)
+    if call is None and calls > 1:
         parent = layer.rpartition(".")[0]
-        hint = f", such as {parent!r}" if traced.calls[parent] == 1 else ""
-        raise UsageError(
-            f"layer {layer!r} runs {traced.calls[layer]} times in one forward pass, so that its "
-            f"output is ambiguous; name a module that runs once{hint}"
-        )
+        raise runs_often(layer, calls, parent if traced.calls[parent] == 1 else "")
+    counted = traced.complete and calls == 1
     pairs = foldable_pairs(module, traced, layer)
     if not pairs:
-        return module
+        return Prepared(module, counted)
     # what deepcopy finds in its memo it does not copy: tensors stay shared
     shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     try:
         private = copy.deepcopy(module, shared)
     except (TypeError, RuntimeError, AttributeError):  # holds a lock, a generator, a graph tensor
-        return module
+        return Prepared(module, counted)
     _fold(private, pairs)
-    return private
+    return Prepared(private, counted)
+
+
+def runs_often(layer: str, calls: int, parent: str = "") -> UsageError:
+    """The error for a layer that runs more than once where no call was named; `parent` runs once.
+
+    >>> "say which call is meant: {path: relu, call: 1}, up to call: 2" in str(runs_often("relu", 2))
+    True
+    """
+    hint = f", such as {parent!r}" if parent else ""
+    return UsageError(
+        f"layer {layer!r} runs {calls} times in one forward pass, so that its output is ambiguous; name a "
+        f"module that runs once{hint}, or say which call is meant: {{path: {layer}, call: 1}}, up to "
+        f"call: {calls}"
+    )
 
 
 def foldable_pairs(module: torch.nn.Module, traced: Trace, layer: str) -> list[tuple[str, str]]:

@@ -46,15 +46,17 @@ def input_gradient_norms(
     device: str = "cpu",
     batch_size: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    layout: str | None = None,
+    call: int | None = None,
 ) -> DoubleArray:
     """(b,) float64 norm of the gradient of a score with respect to the pixels of each image `indices`.
 
     `score(activations, rows)` gets float32 activations (p, N) on `device` of the images `indices[rows]`,
     `rows` (p,) int64 on `device` too, and returns (p,) scores, each of its own row alone. An image may be
     asked for several times, for several scores. One forward pass, which ends at `layer`, and one backward
-    pass per batch; no gradient of a weight is computed. `read`, `pool`, `batch_size` and `progress` are
-    those of `iter_activations`. Where pooling takes a maximum that several positions share, they share
-    its gradient; a ReLU at exactly 0 passes none on (torch's conventions).
+    pass per batch; no gradient of a weight is computed. `read`, `pool`, `batch_size`, `progress`, `layout`
+    and `call` are those of `iter_activations`. Where pooling takes a maximum that several positions share,
+    they share its gradient; a ReLU at exactly 0 passes none on (torch's conventions).
 
     Raises what `iter_activations` raises, `CaseError` too where the network has no gradient or one that
     is not finite, and `PluginError` where the score does not follow from the activations.
@@ -76,7 +78,7 @@ def input_gradient_norms(
     done = 0
     # a caller in inference mode would make tensors that autograd refuses
     with torch.inference_mode(False), torch.enable_grad():
-        tap = tapped(model, layer, pool)
+        tap = tapped(model, layer, pool, layout=layout, call=call)
         for batch, images in read_ahead(read, in_batches(indices, size)):
             x = to_unit_range(images, device).requires_grad_()
             rows = torch.arange(done, done + len(batch), device=device)

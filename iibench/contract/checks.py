@@ -1,8 +1,11 @@
-"""The one check that every image metric makes of its input."""
+"""The check that every image metric makes of its input, and what counts as a number."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from iibench.contract.errors import CaseError
 
@@ -33,3 +36,16 @@ def check_rgb(metric: str, x: torch.Tensor) -> None:
         raise CaseError(
             f"metric {metric} expects RGB in [0, 1], got values from {low:g} to {high:g}"
         )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one finite real number; a truth value is none.
+
+    >>> is_number(np.float32(0.5)), is_number(3), is_number(True), is_number(1j), is_number("many")
+    (True, True, False, False, False)
+    """
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool | np.bool_)
+        and bool(np.isfinite(value))
+    )

@@ -198,6 +198,8 @@ class ModelSpec(Spec):
 #: How a layer's output becomes one value per neuron (`flatten`: one per neuron and position); the first
 #: is the default.
 POOLS = ("mean", "max", "center", "flatten", "cls")
+#: Where a layer's output has its neurons: (images, neurons, ...) or (images, ..., neurons).
+LAYOUTS = ("channels_first", "channels_last")
 
 
 @dataclass(frozen=True)

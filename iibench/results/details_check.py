@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.contract.checks import is_number
 from iibench.contract.details import (
     Axis,
     Details,
@@ -62,8 +63,8 @@ def _problems(details: Details) -> Iterator[str]:
 def _of_measure(measure: Measure) -> Iterator[str]:
     for what in ("value", "low", "high"):
         number = getattr(measure, what)
-        if number is not None and not np.isfinite(number):
-            yield f"the {what} of its measure {measure.name} is {number}; expected a number or None"
+        if number is not None and not is_number(number):
+            yield f"the {what} of its measure {measure.name} is {number!r}; expected a finite number or None"
     if measure.value is None and not measure.reason:
         yield f"its measure {measure.name} has no value and no reason"
     if (measure.low is None) != (measure.high is None):

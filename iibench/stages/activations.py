@@ -12,7 +12,7 @@ from iibench.cache.budget import in_gib, share
 from iibench.cache.mapped import RELEASE_BYTES
 from iibench.compute.activations import (
     images_per_pass,
-    iter_activations,
+    iter_tapped,
     network_input,
     tapped,
 )
@@ -25,6 +25,7 @@ from iibench.stages.timing import Timed, timed_rows
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore
+    from iibench.compute.activations import Tap as TappedLayer
     from iibench.contract.arrays import FloatArray, ImageArray, IntArray
     from iibench.contract.specs import ImageDataset
     from iibench.stages.account import Account, Source
@@ -106,7 +107,7 @@ class ActivationStage:
         def run() -> Timed:
             context = self.context
             loaded, _ = context.inputs.model(tap)
-            layer = tapped(loaded, tap.layer.path, tap.layer.pool)
+            layer = self._tapped(tap)
 
             def rows(images: ImageArray) -> FloatArray:
                 x = network_input(to_unit_range(images, context.device), loaded.preprocess)
@@ -166,16 +167,27 @@ class ActivationStage:
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         context = self.context
         loaded, _ = context.inputs.model(tap)
-        return iter_activations(
-            loaded,
-            tap.layer.path,
-            tap.layer.pool,
-            dataset.images,
-            indices,
+        return iter_tapped(
+            *(loaded, self._tapped(tap), dataset.images, indices),
             device=context.device,
             batch_size=context.settings.batch_size,
             precision=context.settings.precision,
         )
+
+    def _tapped(self, tap: Tap) -> TappedLayer:
+        """The network up to the layer, made once: it knows then how the layer's output lies."""
+        context, layer = self.context, tap.layer
+
+        def make() -> TappedLayer:
+            loaded, _ = context.inputs.model(tap)
+            return tapped(
+                *(loaded, layer.path, layer.pool),
+                layout=layer.layout,
+                call=layer.call,
+                warn=context.cache.warn,
+            )
+
+        return context.inputs.memo.once(f"tap/{tap.model.label}/{layer.label}", make)
 
 
 def _stage(tap: Tap, split: str) -> str:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.contract.errors import CaseError, PluginError
+from iibench.compute.border import real_float32
+from iibench.compute.handed import handed, own_mapping, read_only
+from iibench.contract.errors import PluginError
 from iibench.contract.specs import FitContext
 from iibench.stages.context import Progress, StageContext
+from iibench.stages.directions import checked
 from iibench.suite.cases import derive_seed
 from iibench.suite.choices import choice_of
 
@@ -53,7 +56,7 @@ class CaseContext:
         """See `AnalysisContext`."""
         found = self.activation_stage.values(self.case.tap, self.case.dataset.evaluate)
         self.activation_stage.check_held(found.shape, f"evaluation {self.case.evaluation.label}")
-        return np.asarray(found)
+        return read_only(own_mapping(found))
 
     def directions(self) -> Directions:
         """See `AnalysisContext`."""
@@ -61,7 +64,7 @@ class CaseContext:
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
         """See `AnalysisContext`."""
-        return self.context.inputs.evaluated(self.case).images(indices)
+        return read_only(np.array(self.context.inputs.evaluated(self.case).images(indices)))
 
     def responses_of(self, finder: str, neurons: IntArray) -> FloatArray:
         """See `AnalysisContext`."""
@@ -91,16 +94,12 @@ class CaseContext:
             self.progress,
             self.context.inputs.resources.base_dir,
         )
-        directions = found.fit(choice.params, fitted, context)
-        values = np.asarray(found.encode(choice.params, directions, evaluated), np.float32)
-        expected = (len(evaluated), len(directions.vectors))
-        if values.shape != expected:
-            raise PluginError(
-                f"finder {finder}: responses have shape {values.shape}, expected {expected}"
-            )
-        if not np.isfinite(values).all():
-            raise CaseError(f"finder {finder} gave a response that is not finite")
-        return values
+        fitted, evaluated = read_only(fitted), read_only(evaluated)
+        who = f"finder {finder}"
+        with handed(who, "activations", fitted, evaluated):
+            directions = checked(found.fit(choice.params, fitted, context), len(chosen), finder)
+            values = found.encode(choice.params, directions, evaluated)
+        return real_float32(values, who, "a response", (len(evaluated), len(directions.vectors)))
 
     def gradient_norms(
         self, indices: IntArray, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -119,6 +118,8 @@ class CaseContext:
             device=self.device,
             batch_size=self.context.settings.batch_size,
             progress=lambda done, total: self.progress(done, total, "gradients"),
+            layout=self.case.layer.layout,
+            call=self.case.layer.call,
         )
 
     def progress(self, done: int, total: int, note: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iibench.compute.border import real_array
+from iibench.compute.handed import frozen, handed, own_mapping, read_only
 from iibench.contract.base import Work
-from iibench.contract.errors import CaseError, PluginError
+from iibench.contract.errors import PluginError
 from iibench.contract.specs import Directions, FitContext
 from iibench.stages.activations import ActivationStage
 from iibench.stages.context import Progress, StageContext
@@ -63,18 +67,32 @@ class DirectionStage:
             arrays = dict(blob.arrays)
             vectors = arrays.pop("vectors")
             state = {name.removeprefix("state/"): array for name, array in arrays.items()}
-            return Directions(vectors, state, tuple(blob.meta["notes"]))
-        data = np.ascontiguousarray(self._fitted_to(case))
+            return frozen(Directions(vectors, state, tuple(blob.meta["notes"])))
+        data = read_only(own_mapping(self._fitted_to(case)))
         with context.clock.stage(stage, rate=_rate(case, len(data), data.shape[1])):
             context.tell(Progress(stage, 0, 1, "fits"))
-            found = self._spec(case).fit(case.finder.params, data, self._asked(case, stage))
+            spec, asked = self._spec(case), self._asked(case, stage)
+            with handed(
+                f"finder {case.finder.label}", "activations", data if spec.trains_on else None
+            ):
+                found = spec.fit(case.finder.params, data, asked)
             context.tell(Progress(stage, 1, 1, "fits"))
-        _check(found, data.shape[1], case.finder.label)
+        found = checked(found, data.shape[1], case.finder.label)
         arrays = {"vectors": found.vectors}
         arrays |= {f"state/{name}": array for name, array in found.state.items()}
         meta = {"notes": list(found.notes)}
         context.cache.store("directions", key.hash, key.description, arrays, meta)
         return found
+
+    @contextlib.contextmanager
+    def handed(self, case: Case) -> Iterator[None]:
+        """While a plugin is given the case's directions; those that it changed are let go of."""
+        try:
+            with handed(f"finder {case.finder.label}", "directions", self.of(case)):
+                yield
+        except PluginError:
+            self.context.inputs.memo.forget(f"value/{self.context.keys.directions(case).hash}")
+            raise
 
     def _fitted_to(self, case: Case) -> FloatArray:
         data = self.activations.values(case.tap, self.context.keys.fit_split(case))
@@ -177,11 +195,20 @@ def _rate(case: Case, n: int, width: int) -> str:
     return f"directions {case.finder.label} {n}x{width}"
 
 
-def _check(found: Any, width: int, label: str) -> None:
-    vectors = found.vectors
-    if vectors.ndim != 2 or vectors.shape[1] != width or not len(vectors):
-        raise PluginError(
-            f"finder {label}: vectors have shape {vectors.shape}, expected (K, {width})"
-        )
-    if not np.isfinite(vectors).all():
-        raise CaseError(f"finder {label} gave a direction that is not finite")
+def checked(found: Any, width: int, label: str) -> Directions:
+    """What a finder's `fit` gave, checked and read-only."""
+    who = f"finder {label}"
+    if not isinstance(found, Directions):
+        raise PluginError(f"{who}: fit gave {type(found).__name__}, expected Directions")
+    vectors = real_array(found.vectors, who, "vectors", (None, width))
+    if not len(vectors):
+        raise PluginError(f"{who}: vectors have shape {vectors.shape}, expected (K, {width})")
+    state = {name: np.array(array) for name, array in found.state.items()}
+    for name, array in state.items():
+        if array.dtype.kind not in "biufcSU":
+            raise PluginError(
+                f"{who} gave the state {name} as {array.dtype}; only numbers and text are kept"
+            )
+    if not isinstance(found.notes, tuple) or not all(isinstance(n, str) for n in found.notes):
+        raise PluginError(f"{who} gave the notes {found.notes!r}; expected a tuple of sentences")
+    return frozen(Directions(vectors, state, found.notes))

@@ -20,7 +20,7 @@ from iibench.stages.context import Progress, Settings, StageContext
 from iibench.stages.inputs import Inputs
 from iibench.stages.keys import Keys
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice, Tap
-from iibench.suite.choices import choice_of, dataset_choice, layer_choice
+from iibench.suite.choices import choice_of, dataset_choice, layer_of
 from iibench.suite.labels import read_label
 from iibench.suite.params import label_values, parse_params
 
@@ -100,11 +100,16 @@ class LocalHarness:
         entry = self.inputs.registry.models[chosen.name]
         parts = (
             *(weights, loaded.fingerprint, entry.source_sha256, entry.spec.version),
-            *(place.path, place.pool, repr(loaded.preprocess)),
+            *(place.path, place.pool, repr((place.layout, place.call)), repr(loaded.preprocess)),
             core_sha256("iibench.compute.activations"),
         )
         fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        return network(loaded, place.path, place.pool, fingerprint)
+        return network(
+            *(loaded, place.path, place.pool, fingerprint),
+            layout=place.layout,
+            call=place.call,
+            warn=self.context.cache.warn,
+        )
 
     def metric(self, label: str) -> ChosenMetric:
         """See `Harness`."""
@@ -119,7 +124,7 @@ class LocalHarness:
     def _tapped(self, model: str, layer: str) -> tuple[Choice, LayerChoice]:
         chosen = choice_of(model, self.inputs.registry.models)
         known = self.inputs.registry.layers.get(chosen.name.partition(":")[0], [])
-        return chosen, _layer(layer, {alias.name: alias.path for alias in known})
+        return chosen, layer_of(layer, {alias.name: alias.path for alias in known})
 
     def _dataset(self, text: str, split: str | None) -> DatasetChoice:
         written = read_label(text)
@@ -129,8 +134,3 @@ class LocalHarness:
         if chosen not in spec.splits:
             raise UsageError(unknown_name(f"split of {spec.name}", chosen, spec.splits))
         return dataset_choice(spec, params, spec.splits[0], chosen)
-
-
-def _layer(text: str, aliases: dict[str, str]) -> LayerChoice:
-    written = read_label(text)
-    return layer_choice(aliases.get(written.name, written.name), written.params.get("pool", "mean"))

@@ -18,7 +18,7 @@ from iibench.contract.specs import (
 )
 from iibench.contract.trials import TrialDataset, TrialDatasetSpec
 from iibench.stages.clock import Clock
-from iibench.stages.subsets import limited, limited_trials
+from iibench.stages.subsets import CheckedImages, limited, limited_trials
 from iibench.suite.cases import (
     AnyCase,
     Case,
@@ -52,13 +52,17 @@ class Inputs:
         def load() -> ImageDataset:
             spec = self.registry.datasets[choice.name].spec
             with self.clock.stage(f"dataset {choice.label} {split}"):
-                whole = spec.load(choice.params, split, self.harness)
+                whole = CheckedImages(spec.load(choice.params, split, self.harness), choice.label)
                 draw = derive_seed(seed, choice.label, split)
                 if isinstance(spec, TrialDatasetSpec):
                     return limited_trials(whole, choice.limit, draw)
                 return limited(whole, choice.limit, draw)
 
         return self.memo.once(f"dataset/{choice.label}/{split}/{seed}", load)
+
+    def forget_dataset(self, case: AnyCase) -> None:
+        """Has the evaluated split loaded again: a plugin may have changed it."""
+        self.memo.forget(f"dataset/{case.dataset.label}/{case.dataset.evaluate}/{case.seed}")
 
     def trials(self, case: TrialCase) -> TrialDataset:
         """The dataset of trials of a case."""

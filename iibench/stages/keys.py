@@ -60,6 +60,8 @@ class Keys:
                 "preprocess": dataclasses.asdict(loaded.preprocess),
                 "layer": tap.layer.path,
                 "pool": tap.layer.pool,
+                "layout": tap.layer.layout,
+                "call": tap.layer.call,
                 "device": self._inputs.resources.device,
                 "dtype": self._dtype,
             }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.contract.specs import PreparedImages
-from iibench.stages.subsets import Subset
+from iibench.stages.subsets import CheckedImages, Subset
 
 if TYPE_CHECKING:
     from iibench.contract.specs import ImageDataset
@@ -35,7 +35,9 @@ class Reading:
 
 def reading(dataset: ImageDataset, clock: Callable[[], float]) -> Reading:
     """From reading a few images; from a trial where the first one would have all of them decoded."""
-    whole = dataset.whole if isinstance(dataset, Subset) else dataset
+    whole = dataset
+    while isinstance(whole, Subset | CheckedImages):
+        whole = whole.whole
     height, width = dataset.image_size
     held = len(whole) * height * width * 3
     prepared = isinstance(whole, PreparedImages)

@@ -72,6 +72,13 @@ class ResponseStage:
             np.concatenate([part.smallest for part in parts]),
         )
 
+    def forget(self, case: Case) -> None:
+        """Has directions, responses and their order read again: a plugin may have changed them."""
+        key = self.context.keys.responses(case).hash
+        directions = f"value/{self.context.keys.directions(case).hash}"
+        for name in (f"responses/{key}", f"order/{key}", directions):
+            self.context.inputs.memo.forget(name)
+
     def in_memory(self, case: Case) -> bool:
         """Whether the responses are held in memory (see `are_mapped`)."""
         return not isinstance(self.of(case), np.memmap)
@@ -137,9 +144,12 @@ class ResponseStage:
                 values.shape[1],
                 case.finder.label,
             )
-            for first, rows in _gathered(blocks, share(self.context.settings.memory, "portion")):
-                values[first : first + len(rows)] = rows
-                release(values)
+            with self.directions.handed(case):
+                for first, rows in _gathered(
+                    blocks, share(self.context.settings.memory, "portion")
+                ):
+                    values[first : first + len(rows)] = rows
+                    release(values)
 
     # ------------------------------------------------------------------------------ what is kept
 

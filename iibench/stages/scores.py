@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from iibench.cache.budget import are_mapped, in_gib
+from iibench.compute.border import real_array
+from iibench.compute.handed import handed, own_mapping, read_only
 from iibench.compute.images import names_of
 from iibench.contract.base import Work
 from iibench.contract.errors import CaseError, PluginError, Skip
@@ -142,8 +144,7 @@ class ScoreStage:
         inputs = self._inputs(case, lookup)
         n, k = inputs.responses.shape
         with self.context.clock.stage(f"evaluation {case.evaluation.name}", rate=_rate(case, n, k)):
-            scores = spec.evaluate(case.evaluation.params, inputs)
-        _check(scores, k, case.evaluation.label)
+            scores = _checked(self._asked(case, spec, inputs), k, case.evaluation.label)
         if (scores.details is not None) != spec.is_analysis:
             raise PluginError(
                 f"evaluation {case.evaluation.label}: details belong to analyses (plot 'none'), and "
@@ -165,14 +166,32 @@ class ScoreStage:
         key = self.key(case)
         self.context.cache.store("unit_trials", key.hash, key.description, arrays, {})
 
+    def _asked(self, case: Case, spec: EvaluationSpec, inputs: EvaluationInputs) -> Any:
+        """What the evaluation gives; a write to what it is handed is its error, and what it changed goes."""
+        who = f"evaluation {case.evaluation.label}"
+        held = self.responses.in_memory(case)
+        responses, order = (x if held else None for x in (inputs.responses, inputs.order))
+        try:
+            with (
+                handed(who, "directions", self.directions.of(case)),
+                handed(who, "responses", responses),
+                handed(who, "order", order),
+                handed(who, "labels", inputs.labels),
+            ):
+                return spec.evaluate(case.evaluation.params, inputs)
+        except PluginError:
+            self.responses.forget(case)
+            raise
+
     def _inputs(self, case: Case, lookup: SimilarityLookup) -> EvaluationInputs:
         if not self.responses.in_memory(case):
             self.check_blockwise(case)
+        labels = self.context.inputs.evaluated(case).labels
         return EvaluationInputs(
-            self.responses.of(case),
-            self.responses.order(case),
+            read_only(own_mapping(self.responses.of(case))),
+            read_only(own_mapping(self.responses.order(case))),
             lookup,
-            self.context.inputs.evaluated(case).labels,
+            None if labels is None else read_only(np.array(labels)),
             evaluation_seed(case),
             CaseContext(self.context, self.activations, self.directions, case),
         )
@@ -200,7 +219,7 @@ class ScoreStage:
         if not self.similarities.embeds_images(case):
             return np.zeros(0, np.int64)
         needed = NeededImages(len(self.context.inputs.evaluated(case)))
-        self._spec(case).evaluate(case.evaluation.params, self._inputs(case, needed))
+        self._asked(case, self._spec(case), self._inputs(case, needed))
         return needed.indices()
 
     def needed_key(self, case: Case) -> dict[str, Any]:
@@ -308,12 +327,25 @@ def _rate(case: Case, n: int, k: int) -> str:
     return f"evaluation {case.evaluation.label}{metric} {n}x{k}"
 
 
-def _check(scores: UnitScores, k: int, label: str) -> None:
-    if scores.values.shape != (k,) or len(scores.reasons) != k:
-        raise PluginError(f"evaluation {label}: {scores.values.shape} scores for {k} directions")
-    for value, reason in zip(scores.values, scores.reasons, strict=True):
+def _checked(scores: Any, k: int, label: str) -> UnitScores:
+    """What an evaluation gave, its values as float64."""
+    who = f"evaluation {label}"
+    if not isinstance(scores, UnitScores):
+        raise PluginError(f"{who} gave {type(scores).__name__}, expected UnitScores")
+    if np.shape(scores.values) != (k,) or len(scores.reasons) != k:
+        raise PluginError(f"{who}: {np.shape(scores.values)} scores for {k} directions")
+    try:
+        values = real_array(scores.values, who, "scores", (k,), nan=True).astype(np.float64)
+    except CaseError:  # an infinite one
+        values = np.asarray(scores.values, np.float64)
+    for value, reason in zip(values, scores.reasons, strict=True):
         if np.isnan(value) != (reason is not None) or np.isinf(value):
             raise PluginError(
-                f"evaluation {label}: a score must be finite, or NaN with a reason "
+                f"{who}: a score must be finite, or NaN with a reason "
                 f"(got {value} with reason {reason!r})"
             )
+    if not isinstance(scores.trials, int | np.integer) or isinstance(scores.trials, bool):
+        raise PluginError(f"{who} gave trials={scores.trials!r}; expected a whole number")
+    if scores.trials < 0:
+        raise PluginError(f"{who} gave trials={scores.trials}; expected 0 or more")
+    return dataclasses.replace(scores, values=values, trials=int(scores.trials))

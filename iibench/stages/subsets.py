@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.compute.border import real_array
+from iibench.compute.handed import handed, read_only
 from iibench.compute.images import names_of
+from iibench.contract.errors import PluginError
 from iibench.contract.specs import GivenNames
 
 if TYPE_CHECKING:
@@ -19,6 +22,77 @@ if TYPE_CHECKING:
     from iibench.contract.measures import Section
     from iibench.contract.specs import ImageDataset
     from iibench.contract.trials import Stimuli, TrialDataset
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """A plugin's dataset, everything it gives checked; `label` names it."""
+
+    whole: Any
+    label: str
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "whole":  # not there yet while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.whole, name)
+
+    @property
+    def fingerprint(self) -> str:
+        """As the dataset says."""
+        found: str = self.whole.fingerprint
+        return found
+
+    @property
+    def labels(self) -> IntArray | None:
+        """(n,) labels, or None."""
+        labels = self.whole.labels
+        if labels is None:
+            return None
+        who = f"dataset {self.label}"
+        found = real_array(labels, who, "labels", (len(self),))
+        if found.dtype.kind not in "iu":
+            raise PluginError(f"{who} gave labels as {found.dtype}; expected whole numbers")
+        known = len(self.class_names)
+        if found.size and (found.min() < 0 or (known and found.max() >= known)):
+            raise PluginError(
+                f"{who} gave labels from {found.min()} to {found.max()} for {known} class names"
+            )
+        return found.astype(np.int64, copy=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """As the dataset says."""
+        return tuple(self.whole.class_names)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """As the dataset says."""
+        height, width = self.whole.image_size
+        return int(height), int(width)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def given_names(self) -> GivenNames:
+        """What people called the images."""
+        return names_of(self.whole)
+
+    def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
+        """uint8 (len(indices), h, w, 3)."""
+        asked = np.array(indices, np.int64)
+        who = f"dataset {self.label}"
+        with handed(who, "indices", read_only(asked)):
+            found = self.whole.images(read_only(asked))
+        expected = (len(asked), *self.image_size, 3)
+        if not isinstance(found, np.ndarray) or isinstance(found, np.ma.MaskedArray):
+            raise PluginError(
+                f"{who} gave images as {type(found).__name__}; expected uint8 {expected}"
+            )
+        if found.dtype != np.uint8 or found.shape != expected:
+            raise PluginError(
+                f"{who} gave images of {found.dtype} {found.shape}; expected uint8 {expected}"
+            )
+        return found
 
 
 @dataclass(frozen=True)

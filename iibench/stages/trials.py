@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from iibench.cache.budget import share
+from iibench.compute.border import real_array
+from iibench.compute.handed import frozen, handed
 from iibench.compute.similarity.within_trials import TrialMetric, iter_rows, row_width, split_rows
 from iibench.contract.base import Work
+from iibench.contract.checks import is_number
 from iibench.contract.errors import PluginError, Skip
 from iibench.contract.measures import Curve, Measure
 from iibench.contract.reports import TrialReport
@@ -29,8 +32,8 @@ from iibench.suite.cases import Choice, TrialCase
 
 if TYPE_CHECKING:
     from iibench.cache.entries import Blob
-    from iibench.contract.arrays import FloatArray
-    from iibench.contract.trials import TrialDataset
+    from iibench.contract.arrays import DoubleArray, FloatArray
+    from iibench.contract.trials import Stimuli, TrialDataset
     from iibench.stages.account import Account, Source
 
 
@@ -79,14 +82,34 @@ class TrialStage:
         with self.context.clock.stage(
             f"evaluation {case.evaluation.name}", rate=_rate(case, *size)
         ):
-            found = spec.judge(
-                case.evaluation.params, TrialInputs(dataset.trials, similarities, trial_seed(case))
-            )
-        _check(found, dataset, case.evaluation.label)
+            found = self._judged(case, spec, dataset.trials, similarities)
+        found = _checked(found, dataset, case.evaluation.label)
         found = dataclasses.replace(found, notes=(*found.notes, *notes))
         arrays, meta = _to_blob(found)
         self.context.cache.store(self.form, key.hash, key.description, arrays, meta)
         return TrialResult(found, False)
+
+    def _judged(
+        self,
+        case: TrialCase,
+        spec: TrialEvaluationSpec,
+        trials: Stimuli,
+        similarities: TrialSimilarities | None,
+    ) -> Any:
+        """What the evaluation gives; a write to what it is handed is its error, and what it changed goes."""
+        who = f"evaluation {case.evaluation.label}"
+        inputs = TrialInputs(frozen(trials), frozen(similarities), trial_seed(case))
+        try:
+            with (
+                handed(who, "trials", inputs.trials),
+                handed(who, "similarities", inputs.similarities),
+            ):
+                return spec.judge(case.evaluation.params, inputs)
+        except PluginError:
+            self.context.inputs.forget_dataset(case)
+            if case.metric is not None:
+                self.context.inputs.memo.forget(f"value/{self.context.keys.trial_rows(case).hash}")
+            raise
 
     def key(self, case: TrialCase) -> Key:
         """Of what the case found."""
@@ -231,22 +254,48 @@ def _rate(case: TrialCase, stimuli: int, units: int) -> str:
     return f"evaluation {case.evaluation.label}{metric} {stimuli}x{units}"
 
 
-def _check(found: TrialScores, dataset: TrialDataset, label: str) -> None:
-    trials = dataset.trials
-    if found.margins is not None and found.margins.shape != (len(trials),):
-        raise PluginError(
-            f"evaluation {label}: {found.margins.shape} margins for {len(trials)} stimuli"
-        )
+def _checked(found: Any, dataset: TrialDataset, label: str) -> TrialScores:
+    """What an evaluation gave, its arrays as float64 of their own."""
+    trials, who = dataset.trials, f"evaluation {label}"
+    if not isinstance(found, TrialScores):
+        raise PluginError(f"{who} gave {type(found).__name__}, expected TrialScores")
+    margins, resampled = found.margins, found.resampled
+    if margins is not None and np.shape(margins) != (len(trials),):
+        raise PluginError(f"{who}: {np.shape(margins)} margins for {len(trials)} stimuli")
     for name, values in found.per_unit.items():
-        if values.shape != (len(trials.units),):
+        if np.shape(values) != (len(trials.units),):
             raise PluginError(
-                f"evaluation {label}: {values.shape} values of {name} for {len(trials.units)} units"
+                f"{who}: {np.shape(values)} values of {name} for {len(trials.units)} units"
             )
+
+    def doubles(what: str, values: Any) -> DoubleArray:
+        doubles: DoubleArray = real_array(values, who, what, (None,), nan=True).astype(np.float64)
+        return doubles
+
     for measure in found.measures:
         if (measure.value is None) != (measure.reason is not None):
             raise PluginError(
-                f"evaluation {label}: the measure {measure.name} must have a value or else a reason"
+                f"{who}: the measure {measure.name} must have a value or else a reason"
             )
+        for end in ("value", "low", "high"):
+            number = getattr(measure, end)
+            if number is not None and not is_number(number):
+                raise PluginError(
+                    f"{who}: the {end} of its measure {measure.name} is {number!r}; expected a finite "
+                    "number or None"
+                )
+    for curve in found.curves:
+        points = len(curve.x), len(curve.y)
+        if points[0] != points[1] or not all(map(is_number, (*curve.x, *curve.y))):
+            raise PluginError(
+                f"{who}: its curve {curve.name} must have as many x as y, all of them finite numbers"
+            )
+    return dataclasses.replace(
+        found,
+        margins=None if margins is None else doubles("margins", margins),
+        per_unit={name: doubles(name, values) for name, values in found.per_unit.items()},
+        resampled=None if resampled is None else doubles("resampled values", resampled),
+    )
 
 
 # ------------------------------------------------------------------------------------ the cache

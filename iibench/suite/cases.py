@@ -44,11 +44,17 @@ class DatasetChoice:
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """A module path and how its output is pooled to (n, N)."""
+    """A module path and how its output is pooled to (n, N).
+
+    `layout`: where the output has its neurons, None where that is found out. `call`: which of the module's
+    calls in a forward pass is meant, None where there is one.
+    """
 
     path: str
     pool: str
     label: str
+    layout: str | None = None
+    call: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from iibench.contract.errors import PluginError, UsageError
 from iibench.contract.evaluations import EvaluationSpec
-from iibench.contract.specs import POOLS, DatasetSpec
+from iibench.contract.specs import LAYOUTS, POOLS, DatasetSpec
 from iibench.suite.cases import Choice, DatasetChoice, LayerChoice
 from iibench.suite.choices import choice_of, dataset_choice, layer_choice
-from iibench.suite.labels import read_label, resolve
+from iibench.suite.labels import read_label, read_value, resolve
 from iibench.suite.param_types import shown
 from iibench.suite.params import (
     ParamError,
@@ -79,16 +79,25 @@ def _layers(
 ) -> tuple[LayerChoice, ...]:
     found: dict[str, LayerChoice] = {}
     for here, item in read_list(doc, path, value):
-        entry = read_mapping(doc, here, _layer_entry(doc, here, item), ("path",), ("pool",))
+        entry = read_mapping(
+            doc, here, _layer_entry(doc, here, item), ("path",), ("pool", "layout", "call")
+        )
         if not entry or "path" not in entry:
             continue
         module = read_text(doc, (*here, "path"), entry["path"])
-        pools = entry.get("pool", POOLS[0])
+        pools, layout, call = entry.get("pool", POOLS[0]), entry.get("layout"), entry.get("call")
+        if "layout" in entry and layout not in LAYOUTS:
+            doc.problem((*here, "layout"), f"found {shown(layout)}; expected {' | '.join(LAYOUTS)}")
+            continue
+        if "call" in entry and not (type(call) is int and call > 0):
+            text = f"found {shown(call)}; expected a whole number from 1: which call of the module"
+            doc.problem((*here, "call"), text)
+            continue
         for pool in pools if isinstance(pools, list) else [pools]:
             if pool not in POOLS:
                 doc.problem((*here, "pool"), f"found {shown(pool)}; expected {' | '.join(POOLS)}")
                 continue
-            layer = layer_choice(aliases.get(module, module), pool)
+            layer = layer_choice(aliases.get(module, module), pool, layout, call)
             if layer.label in found:
                 doc.problem(here, f"found {layer.label} again; expected each layer once")
             found[layer.label] = layer
@@ -110,7 +119,10 @@ def _layer_entry(doc: Document, path: Path, item: Any) -> Any:
         return {"path": item}
     if read.part is not None:
         doc.problem(path, f"found {item!r}; expected a module path, as in {read.name}[pool=max]")
-    return {"path": read.name, **read.params}
+    params: dict[str, Any] = dict(read.params)
+    if "call" in params:
+        params["call"] = read_value(params["call"])
+    return {"path": read.name, **params}
 
 
 def read_evaluations(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iibench.contract.base import Spec
-from iibench.contract.specs import POOLS
+from iibench.contract.specs import LAYOUTS, POOLS
 from iibench.contract.trials import TrialDatasetSpec
 from iibench.suite.params import describe, has_variants, json_types
 from iibench.suite.registry import Registry, Table
@@ -120,7 +120,19 @@ def _extras(kind: str) -> Schema:
     """Schemas of the keys of an entry that are no parameters."""
     layer = {
         "type": "object",
-        "properties": {"path": _TEXT, "pool": _one_or_many({"enum": list(POOLS)})},
+        "properties": {
+            "path": _TEXT,
+            "pool": _one_or_many({"enum": list(POOLS)}),
+            "layout": {
+                "enum": list(LAYOUTS),
+                "description": "Where the output has its neurons, where that cannot be found out.",
+            },
+            "call": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Which call, of a module that a forward pass runs more than once.",
+            },
+        },
         "required": ["path"],
         "additionalProperties": False,
     }
@@ -134,7 +146,7 @@ def _extras(kind: str) -> Schema:
         },
         "layers": {
             **_many({"anyOf": [_TEXT, layer]}),
-            "description": "Module paths or aliases; with `pool` to choose the pooling.",
+            "description": "Module paths or aliases; `pool` chooses the pooling.",
         },
         "parts": {
             **_one_or_many(part),

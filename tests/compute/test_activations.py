@@ -251,13 +251,12 @@ def test_outputs_that_do_not_fit_are_errors(output, pool, message):
 @settings(max_examples=40, deadline=None)
 def test_pooling_keeps_values_within_the_range_of_the_map(b, n, h, w, pool):
     x = torch.rand(b, n, h, w)
-    found = pooled_output(x.permute(0, 1, 2, 3), pool, "l", b)
-    if n == h != w:  # taken for (b, h, w, N)
-        assert found.shape == (b, w)
-    else:
-        assert found.shape == (b, n)
-        assert (found <= x.amax((2, 3)).numpy() + 1e-6).all()
-        assert (found >= x.amin((2, 3)).numpy() - 1e-6).all()
+    found = pooled_output(x, pool, "l", b, "channels_first")
+    assert found.shape == (b, n)
+    assert (found <= x.amax((2, 3)).numpy() + 1e-6).all()
+    assert (found >= x.amin((2, 3)).numpy() - 1e-6).all()
+    last = pooled_output(x.permute(0, 2, 3, 1), pool, "l", b, "channels_last")
+    np.testing.assert_array_equal(found, last)
 
 
 # ------------------------------------------------------------------------------- preprocessing
@@ -316,7 +315,7 @@ class Branches(nn.Module):
 def test_a_network_that_cannot_be_traced_is_used_as_it_is():
     module = lively(Branches())
     assert trace(module, "bn") is None
-    assert prepared(module, "bn") is module
+    assert prepared(module, "bn").module is module
     expected = naive(module, "bn", IMAGES).mean((2, 3))
     np.testing.assert_allclose(activations(module, "bn"), expected, rtol=1e-4, atol=1e-6)
 
@@ -396,7 +395,7 @@ def test_every_convolution_of_a_resnet_before_its_tap_folds(resnet):
 
 
 def test_the_copy_shares_what_is_not_folded(resnet):
-    private = prepared(resnet, "layer1")
+    private = prepared(resnet, "layer1").module
     assert private is not resnet
     assert private.fc.weight is resnet.fc.weight
     assert private.conv1.weight is not resnet.conv1.weight
@@ -405,7 +404,7 @@ def test_the_copy_shares_what_is_not_folded(resnet):
 def test_a_network_that_cannot_be_copied_is_used_as_it_is():
     module = lively(Two())
     module.lock = threading.Lock()
-    assert prepared(module, "tail") is module
+    assert prepared(module, "tail").module is module
 
 
 # -------------------------------------------------------------------------- names and the hash

@@ -137,7 +137,7 @@ def test_neither_batches_nor_the_other_images_matter(indices, batch_size):
 
 
 def test_batch_norm_is_folded_and_changes_nothing():
-    folded = prepared(small(), "last")
+    folded = prepared(small(), "last").module
     assert isinstance(folded.bn, nn.Identity)
     np.testing.assert_allclose(norms(folded), norms(small()), rtol=1e-6)
     hooked = small()

@@ -175,7 +175,7 @@ def test_responses_repeat_and_depend_on_the_suites_seed_alone(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
-        ("shape", PluginError, r"responses have shape \(60, 3\), expected \(60, 2\)"),
+        ("shape", PluginError, r"gave a response of shape \(60, 3\), expected \(60, 2\)"),
         ("infinite", CaseError, "gave a response that is not finite"),
     ],
 )

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from iibench.contract.errors import UsageError
+from iibench.suite.choices import layer_of
 from iibench.suite.load import shipped_suites
 
 LAYERS = "layers: [early, {path: layer2, pool: [mean, max]}]"
@@ -48,6 +50,32 @@ def test_layers_resolve_aliases_and_poolings(load: Any, changed: Any) -> None:
     ]
     [(_, layers)] = changed(LAYERS, "layers: ['layer2[pool=max]']").models
     assert [layer.label for layer in layers] == ["layer2[pool=max]"]
+
+
+def test_layers_say_where_neurons_are_and_which_call_is_meant(changed: Any) -> None:
+    written = "layers: [{path: a, layout: channels_last}, {path: b, call: 2, pool: [mean, max]}]"
+    [(_, layers)] = changed(LAYERS, written).models
+    labels = ["a[layout=channels_last]", "b[call=2]", "b[pool=max,call=2]"]
+    assert [layer.label for layer in layers] == labels
+    assert [(x.layout, x.call) for x in layers] == [("channels_last", None), (None, 2), (None, 2)]
+    [(_, short)] = changed(LAYERS, f"layers: {labels}").models
+    assert short == layers
+    assert tuple(layer_of(label, {}) for label in labels) == layers
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("a[layout=first]", "unknown layout 'first'; nearest: channels_first"),
+        ("a[call=0]", "found call=0 in"),
+        ("a[call=x]", "found call=x in"),
+        ("a[max]", r"as in a\[pool=max\]"),
+        ("a[pol=max]", r"as in a\[pool=max\]"),
+    ],
+)
+def test_labels_of_layers_that_are_wrong(label: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        layer_of(label, {})
 
 
 def test_splits_and_parameters_show_in_the_dataset_label(changed: Any) -> None:

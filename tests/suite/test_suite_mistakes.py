@@ -99,6 +99,14 @@ LAYERS = "layers: [early, {path: layer2, pool: [mean, max]}]"
          "on line 13); expected once"),
         ("[mean, max]", "[mean, min]", 'tiny.yaml:10: models[0].layers[1].pool: found "min" (text); '
          "expected mean | max | center | flatten | cls"),
+        ("pool: [mean, max]", "layout: last", 'tiny.yaml:10: models[0].layers[1].layout: found "last" '
+         "(text); expected channels_first | channels_last"),
+        ("pool: [mean, max]", "call: 0", "tiny.yaml:10: models[0].layers[1].call: found 0; expected a "
+         "whole number from 1: which call of the module"),
+        ("pool: [mean, max]", "call: true", "tiny.yaml:10: models[0].layers[1].call: found true; expected "
+         "a whole number from 1: which call of the module"),
+        ("[early,", "['early[call=x]',", "tiny.yaml:10: models[0].layers[0].call: found \"x\" (text); "
+         "expected a whole number from 1: which call of the module"),
         ("[early,", "[early, layer1,", "tiny.yaml:10: models[0].layers[1]: found layer1 again; "
          "expected each layer once"),
         ("[early,", "[early, 3,", "tiny.yaml:10: models[0].layers[1]: found 3; expected a module path, "

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from iibench.contract.errors import CaseError
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,6 +32,17 @@ def from_products(
         return products / (left.sqrt() * right.sqrt()).clamp_min(1e-30)
     # the difference of like numbers may come out below zero by rounding, and has then no square root
     return minus_distance((left + right - 2 * products).clamp_min_(0), distance)
+
+
+def no_cosine() -> CaseError:
+    """The error for an embedding of zeros.
+
+    >>> str(no_cosine())
+    'the metric gave an embedding of zeros, which has no direction and so no cosine with another one'
+    """
+    return CaseError(
+        "the metric gave an embedding of zeros, which has no direction and so no cosine with another one"
+    )
 
 
 def into_products(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iibench.cache.mapped import release
+from iibench.compute.border import real_tensor
+from iibench.compute.handed import handed
 from iibench.compute.images import names_of, to_unit_range
 from iibench.compute.precision import mixed
 from iibench.contract.errors import CaseError, PluginError, Skip
@@ -179,7 +181,8 @@ class EmbeddingTable:
         import torch
 
         x = to_unit_range(self._dataset.images(indices), self._device, self._size)
-        with torch.inference_mode(), mixed(self._device, self._precision):
+        looked_at = handed(f"metric {self._spec.name}", "images", x)
+        with looked_at, torch.inference_mode(), mixed(self._device, self._precision):
             return self._metric.embed(x)
 
 
@@ -212,8 +215,10 @@ def given_rows(metric: EmbeddingMetric, spec: MetricSpec, dataset: ImageDataset)
     elif dataset.labels is None:
         raise Skip(f"{spec.name} needs labels and the images of this dataset have none")
     else:
-        given = torch.from_numpy(dataset.labels)
-    return checked_rows(metric.embed(given), len(dataset), spec.name)
+        given = torch.from_numpy(np.array(dataset.labels))
+    with handed(f"metric {spec.name}", "labels" if spec.input == "labels" else "names", given):
+        rows = metric.embed(given)
+    return checked_rows(rows, len(dataset), spec.name)
 
 
 def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
@@ -225,6 +230,7 @@ def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
     Traceback (most recent call last):
     iibench.contract.errors.PluginError: metric mine: embed of 2 inputs gave shape (2,), expected (2, d)
     """
+    real_tensor(rows, f"metric {name}", "an embedding")
     if rows.ndim != 2 or len(rows) != n:
         raise PluginError(
             f"metric {name}: embed of {n} inputs gave shape {tuple(rows.shape)}, expected ({n}, d)"

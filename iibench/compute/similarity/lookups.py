@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.compute.similarity.distances import from_products, into_products, minus_distance
+from iibench.compute.border import real_tensor
+from iibench.compute.handed import handed
+from iibench.compute.similarity.distances import (
+    from_products,
+    into_products,
+    minus_distance,
+    no_cosine,
+)
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:
@@ -190,6 +197,8 @@ class EmbeddingSimilarity:
             x = self._prepared(torch.from_numpy(table[chosen]), centre)
             # summed in float64: norms and products nearly cancel, and rounding would be what is left
             self._norms[chosen] = x.square().sum(dim=1, dtype=torch.float64).numpy()
+            if self._distance == "cosine" and not self._norms[chosen].all():
+                raise no_cosine()
         return torch.from_numpy(self._norms).to(self._device)
 
     def _all_pairs(self) -> FloatArray:
@@ -353,8 +362,9 @@ class PairwiseSimilarity:
         out = np.empty((len(left), left.shape[1], right.shape[1]))
         for g in range(len(left)):
             a, b = self._images(left[g]), self._images(right[g])
-            with torch.inference_mode():
-                values = self._metric.pairwise(a, b)
+            who = f"metric {self._name}"
+            with torch.inference_mode(), handed(who, "images", a, b):
+                values = real_tensor(self._metric.pairwise(a, b), who, "a similarity")
             if tuple(values.shape) != out.shape[1:]:
                 raise PluginError(
                     f"metric {self._name}: pairwise of {len(a)} and {len(b)} images gave shape "

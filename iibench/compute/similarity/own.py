@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iibench.compute.border import real_tensor
+from iibench.compute.handed import handed
 from iibench.contract.errors import CaseError, PluginError
 from iibench.contract.specs import ComparingMetric
 
@@ -99,8 +101,10 @@ class ComparedSimilarity:
                     torch.from_numpy(np.ascontiguousarray(table[side[g], self._columns]))
                     for side in (left, right)
                 )
-                with torch.inference_mode():
-                    values = self._metric.compare(a.to(self._device), b.to(self._device))
+                a, b = a.to(self._device), b.to(self._device)
+                who = f"metric {type(self._metric).__name__}"
+                with torch.inference_mode(), handed(who, "embeddings", a, b):
+                    values = real_tensor(self._metric.compare(a, b), who, "a similarity")
                 if tuple(values.shape) != out.shape[1:]:
                     raise PluginError(
                         f"compare of {len(a)} and {len(b)} embeddings gave shape "

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.cache.budget import default_budget, share
+from iibench.compute.handed import handed
 from iibench.compute.images import in_batches, read_ahead, to_unit_range
 from iibench.compute.precision import mixed
 from iibench.compute.similarity.blocks import plan_blocks
-from iibench.compute.similarity.distances import from_products
+from iibench.compute.similarity.distances import from_products, no_cosine
 from iibench.compute.similarity.embeddings import (
     checked_rows,
     embedded_size,
@@ -318,6 +319,8 @@ def _within_stimuli(
         # float64 even where products are not: norms and products nearly cancel
         norms = x.square().sum(dim=2, dtype=torch.float64)
         # queries and references times references and opposite ones: two queries are never compared
+        if distance == "cosine" and not bool(norms.all()):
+            raise no_cosine()
         products = torch.bmm(x[:, : 2 + f], x[:, 2:].transpose(1, 2))
         values = from_products(products, norms[:, : 2 + f, None], norms[:, None, 2:], distance)
         out[start : start + block] = values.cpu().numpy()
@@ -380,6 +383,7 @@ def _embed(metric: TrialMetric, images: ImageArray, device: str, precision: str)
     import torch
 
     x = to_unit_range(images, device, metric.size)
-    with torch.inference_mode(), mixed(device, precision):
+    looked_at = handed(f"metric {metric.spec.name}", "images", x)
+    with looked_at, torch.inference_mode(), mixed(device, precision):
         rows = metric.metric.embed(x)  # type: ignore[union-attr]
     return checked_rows(rows, len(images), metric.spec.name)

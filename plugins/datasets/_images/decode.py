@@ -79,6 +79,8 @@ def rgb(data: bytes, size: int | None = None) -> ImageArray:
     from PIL import ImageOps
 
     with opened(data) as image:
+        if image.mode == "I" and image.format == "TIFF":
+            raise DecodeError("its pixels have 32 bits, of which white is not known")
         picture = _to_rgb(ImageOps.exif_transpose(image))
         if size is not None:
             picture = _resized(picture, size)
