@@ -78,8 +78,9 @@ def _execute(session: Session) -> ShownRun:
     verdicts = _judge(session, reports)
     reports = [_with_verdicts(report, verdicts) for report in reports]
     if not config.fresh:
-        for case in write_last_failed(config, session.suite, reports, verdicts):
-            session.note(f"{case} failed before, and what failed was skipped now: it stays failed")
+        for undecided in write_last_failed(config, session.suite, reports, verdicts):
+            text = f"{undecided} failed before, and what failed was skipped now: it stays failed"
+            session.note(text)
         context = session.stages.context
         rates = context.clock.rates()
         write_rates(config.cache_dir, context.device, context.settings.precision, rates)
