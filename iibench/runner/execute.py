@@ -103,8 +103,10 @@ def _remember(session: Session, reports: Sequence[Report], verdicts: Sequence[Ve
     """Keeps what the next run of the suite can use: which cases failed, and how long the work took."""
     config, context = session.config, session.stages.context
     try:
-        for case in write_last_failed(config, session.suite, reports, verdicts):
-            session.note(f"{case} failed before, and what failed was skipped now: it stays failed")
+        for undecided in write_last_failed(config, session.suite, reports, verdicts):
+            session.note(
+                f"{undecided} failed before, and what failed was skipped now: it stays failed"
+            )
         rates = context.clock.rates()
         write_rates(config.cache_dir, context.device, context.settings.precision, rates)
     except OSError as error:

@@ -57,11 +57,12 @@ def displayed_size(data: bytes) -> tuple[int, int]:
 
 def _has_late_metadata(data: bytes) -> bool:
     """Whether a PNG file has chunks that may hold its orientation behind its pixels."""
-    if not data.startswith(_PNG):
+    view = memoryview(data)  # what libraries map into memory is no `bytes`
+    if view[: len(_PNG)] != _PNG:
         return False
     at, pixels = len(_PNG), False
-    while at + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[at : at + 8])
+    while at + 8 <= len(view):
+        length, kind = struct.unpack_from(">I4s", view, at)
         pixels |= kind == b"IDAT"
         if pixels and kind in _METADATA:
             return True

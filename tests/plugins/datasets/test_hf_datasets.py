@@ -226,7 +226,7 @@ def test_halves_share_no_row(resources: LocalResources, folder: Path) -> None:
         ({"label": "image"}, r"label: image of mine, train is .*; expected classes"),
         ({"config": "other"}, r"mine cannot be read as a dataset: .*'?other'? not found"),
         ({"path": "mien"}, r"revision: found none for mien, which is no folder in"),
-        ({"path": "./mien"}, r"path: there is no folder .*mien \(nearest: mine\)"),
+        ({"path": "./mien"}, r"path: there is no folder .*mien, .*nearest in .*: mine"),
         ({"path": "mine/train-00000-of-00001.parquet"}, r"is no folder; expected one of parquet"),
     ],
 )
