@@ -7,6 +7,10 @@ import os
 import select
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class _Steady(io.FileIO):
@@ -17,7 +21,7 @@ class _Steady(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+    def write(self, data: ReadableBuffer, /) -> int:
         left = memoryview(data).cast("B")
         try:
             while left:
