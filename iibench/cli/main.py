@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import click
 
-from iibench.cli.terminal.streams import steady_output
+from iibench.cli.terminal.streams import lost_output, steady_output
 from iibench.contract.errors import UsageError, unknown_name
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG, EXIT_USAGE, EXIT_NOTHING = range(6)
@@ -111,7 +111,11 @@ cli = click.version_option(package_name="iibench")(cli)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program and exits with its code."""
     steady_output()
-    sys.exit(run_program(arguments))
+    code = run_program(arguments)
+    lost = lost_output()
+    if lost is not None:
+        click.echo(f"iibench: error: standard output cannot be written: {lost.strerror}", err=True)
+    sys.exit(code or (EXIT_OK if lost is None else EXIT_USAGE))
 
 
 def run_program(arguments: Sequence[str] | None = None) -> int:

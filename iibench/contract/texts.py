@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ def _writable(value: Any) -> Any:
         if all(a is b for a, b in zip(value, items, strict=True)):
             return value
         return type(value)._make(items) if hasattr(value, "_make") else type(value)(items)
-    if isinstance(value, np.ndarray):
+    if _is_of_numpy(value, "ndarray"):
         return _writable_array(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _writable_record(value)
@@ -52,6 +54,8 @@ def _writable(value: Any) -> Any:
 def _writable_array(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.kind not in "OTU":
         return array
+    import numpy as np
+
     items = array.ravel().tolist()
     texts = _writable(items)
     if texts is items:
@@ -69,6 +73,11 @@ def _writable_record(record: Any) -> Any:
     return dataclasses.replace(record, **changed) if changed else record
 
 
+def _is_of_numpy(value: object, *types: str) -> bool:
+    numpy = sys.modules.get("numpy")  # a command that prints help does without it
+    return numpy is not None and isinstance(value, tuple(getattr(numpy, name) for name in types))
+
+
 def _is_writable(text: str) -> bool:
     if text.isascii():
         return True
@@ -82,6 +91,7 @@ def _is_writable(text: str) -> bool:
 def plain_json(value: Any) -> Any:
     """A value as JSON can hold it: numbers that are not finite as None, what JSON does not know as text.
 
+    >>> import numpy as np
     >>> plain_json({"mean": float("inf"), "size": np.int64(3), 4: {"a"}})
     {'mean': None, 'size': 3, '4': ['a']}
     """
@@ -95,7 +105,7 @@ def plain_json(value: Any) -> Any:
         return {text_of(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):
         return [plain_json(item) for item in value]
-    if isinstance(value, np.generic | np.ndarray):
+    if _is_of_numpy(value, "generic", "ndarray"):
         return plain_json(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {

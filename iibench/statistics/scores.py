@@ -82,8 +82,14 @@ def _scaled(summary: Summary, scale: float) -> Summary:
         large = None if value is None else value * scale
         return large if large is not None and math.isfinite(large) else None
 
-    names = ("mean", "sd", "median", "low", "high")
-    return dataclasses.replace(summary, **{name: times(getattr(summary, name)) for name in names})
+    return dataclasses.replace(
+        summary,
+        mean=times(summary.mean),
+        sd=times(summary.sd),
+        median=times(summary.median),
+        low=times(summary.low),
+        high=times(summary.high),
+    )
 
 
 def compare(values: DoubleArray, baseline: DoubleArray) -> Comparison:

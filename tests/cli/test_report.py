@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Done
+from tests.conftest import ROOT, Done
 
 Program = Callable[..., Done]
+SAMPLE = ROOT / "reports" / "sample"
 
 
 @pytest.fixture
@@ -101,3 +102,37 @@ def test_a_broken_run_among_others_is_named_and_left_out(
     assert "two" in done.err and "cannot be read" in done.err
     assert not (tmp_path / "site" / "runs" / "two").exists()
     assert iibench("report", runs / "two").code == 4
+
+
+def test_a_site_touches_only_what_is_its_own(iibench: Program, tmp_path: Path) -> None:
+    mine, outside = tmp_path / "mine", tmp_path / "outside"
+    for path in (mine / "data/survey.csv", mine / "index.html", outside / "a.txt"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    done = iibench("report", SAMPLE, "-o", mine)
+    assert done.code == 4 and "holds files that iibench did not make" in done.err
+    done = iibench("report", SAMPLE, "-o", SAMPLE)
+    assert done.code == 4 and "this is a run folder" in done.err
+    assert iibench("report", SAMPLE, "-o", "site").code == 0
+    for name in ("site/data/survey.csv", "site/runs/notes.md", "site/runs/sample/data/own.js"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    assert iibench("report", SAMPLE, "-o", "site").code == 0
+    for name in ("site/data/survey.csv", "site/runs/notes.md", "site/runs/sample/data/own.js"):
+        assert Path(name).read_text() == "mine"
+    shutil.rmtree("site/runs")
+    Path("site/runs").symlink_to(outside)
+    done = iibench("report", SAMPLE, "-o", "site")
+    assert done.code == 4 and "does not follow links" in done.err
+    assert [p.name for p in outside.iterdir()] == ["a.txt"]
+    assert (mine / "data/survey.csv").read_text() == (mine / "index.html").read_text() == "mine"
+
+
+def test_an_export_takes_the_place_of_no_results(iibench: Program, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(SAMPLE, tmp_path / "run"))
+    done = iibench("report", run, "--format", "json", "-o", run / "run.json")
+    assert done.code == 4 and "this is a file of a run's results" in done.err
+    (run / "report.html").write_text("mine")
+    done = iibench("report", run, "--single-file")
+    assert done.code == 4 and "report.html was not made by iibench" in done.err
+    assert (run / "report.html").read_text() == "mine"
