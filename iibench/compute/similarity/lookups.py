@@ -121,6 +121,8 @@ class EmbeddingSimilarity:
         for start in range(0, g, block):
             chosen = groups[start : start + block]
             x = torch.from_numpy(table[chosen]).to(self._device)
+            if self._distance == "cosine" and not bool(x.any(dim=-1).all()):
+                raise no_cosine()
             pairs = self._pairs(x[:, first], x[:, second]).cpu().numpy()
             part = out[start : start + block]
             part[:, first, second] = pairs
