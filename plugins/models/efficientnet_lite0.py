@@ -25,6 +25,7 @@ from iibench import (
     Preprocess,
     Resources,
     hookimpl,
+    user_path,
 )
 
 from .._shared.bibliography import arxiv, entry
@@ -106,7 +107,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         if params.weights == "default":
             _, path = resources.asset(WEIGHTS)
         else:
-            path = resources.base_dir / params.weights
+            path = user_path(params.weights, resources.base_dir)
         load_strictly(module, read_state(path), str(path), NAME)
         provenance = path.name
     preprocess = Preprocess(MEAN, STD, params.size)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench import UsageError, nearest
+from iibench import UsageError, nearest, user_path
 
 from .decode import DecodeError, displayed_size
 
@@ -51,7 +51,7 @@ class Source(Protocol):
 
 def open_source(path: str, base_dir: Path) -> Source:
     """The folder or zip at `path`, relative to `base_dir`; raises `UsageError` where there is none."""
-    root = (base_dir / Path(path).expanduser()).resolve()
+    root = user_path(path, base_dir).resolve()
     if root.is_dir():
         return Folder(root)
     if root.is_file() and zipfile.is_zipfile(root):

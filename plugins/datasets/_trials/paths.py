@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iibench import AssetError, Resources, UsageError, nearest
+from iibench import AssetError, Resources, UsageError, nearest, user_path
 
 
 def find_data(path: str, resources: Resources, expected: str, origin: str) -> Path:
@@ -14,7 +14,7 @@ def find_data(path: str, resources: Resources, expected: str, origin: str) -> Pa
     for the `AssetError` that is raised where neither place has it.
     """
     try:
-        given = Path(path).expanduser()
+        given = user_path(path)
         places = [base / given for base in (resources.base_dir, resources.data_dir)]
         if given.is_absolute():
             places = [given]

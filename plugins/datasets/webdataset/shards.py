@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iibench import AssetError, UsageError, nearest
+from iibench import AssetError, UsageError, nearest, user_path
 
 EXTRA = "webdataset"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)
@@ -35,7 +35,7 @@ def _files(pattern: str, base_dir: Path, key: str) -> Iterator[Path]:
             f"{key}: found {pattern!r}; expected files, since images are read at any place in them"
         )
     for one in _expanded(pattern, key):
-        place = str(Path(one).expanduser())
+        place = str(user_path(one))
         if glob.has_magic(place):
             yield from _matching(place, base_dir, key)
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import CaseError, Directions, FinderSpec, hookimpl
+from iibench import CaseError, Directions, FinderSpec, hookimpl, user_path
 
 from .vectors import file_sha256, read_vectors
 
@@ -61,7 +61,7 @@ def inputs(params: Params, base_dir: Path) -> str:
 
 
 def _place(params: Params, base_dir: Path) -> Path:
-    return base_dir / Path(params.path).expanduser()
+    return user_path(params.path, base_dir)
 
 
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:
