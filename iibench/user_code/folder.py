@@ -186,7 +186,8 @@ class Folder:
         importer = str((globals or {}).get("__name__", ""))
         self._adopt()
         top = name.partition(".")[0]
-        if level or not self.owns(top, importer):
+        from_c = isinstance(fromlist, list) and not fromlist  # looks the name up in sys.modules
+        if level or from_c or not self.owns(top, importer):
             module = builtins.__import__(name, globals, locals, fromlist or (), level)
             if module is importlib:
                 return self._importlib
