@@ -74,7 +74,7 @@ def plugin_options(function: F) -> F:
             "plugins_dirs",
             multiple=True,
             metavar="DIR",
-            help="Load every .py directly in DIR as a plugin (repeatable).",
+            help="Load every .py with hooks directly in DIR as a plugin (repeatable).",
         ),
         click.option(
             "-p",
@@ -82,7 +82,7 @@ def plugin_options(function: F) -> F:
             "plugin_names",
             multiple=True,
             metavar="NAME",
-            help="Load the module NAME as a plugin, or block a plugin with no:NAME (repeatable).",
+            help="Load the module or file NAME as a plugin, or block a plugin with no:NAME (repeatable).",
         ),
     ):
         function = option(function)
