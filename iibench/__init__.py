@@ -57,6 +57,7 @@ from iibench.contract.executors import (
     TaskResult,
 )
 from iibench.contract.measures import Curve, Measure, MeasureInfo, Section
+from iibench.contract.paths import user_path
 from iibench.contract.reports import (
     CaseReport,
     Exemplars,
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from iibench.report.run import load_run
     from iibench.runner.run import run
     from iibench.runner.workers.worker import Worker
+    from iibench.user_code.code import UserCode
 
 #: What is imported when it is first asked for.
 _LATER = {
@@ -132,6 +134,7 @@ _LATER = {
     "IntArray": "iibench.contract.arrays",
     "TextArray": "iibench.contract.arrays",
     "Run": "iibench.report.run",
+    "UserCode": "iibench.user_code.code",
     "Worker": "iibench.runner.workers.worker",
     "load_run": "iibench.report.run",
     "run": "iibench.runner.run",
@@ -231,6 +234,7 @@ __all__ = [
     "UnitScores",
     "UnitTrials",
     "UsageError",
+    "UserCode",
     "Verdict",
     "Work",
     "Worker",
@@ -251,6 +255,7 @@ __all__ = [
     "source_sha256",
     "torch_hub_dir",
     "unknown_name",
+    "user_path",
 ]
 
 

@@ -21,12 +21,15 @@ MAY_IMPORT = {
     "assets": {"contract"},
     "cache": {"contract"},
     "statistics": {"contract"},
+    "user_code": {"contract", "cache"},
     "suite": {"contract"},
     "compute": {"contract", "cache"},
     "results": {"contract", "statistics", "suite"},
-    "stages": {"contract", "assets", "cache", "statistics", "suite", "compute", "results"},
+    "stages": {
+        *("contract", "assets", "cache", "user_code", "statistics", "suite", "compute", "results")
+    },
     "report": {"contract", "statistics", "suite", "results"},
-    "hooks": {"contract", "cache", "suite", "results"},
+    "hooks": {"contract", "cache", "user_code", "suite", "results"},
 }
 BELOW = set(MAY_IMPORT)
 MAY_IMPORT["runner"] = BELOW

@@ -13,23 +13,29 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal
 
 from iibench.assets.download import FetchError, Progress, download, from_package, sha256_of_file
 from iibench.assets.known_hashes import record, recorded_path, recorded_sha256
 from iibench.assets.zenodo import fetch_record, holding
 from iibench.contract.base import AssetFile, AssetSpec, Resources
-from iibench.contract.errors import AssetError
+from iibench.contract.errors import AssetError, UsageError
+from iibench.contract.paths import user_path
 
 #: (path, size, modification time in ns) -> SHA-256: a file of 233 MB is hashed once per process.
 _HASHES: dict[tuple[str, int, int], str] = {}
 
 
 # ---------------------------------------------------------------------------------- folders
+
+_NO_HOME = "there is no home folder that can be written"
+_CHOOSE = "choose folders with --cache-dir and --data-dir, or IIBENCH_CACHE and IIBENCH_DATA"
 
 
 def default_data_dir() -> Path:
@@ -44,10 +50,40 @@ def default_cache_dir() -> Path:
 
 def _folder(variable: str, otherwise: Literal["user_data_path", "user_cache_path"]) -> Path:
     if os.environ.get(variable):
-        return Path(os.environ[variable]).expanduser()
+        return user_path(os.environ[variable])
     import platformdirs
 
-    folder: Path = getattr(platformdirs, otherwise)("iibench", appauthor=False)
+    try:
+        folder: Path = getattr(platformdirs, otherwise)("iibench", appauthor=False)
+        around = next(place for place in folder.parents if place.exists())
+        if folder.exists() or os.access(around, os.W_OK):
+            return folder
+    except RuntimeError:  # a user whom the machine does not know
+        pass
+    return _made_temporary() / otherwise.split("_")[1]
+
+
+def is_temporary(folder: Path) -> bool:
+    """Whether it stands in for a folder of a user without a home folder that can be written."""
+    return folder.parent == _temporary()
+
+
+def _temporary() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"iibench-{user}"
+
+
+def _made_temporary() -> Path:
+    """The folder, made; raises `UsageError` where it cannot be, or is somebody else's."""
+    folder = _temporary()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UsageError(f"{_NO_HOME}, and {folder} cannot be made; {_CHOOSE}") from error
+    strange = hasattr(os, "getuid") and found.st_uid != os.getuid()
+    if strange or not S_ISDIR(found.st_mode):
+        raise UsageError(f"{_NO_HOME}, and {folder} is somebody else's; {_CHOOSE}")
     return folder
 
 
@@ -59,7 +95,7 @@ def torch_hub_dir() -> Path:
     """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111 - as torch does
 
 
 def packaged_path(reference: str) -> Path | None:

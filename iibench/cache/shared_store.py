@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from iibench.contract.errors import CaseError, UsageError, one_line
+from iibench.contract.paths import user_path
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def open_shared_store(url: str) -> SharedStore:
 
     address = url
     if "://" not in url and "::" not in url:
-        address = str(Path(url).expanduser().absolute())
+        address = str(user_path(url).absolute())
     try:
         system, root = fsspec.core.url_to_fs(address)
     except ImportError as error:

@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import all_suffixes
 from pathlib import Path
+from types import MappingProxyType
 
 from iibench.cache.imports import imports_of
 
@@ -27,13 +28,21 @@ FOLLOWED = tuple(
 )
 
 
-def source_sha256(path: str | Path, module: str, *, follow_installed: bool = True) -> str:
+def source_sha256(
+    path: str | Path,
+    module: str,
+    *,
+    follow_installed: bool = True,
+    imported: Mapping[str, Path] = MappingProxyType({}),
+    beside: Iterable[Path] = (),
+) -> str:
     """SHA-256 (hex) of the source of `module`, which stands in the file `path`, and of what it imports.
 
     Names and contents count, places do not: a copy elsewhere has the same hash. Without
     `follow_installed` all modules of an installed package count: imports of a large library take long to
-    follow. Of a module in an archive the whole archive counts. Raises `OSError` where the file cannot be
-    read.
+    follow. `imported`: names and files of further modules of its own, where it is known that they are;
+    `beside`: further folders with modules of its own. Of a module in an archive the whole archive counts.
+    Raises `OSError` where the file cannot be read.
 
     >>> import json
     >>> len(source_sha256(json.__file__, json.__name__))
@@ -43,10 +52,10 @@ def source_sha256(path: str | Path, module: str, *, follow_installed: bool = Tru
     if not path.is_file():
         archive = next((around for around in path.parents if around.is_file()), path)
         return _hash_of({module: archive.read_bytes()})
-    places = _Places(path, module)
+    places = _Places(path, module, beside)
     if not follow_installed and not places.beside and places.folder is not None:
         return _hash_of(_read(dict(places.files(f"{places.top}.*"))))
-    own, of_core = _followed(places)
+    own, of_core = _followed(places, imported)
     return _hash_of(_read(own) | _core_sources(of_core))
 
 
@@ -74,16 +83,24 @@ def _hash_of(sources: Mapping[str, bytes]) -> str:
 # ------------------------------------------------------------------------------------ a plugin's own
 
 
-def source_files(path: str | Path, module: str) -> dict[str, Path]:
-    """Names of a module and of what it imports of its own -> their files."""
-    return _followed(_Places(Path(path).absolute(), module))[0]
+def source_files(
+    path: str | Path,
+    module: str,
+    *,
+    imported: Mapping[str, Path] = MappingProxyType({}),
+    beside: Iterable[Path] = (),
+) -> dict[str, Path]:
+    """Names of a module and of what it imports of its own -> their files; see `source_sha256`."""
+    return _followed(_Places(Path(path).absolute(), module, beside), imported)[0]
 
 
-def _followed(places: _Places) -> tuple[dict[str, Path], set[str]]:
+def _followed(
+    places: _Places, imported: Mapping[str, Path] = MappingProxyType({})
+) -> tuple[dict[str, Path], set[str]]:
     """The files of a module and of what it imports of its own, and what they import of `FOLLOWED`."""
     found: dict[str, Path] = {}
     of_core: set[str] = set()
-    waiting = [*places.files(places.module), (places.module, places.path)]
+    waiting = [*places.files(places.module), *imported.items(), (places.module, places.path)]
     while waiting:
         name, file = waiting.pop()
         if name in found:
@@ -92,26 +109,27 @@ def _followed(places: _Places) -> tuple[dict[str, Path], set[str]]:
         if file.suffix != ".py":  # compiled: its bytes count
             continue
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for imported in imports_of(file.read_bytes(), package):
-            if imported.partition(".")[0] == CORE:
-                of_core |= {imported} if _decides(imported) else set()
+        for needed in imports_of(file.read_bytes(), package):
+            if needed.partition(".")[0] == CORE:
+                of_core |= {needed} if _decides(needed) else set()
             else:
-                waiting += places.files(imported)
+                waiting += places.files(needed)
     return found, of_core
 
 
 class _Places:
     """Where a module's own modules stand; looks into every folder once."""
 
-    def __init__(self, path: Path, module: str) -> None:
-        """`path`: the file of `module`. Links are not followed: imports look beside them."""
+    def __init__(self, path: Path, module: str, beside: Iterable[Path] = ()) -> None:
+        """`path`: the file of `module`, `beside`: further folders with modules of its own. Links are not
+        followed: imports look beside them."""
         self.path, self.module = path, module
         depth = module.count(".") + (path.stem == "__init__")
         around = path.parents[depth]
         self.top = module.partition(".")[0]
         #: the top-level package's, which may have another name; None where there is no package
         self.folder = path.parents[depth - 1] if depth else None
-        self.beside = [] if _is_installed(around) else [around]
+        self.beside = [*([] if is_installed(around) else [around]), *beside]
         #: whether it is the module that is imported under its name, and not a copy of it
         self.in_use = getattr(sys.modules.get(module), "__file__", None) == str(path)
         self.listings: dict[Path, frozenset[str]] = {}
@@ -168,7 +186,7 @@ def _below(folder: Path, package: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 @functools.cache
-def _is_installed(folder: Path) -> bool:
+def is_installed(folder: Path) -> bool:
     """Whether a folder holds packages of many authors, so that what lies beside one is not its own."""
     paths = sysconfig.get_paths()
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import Folders, Requested, folder_options, plugin_options
+from iibench.cli.options import Folders, Requested, UserPath, folder_options, plugin_options
 from iibench.contract.errors import AssetError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def list_assets(folders: Folders, requested: Requested) -> None:
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     help="Where the asset lies, if not at its usual place.",
 )
 @folder_options

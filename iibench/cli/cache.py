@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from iibench.assets.local import default_cache_dir
+from iibench.cli.options import UserPath
 
 
 @click.group("cache")
@@ -17,7 +18,7 @@ def command() -> None:
 def _cache_dir_option() -> click.Option:
     return click.Option(
         ["--cache-dir"],
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         envvar="IIBENCH_CACHE",
         help="The cache folder. [env: IIBENCH_CACHE]",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_OK
+from iibench.cli.options import UserPath
 
 
 @click.command(
@@ -14,12 +15,12 @@ from iibench.cli.main import EXIT_FAILED, EXIT_OK
     epilog="Examples:  iibench compare before after -o changes  |  "
     "iibench compare before after --fail-if 'ii/lpips < -0.002'",
 )
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=UserPath(path_type=Path))
+@click.argument("b", type=UserPath(path_type=Path))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="Also write a page with the changes and their images into this folder.",
 )

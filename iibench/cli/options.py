@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from iibench.contract.paths import user_path
+
 if TYPE_CHECKING:
     from iibench.assets.local import LocalResources
     from iibench.hooks.loaded import Plugins
@@ -55,6 +57,14 @@ class Folders:
         )
 
 
+class UserPath(click.Path):
+    """A path on the command line or in the environment, where `~` is the home folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; raises `UsageError` where the home folder is not known."""
+        return super().convert(user_path(value), param, ctx)
+
+
 def plugin_options(function: F) -> F:
     """`-p` and `--plugins-dir`, handed on as `requested`."""
     function = _gathered(function, "requested", Requested, ("plugin_names", "plugins_dirs"))
@@ -64,7 +74,7 @@ def plugin_options(function: F) -> F:
             "plugins_dirs",
             multiple=True,
             metavar="DIR",
-            help="Load every .py directly in DIR as a plugin (repeatable).",
+            help="Load every .py with hooks directly in DIR as a plugin (repeatable).",
         ),
         click.option(
             "-p",
@@ -72,7 +82,7 @@ def plugin_options(function: F) -> F:
             "plugin_names",
             multiple=True,
             metavar="NAME",
-            help="Load the module NAME as a plugin, or block a plugin with no:NAME (repeatable).",
+            help="Load the module or file NAME as a plugin, or block a plugin with no:NAME (repeatable).",
         ),
     ):
         function = option(function)
@@ -86,13 +96,13 @@ def folder_options(function: F) -> F:
         click.option("--offline", is_flag=True, help="Never download anything."),
         click.option(
             "--cache-dir",
-            type=click.Path(path_type=Path),
+            type=UserPath(path_type=Path),
             envvar="IIBENCH_CACHE",
             help="Where computed values are kept. [env: IIBENCH_CACHE]",
         ),
         click.option(
             "--data-dir",
-            type=click.Path(path_type=Path),
+            type=UserPath(path_type=Path),
             envvar="IIBENCH_DATA",
             help="Your folder of datasets and weights. [env: IIBENCH_DATA]",
         ),

@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
+from iibench.cli.options import (
+    Folders,
+    Requested,
+    UserPath,
+    device_option,
+    folder_options,
+    plugin_options,
+)
 from iibench.cli.plugin_list import plugin_lines
 
 KINDS = ("metric", "finder", "model", "dataset", "evaluation")
@@ -34,7 +41,7 @@ def list_plugins(verbose: bool, requested: Requested) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="The folder to make. [default: iibench-NAME]",
 )

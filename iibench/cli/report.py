@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iibench.cli.options import Requested, plugin_options
+from iibench.cli.options import Requested, UserPath, plugin_options
 from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     "report",
     epilog="Examples:  iibench report reports -o site  |  iibench report RUN --format latex",
 )
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=UserPath(path_type=Path))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="PATH",
     help="A folder for a site of all RUNS; with --single-file or --format, the file to write.",
 )

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK
-from iibench.cli.options import Folders, Requested, device_option, folder_options, plugin_options
+from iibench.cli.options import (
+    Folders,
+    Requested,
+    UserPath,
+    device_option,
+    folder_options,
+    plugin_options,
+)
 from iibench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,11 +28,11 @@ if TYPE_CHECKING:
 @click.command(
     "rerun", epilog="Examples:  iibench rerun reports/sample  |  iibench rerun RUN --tolerance 0"
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath(path_type=Path))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="The new run's folder. [default: reports/NAME-rerun-TIME]",
 )
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--base-dir",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=UserPath(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="The folder that relative paths in the suite refer to. [default: the folder of the shipped "
     "suite that it is, else the current one]",

@@ -14,6 +14,7 @@ from iibench.cli.main import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_O
 from iibench.cli.options import (
     Folders,
     Requested,
+    UserPath,
     device_option,
     executor_label,
     executor_options,
@@ -92,7 +93,7 @@ from iibench.compute.precision import PRECISIONS
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="The run folder. [default: reports/SUITE-TIME]",
 )
@@ -128,6 +129,7 @@ def command(
     from iibench.runner.last_failed import read_last_failed
     from iibench.runner.options import run_config
     from iibench.runner.session import prepare
+    from iibench.user_code.guard import contained
 
     config = run_config(
         suite,
@@ -151,7 +153,9 @@ def command(
 
             context = session.stages.context
             rates = read_rates(config.cache_dir, context.device, context.settings.precision)
-            print_estimate(console, session.cases, estimate(session, rates, began=began))
+            with contained(plugins.author_of):
+                found = estimate(session, rates, began=began)
+            print_estimate(console, session.cases, found)
             for note in session.notes.items:
                 console.print(f"[yellow]warning: {note['text']}[/]", soft_wrap=True)
             return EXIT_OK

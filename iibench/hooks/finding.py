@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib
 import importlib.metadata
-import importlib.util
+import os
 import pkgutil
-import sys
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +18,9 @@ from typing import Any
 
 from iibench.contract.errors import UsageError
 from iibench.hooks.loaded import Source
+from iibench.user_code.folder import Folder, module_of
+from iibench.user_code.guard import contained
+from iibench.user_code.places import own_folder
 
 #: The group of entry points, and what pluggy calls the project.
 GROUP = "iibench"
@@ -26,7 +31,10 @@ FOLDER_PREFIX = "iibench_folder_plugin_"
 
 @dataclass(frozen=True)
 class Found:
-    """A plugin before it is imported: `load` returns the module or object, or raises."""
+    """A plugin before it is imported: `load` returns the module or object, or raises.
+
+    `folder`: where the user's own file lies, whose module has the name `inside` there.
+    """
 
     name: str
     source: Source
@@ -34,6 +42,8 @@ class Found:
     load: Callable[[], Any]
     distribution: str = ""
     version: str = ""
+    folder: Folder | None = None
+    inside: str = ""
 
 
 def installed() -> Iterator[Found]:
@@ -60,7 +70,8 @@ def installed() -> Iterator[Found]:
 def _is_bare_package(name: str) -> bool:
     """Whether `name` is a package without hook implementations of its own; False if it won't import."""
     try:
-        module = importlib.import_module(name)
+        with contained():
+            module = importlib.import_module(name)
     except Exception:
         return False
     return hasattr(module, "__path__") and not hook_names(module)
@@ -101,54 +112,98 @@ def _plugins_below(package: ModuleType) -> Iterator[str]:
 
 
 def named(name: str, source: Source) -> Found:
-    """The plugin that is the module `name`, which may stand in the current folder."""
+    """The plugin that is the module `name`, which may stand in the current folder, or a file `name.py`.
 
-    def load() -> ModuleType:
-        # as `python -m` does: a module beside the suite is found
-        if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
-        return importlib.import_module(name)
-
-    return Found(name, source, name, load)
+    Raises `UsageError` where it is no name of a module, or there is no such file.
+    """
+    asked = f"-p {name}" if source == "module" else f"IIBENCH_PLUGINS: {name}"
+    given = os.path.expanduser(name)  # noqa: PTH111 - a name is no path
+    if given.endswith(".py"):
+        if not Path(given).is_file():
+            raise UsageError(f"{asked}: there is no such file")
+        return _of_file(Path(given), Folder(Path(given).parent), source)
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{asked}: expected the name of a module, or a file that ends in .py")
+    path = own_folder(name.partition(".")[0])
+    if path is None:
+        return Found(name, source, name, partial(importlib.import_module, name))
+    folder = Folder(path)
+    return Found(name, source, name, partial(folder.load, name), folder=folder, inside=name)
 
 
 def in_folders(folders: Sequence[str | Path]) -> Iterator[Found]:
-    """Every `.py` directly in each folder, by name; each is a module of its own."""
-    for folder in folders:
-        root = Path(folder)
+    """Every `.py` directly in each folder that has hooks, by name."""
+    for given in folders:
+        root = Path(given).expanduser()
         if not root.is_dir():
-            raise UsageError(f"--plugins-dir {folder}: there is no such folder")
-        for path in python_files(root):
-            if path.name.startswith("_"):
-                continue
-            module = module_of_file(path)
-            yield Found(path.stem, "folder", module, partial(_from_file, path, module))
+            raise UsageError(f"--plugins-dir {given}: there is no such folder")
+        files = files_with_hooks(root)
+        folder = Folder(root, [path.stem for path in files])
+        for path in files:
+            yield _of_file(path, folder, "folder")
+
+
+def _of_file(path: Path, folder: Folder, source: Source) -> Found:
+    load = partial(folder.load_file, path.name)
+    inside = module_of(path.name)
+    return Found(path.stem, source, module_of_file(path), load, folder=folder, inside=inside)
 
 
 def module_of_file(path: Path) -> str:
-    """The module name of a one-file plugin: unique to the file."""
+    """The name of a one-file plugin by which it can be blocked: unique to the file."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     return f"{FOLDER_PREFIX}{digest}_{path.stem}"
 
 
 def python_files(folder: str | Path) -> list[Path]:
-    """The Python files directly in a folder, by name; those that begin with an underscore are helpers."""
-    return sorted(Path(folder).glob("*.py"))
+    """The Python files directly in a folder, by name."""
+    return sorted(Path(folder).expanduser().glob("*.py"))
 
 
-def _from_file(path: Path, name: str) -> ModuleType:
-    """Imports a one-file plugin under a unique module name, so that it can be pickled and reloaded."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def files_with_hooks(folder: Path) -> list[Path]:
+    """The files directly in a folder that are plugins: nothing is run to know it.
+
+    Those that speak of `hookimpl`, define a hook, or take one from a file that is no plugin itself; one
+    that cannot be read as Python is a plugin where its text has one of these. Names that begin with an
+    underscore are none. What else lies there is a helper or none of our business.
+    """
+    trees = {path: _parsed(path) for path in python_files(folder) if path.name[0] != "_"}
+    plugins = {path for path, tree in trees.items() if _has_hooks(tree)}
+    names = {path.stem for path in plugins}
+    for path, tree in trees.items():
+        if isinstance(tree, ast.AST) and _takes_hooks(tree, names):
+            plugins.add(path)
+    return sorted(plugins)
+
+
+def _parsed(path: Path) -> ast.AST | str:
+    text = path.read_bytes()
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text.decode("utf-8", "replace")
+
+
+def _has_hooks(tree: ast.AST | str) -> bool:
+    if isinstance(tree, str):
+        return bool(re.search(r"\bhookimpl\b|\bdef iibench_", tree))
+    for node in ast.walk(tree):
+        names = [getattr(node, "id", ""), getattr(node, "attr", "")]
+        if isinstance(node, ast.ImportFrom):
+            names += [alias.name for alias in node.names]
+        defines = isinstance(node, ast.FunctionDef) and node.name.startswith("iibench_")
+        if defines or "hookimpl" in names:
+            return True
+    return False
+
+
+def _takes_hooks(tree: ast.AST, plugins: set[str]) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and (node.module or "") not in plugins
+        and any(alias.name.startswith("iibench_") for alias in node.names)
+        for node in ast.walk(tree)
+    )
 
 
 def hook_names(plugin: Any) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pluggy
@@ -11,6 +12,8 @@ import pluggy
 from iibench.contract.errors import one_line
 from iibench.contract.executors import PluginsRequested
 from iibench.suite.registry import Registry
+from iibench.user_code.folder import around
+from iibench.user_code.guard import contained, files_of
 
 Source = Literal["first-party", "entry point", "module", "folder", "environment"]
 
@@ -49,6 +52,16 @@ class Plugins:
         """Plugins that are not in use though nobody blocked them, each with its reason."""
         return [record for record in self.records if record.status in {"broken", "shadowed"}]
 
+    def author_of(self, error: BaseException) -> str:
+        """The plugin whose file an error came through last, in words."""
+        for file in files_of(error):
+            for record in self.records:
+                path = Path(record.path)
+                package = path.stem == "__init__" and file.is_relative_to(path.parent)
+                if record.path and (file == path or package):
+                    return f"plugin {record.name}"
+        return "the code of a plugin"
+
     def notify(self, hook: str, **arguments: Any) -> list[str]:
         """Calls a life-cycle hook plugin by plugin; returns a sentence for each plugin that raised."""
         failures = []
@@ -72,5 +85,10 @@ class Plugins:
 
 
 def call_hook(impl: pluggy.HookImpl, arguments: Mapping[str, Any]) -> Any:
-    """Calls one hook implementation with those of the arguments that it accepts."""
-    return impl.function(*(arguments[name] for name in impl.argnames))
+    """Calls one hook implementation with those of the arguments that it accepts.
+
+    A hook that yields has run to its end. Raises `PluginError` where it tries to end the program.
+    """
+    with contained(), around(impl.plugin):
+        result = impl.function(*(arguments[name] for name in impl.argnames))
+        return list(result) if isinstance(result, Iterator) else result

@@ -8,18 +8,21 @@ list with the reason; the program goes on without it. There is no global plugin 
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
-from iibench.cache.source import CORE, source_sha256
+from iibench.cache.source import CORE, source_files, source_sha256
 from iibench.contract.errors import PluginError, UsageError, nearest, one_line
 from iibench.contract.executors import PluginsRequested
 from iibench.contract.specs import API_VERSION, LayerSpec
@@ -40,6 +43,8 @@ from iibench.hooks.finding import (
 )
 from iibench.hooks.loaded import PluginRecord, Plugins, call_hook
 from iibench.suite.registry import AnySpec, Registry
+from iibench.user_code.folder import module_of
+from iibench.user_code.guard import contained
 
 
 def load_plugins(
@@ -55,7 +60,7 @@ def load_plugins(
     reads the environment). `entry_points`: False leaves installed third-party plugins out.
 
     Raises `PluginError` where two plugins register one name, `UsageError` where `no:NAME` names no
-    plugin or a folder does not exist.
+    plugin, or a module, file or folder that is asked for does not exist.
     """
     blocked = {name.removeprefix("no:") for name in names if name.startswith("no:")}
     modules = [name for name in names if not name.startswith("no:")]
@@ -106,6 +111,7 @@ def load_plugins(
         try:
             specs.extend((record, spec) for spec in _registered(candidate, record, manager))
         except Exception as error:  # whatever is wrong with it, the others go on
+            _check_there(candidate, error, found)
             record.details = "" if isinstance(error, PluginError) else traceback.format_exc()
             _mark_broken(record, error)
     for record, spec in specs:
@@ -120,16 +126,35 @@ def _requested(
 ) -> PluginsRequested:
     """What was requested, as workers elsewhere are told: without the one-file plugins that are blocked by
     their module, whose name depends on the folder."""
-    files = [
-        [p for p in python_files(f) if f"no:{module_of_file(p)}" not in names] for f in folders
-    ]
     gone = {f"no:{module_of_file(p)}" for f in folders for p in python_files(f)}
     return PluginsRequested(
-        tuple(name for name in names if name not in gone),
-        listed,
+        tuple(_anywhere(name) for name in names if name not in gone),
+        ",".join(_anywhere(name.strip()) for name in listed.split(",")),
         entry_points,
-        tuple(tuple((p.name, p.read_bytes()) for p in paths) for paths in files),
+        tuple(
+            _files(folder, {p for p in python_files(folder) if f"no:{module_of_file(p)}" in names})
+            for folder in folders
+        ),
         str(Path.cwd()),
+    )
+
+
+def _anywhere(name: str) -> str:
+    """The value of `-p` as it is understood in any folder."""
+    return str(Path(name).expanduser().absolute()) if name.endswith(".py") else name
+
+
+def _files(folder: str | Path, blocked: set[Path]) -> tuple[tuple[str, bytes], ...]:
+    """(name, content) of a folder's one-file plugins and of what they import of it."""
+    root = Path(folder).expanduser().absolute()
+    plugins = [path for path in python_files(root) if path not in blocked]
+    own = {
+        path for plugin in plugins for path in source_files(plugin, module_of(plugin.name)).values()
+    }
+    return tuple(
+        (path.relative_to(root).as_posix(), path.read_bytes())
+        for path in sorted({*plugins, *own} - blocked)
+        if path.is_relative_to(root)
     )
 
 
@@ -141,6 +166,20 @@ def _check_blocked(blocked: set[str], found: Iterable[Found]) -> None:
         raise UsageError(f"-p no:{name}: no plugin has this name{hint} (all: iibench ls plugins)")
 
 
+def _check_there(candidate: Found, error: Exception, found: Iterable[Found]) -> None:
+    """Raises `UsageError` where it is the module itself, asked for by name, that cannot be found."""
+    name, asked = candidate.name, {"module": "-p ", "environment": "IIBENCH_PLUGINS: "}
+    if candidate.source not in asked or not isinstance(error, ModuleNotFoundError):
+        return
+    if error.name and f"{name}.".startswith(f"{error.name}."):
+        known = {path.stem for path in (*Path.cwd().glob("*.py"), *Path.cwd().glob("*/"))}
+        close = nearest(name, known | {f.module for f in found if f is not candidate} - {name})
+        hint = f"; nearest: {', '.join(close)}" if close else ""
+        raise UsageError(
+            f"{asked[candidate.source]}{name}: there is no such module{hint}"
+        ) from error
+
+
 # ---------------------------------------------------------------------------------- taking one in
 
 
@@ -148,19 +187,25 @@ def _registered(
     candidate: Found, record: PluginRecord, manager: pluggy.PluginManager
 ) -> Sequence[AnySpec]:
     """Imports, checks and registers one plugin; returns its specs. Raises where it cannot be used."""
-    plugin = candidate.load()
+    with contained():
+        plugin = candidate.load()
     record.path = getattr(plugin, "__file__", None) or ""
     check_version(str(getattr(plugin, "IIBENCH_API", API_VERSION)))
     names = hook_names(plugin)
     check_hooks(names)
-    record.sha256 = _source_sha256(plugin, candidate.module, names)
+    if candidate.folder is None:
+        record.sha256 = _source_sha256(plugin, candidate.module, names)
+    else:
+        record.sha256 = candidate.folder.sha256(candidate.inside)
     manager.register(plugin, record.name)
     specs: list[AnySpec] = []
     try:
         for hook in KINDS:
             for impl in getattr(manager.hook, hook).get_hookimpls():
                 if impl.plugin is plugin:
-                    specs.extend(checked_spec(spec, hook) for spec in call_hook(impl, {}))
+                    given = [checked_spec(spec, hook) for spec in call_hook(impl, {})]
+                    ours = candidate.source == "first-party"
+                    specs.extend(given if ours else [_guarded(s, candidate) for s in given])
     except Exception:
         manager.unregister(plugin)
         raise
@@ -169,6 +214,24 @@ def _registered(
         *(name.removeprefix("iibench_") for name in names if name not in KINDS),
     )
     return specs
+
+
+def _guarded(spec: AnySpec, candidate: Found) -> AnySpec:
+    """The spec, whose functions find the modules of the user's folder however they import them, and end no
+    program."""
+
+    def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            around = nullcontext() if candidate.folder is None else candidate.folder.active()
+            with contained(f"plugin {candidate.name}"), around:
+                return function(*args, **kwargs)
+
+        return call
+
+    values = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.init}
+    called = {n: v for n, v in values.items() if callable(v) and not isinstance(v, type)}
+    return dataclasses.replace(spec, **{n: guarded(v) for n, v in called.items()})
 
 
 def _source_sha256(plugin: Any, place: str, hooks: Iterable[str]) -> str:
@@ -195,8 +258,7 @@ def _module_sha256(module: ModuleType) -> str:
     file = getattr(module, "__file__", None)
     if file is None:
         return ""
-    alone = module.__name__.startswith(FOLDER_PREFIX)
-    return source_sha256(file, Path(file).stem.replace(".", "_") if alone else module.__name__)
+    return source_sha256(file, module.__name__)
 
 
 def _collect_layers(plugins: Plugins) -> None:

@@ -24,6 +24,7 @@ from iibench.runner.workers.distribute import distribute, is_cached
 from iibench.suite.cases import AnyCase
 from iibench.suite.choices import named
 from iibench.suite.schema import Expectation, TrialExpectation
+from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.contract.executors import TaskError
@@ -44,7 +45,8 @@ def execute(session: Session) -> ShownRun:
     Ctrl-C ends the run early: finished cases are written, and `meta["interrupted"]` is true.
     """
     try:
-        return _execute(session)
+        with contained(session.plugins.author_of):
+            return _execute(session)
     finally:
         session.close()
 
@@ -138,7 +140,8 @@ def _run_case(session: Session, case: AnyCase, elsewhere: Elsewhere) -> Report:
                     f"the scores of {case.id}, which the worker on {done.worker} computed, are "
                     "not in the cache and were computed again"
                 )
-            result = stage.of(case)
+            with contained(session.plugins.author_of):
+                result = stage.of(case)
         except Exception as error:
             failed = task_error(error)
     seconds = clock.take()

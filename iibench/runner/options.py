@@ -11,6 +11,7 @@ from iibench.cache.budget import parse_size
 from iibench.cache.shared_store import default_shared_cache
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import UsageError, unknown_name
+from iibench.contract.paths import user_path
 
 
 def run_config(suite: str | Path, **options: Any) -> RunConfig:
@@ -27,7 +28,7 @@ def run_config(suite: str | Path, **options: Any) -> RunConfig:
             raise UsageError(unknown_name("option of a run", name, known))
     for name in ("data_dir", "cache_dir", "output", "base_dir"):
         if name in given:
-            given[name] = Path(given[name])
+            given[name] = user_path(given[name])
     for name in ("overrides", "metrics"):
         if name in given:
             given[name] = tuple(given[name])

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from iibench.assets.local import LocalResources
+from iibench.assets.local import LocalResources, is_temporary
 from iibench.cache.budget import default_budget
 from iibench.cache.entries import Cache
 from iibench.compute.activations import layer_names
@@ -34,6 +34,7 @@ from iibench.suite.choices import choice_of
 from iibench.suite.collect import collect
 from iibench.suite.load import load_suite
 from iibench.suite.select import select
+from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins
@@ -118,6 +119,20 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
 
     Raises `UsageError` (`SuiteError`, `AssetError`) for everything that is wrong before a case runs.
     """
+    _check_plugins(plugins)
+    with contained(plugins.author_of):
+        return _prepared(config, plugins)
+
+
+def _check_plugins(plugins: Plugins) -> None:
+    """Raises `UsageError` where a plugin is broken that was asked for by name."""
+    asked = {"module": "-p", "environment": "IIBENCH_PLUGINS"}
+    for record in plugins.broken():
+        if record.source in asked and record.status == "broken":
+            raise UsageError(f"{asked[record.source]}: plugin {record.name}: {record.reason}")
+
+
+def _prepared(config: RunConfig, plugins: Plugins) -> Session:
     started, notes = datetime.now(UTC), Notes()
     suite = _suite(config, plugins)
     if config.output is not None:
@@ -127,6 +142,11 @@ def prepare(config: RunConfig, plugins: Plugins) -> Session:
     cache = cache.without_entries() if config.fresh else cache
     try:
         harness = _harness(config, plugins, suite, cache, notes, told=True)
+        if is_temporary(config.cache_dir):
+            notes.add(
+                f"there is no home folder that can be written: what is computed is kept in "
+                f"{config.cache_dir}; --cache-dir or IIBENCH_CACHE choose another folder"
+            )
         for record in plugins.broken():
             notes.add(f"plugin {record.name} is not in use: {record.reason}")
         for failure in plugins.notify("iibench_configure", config=config):

@@ -12,6 +12,7 @@ from typing import Any
 
 from iibench.contract.errors import SuiteError, nearest
 from iibench.contract.evaluations import EvaluationSpec
+from iibench.contract.paths import user_path
 from iibench.contract.trials import TrialDatasetSpec, TrialEvaluationSpec
 from iibench.suite.added import read_added
 from iibench.suite.cases import Choice
@@ -92,11 +93,11 @@ def shipped_paths() -> dict[str, Path]:
 
 def _read(path_or_name: str) -> tuple[str, bytes]:
     """(path as shown in messages, content)."""
-    path = Path(path_or_name)
+    path = user_path(path_or_name)
     shipped = shipped_paths()
     try:
         if path.is_file():
-            return path_or_name, path.read_bytes()
+            return str(path), path.read_bytes()
         if path_or_name in shipped:
             return str(shipped[path_or_name]), shipped[path_or_name].read_bytes()
     except OSError as error:

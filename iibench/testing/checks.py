@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from iibench.contract.errors import AssetError, Skip, one_line
+from iibench.user_code.guard import contained
 
 Status = Literal["passed", "failed", "skipped"]
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Rule(Generic[T]):
 def judge(rules: Iterable[Rule[T]], subject: T) -> tuple[Check, ...]:
     """One check per rule, in their order.
 
-    `Skip` and `AssetError` make it a skipped one, any other exception a failed one with its message.
+    `Skip` and `AssetError` make it a skipped one, anything else that is raised a failed one with its message.
     """
     return tuple(_judged(rule, subject) for rule in rules)
 
@@ -145,7 +146,8 @@ def _judged(rule: Rule[T], subject: T) -> Check:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = rule.look(subject)
+            with contained():
+                found = rule.look(subject)
         except (Skip, AssetError) as error:
             found = not_applicable(one_line(error))
         except Exception as error:

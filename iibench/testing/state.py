@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from iibench.user_code.guard import contained
+
 T = TypeVar("T")
 
 #: Environment variables that decide where other code looks for files or how it computes: names, and
@@ -174,7 +176,7 @@ def watch(call: Callable[[], T], seed: int) -> Watched[T]:
     seed_all(seed)
     before = ProcessState.now()
     out = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(out):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(out), contained():
         warnings.simplefilter("ignore")
         value = call()
     after = ProcessState.now()

@@ -28,6 +28,7 @@ from iibench import (
     Resources,
     UsageError,
     hookimpl,
+    user_path,
 )
 
 from .._shared.bibliography import arxiv, entry
@@ -108,7 +109,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         provenance = f"random, seed {params.seed}"
     else:
         error: type[UsageError] = FileError
-        path = resources.base_dir / params.weights
+        path = user_path(params.weights, resources.base_dir)
         if params.weights == "default":
             error, path = AssetError, resources.asset(WEIGHTS)[1]
         load_strictly(module, read_state(path, error=error), str(path), NAME, error)

@@ -27,6 +27,7 @@ from iibench import (
     UsageError,
     hookimpl,
     unknown_name,
+    user_path,
 )
 
 from .._shared.bibliography import arxiv, entries, entry
@@ -180,7 +181,7 @@ def _published(params: Params, tag: Mapping[str, Any], resources: Resources) -> 
 
 def _own(params: Params, resources: Resources) -> Path:
     """The file that `params.pretrained` names; what is no file was perhaps meant as a tag."""
-    path = resources.base_dir / params.pretrained
+    path = user_path(params.pretrained, resources.base_dir)
     if path.is_file():
         return path
     tags = optional("open_clip", EXTRA).list_pretrained_tags_by_model(params.variant)

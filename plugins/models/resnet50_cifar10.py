@@ -29,6 +29,7 @@ from iibench import (
     UsageError,
     hookimpl,
     unknown_name,
+    user_path,
 )
 
 from .._shared.bibliography import KLINDT2023, arxiv, entries, entry
@@ -137,7 +138,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         _, path = resources.asset(asset)
         provenance = f"{asset.name}: trained for iibench, 86.2 % test accuracy"
         return _loaded(module, top, path, resources.device, provenance)
-    path = resources.base_dir / params.weights
+    path = user_path(params.weights, resources.base_dir)
     return _loaded(module, top, path, resources.device, path.name, FileError)
 
 

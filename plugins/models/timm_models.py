@@ -27,6 +27,7 @@ from iibench import (
     hookimpl,
     one_line,
     unknown_name,
+    user_path,
 )
 
 from .._shared.bibliography import entry
@@ -110,7 +111,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
         module = _random(params, config)
         provenance = f"random, seed {params.seed}"
         if params.weights != "none":
-            path = resources.base_dir / params.weights
+            path = user_path(params.weights, resources.base_dir)
             load_strictly(module, read_state(path), str(path), f"timm:{params.variant}")
             provenance = path.name
     preprocess = _preprocess(params, timm.data.resolve_model_data_config(module))

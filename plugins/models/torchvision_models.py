@@ -21,6 +21,7 @@ from iibench import (
     UsageError,
     hookimpl,
     unknown_name,
+    user_path,
 )
 
 from .._shared.bibliography import entry
@@ -96,7 +97,7 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
             module = build_network(params.variant, num_classes=params.classes)
         provenance = f"random, seed {params.seed}"
     else:
-        path = resources.base_dir / params.weights
+        path = user_path(params.weights, resources.base_dir)
         module = _from_file(params, path)
         provenance = path.name
     module = module.eval().requires_grad_(False).to(resources.device)

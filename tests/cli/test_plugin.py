@@ -97,7 +97,7 @@ def test_new_refuses_and_leaves_nothing(iibench, words: tuple[str, ...], message
 
 def test_ls_shows_every_kind_of_plugin(iibench, folder: Path, tmp_path: Path, monkeypatch) -> None:
     (folder / "good.py").write_text(METRIC.format(name="good", api=""))
-    (folder / "bad.py").write_text("import nowhere_to_be_found")
+    (folder / "bad.py").write_text("import nowhere_to_be_found\nfrom iibench import hookimpl")
     (folder / "future.py").write_text(METRIC.format(name="f", api='IIBENCH_API = "1.99"'))
     (tmp_path / "my_module.py").write_text(METRIC.format(name="mod", api='IIBENCH_API = "1"'))
     monkeypatch.syspath_prepend(tmp_path)
@@ -312,7 +312,7 @@ def test_check_of_what_is_not_there(iibench, folder: Path, name: str, message: s
             "    yield FinderSpec(name='twice', summary='', fit=print, encode=print)\n"
         )
     )
-    (folder / "broken.py").write_text("import nowhere_to_be_found")
+    (folder / "broken.py").write_text("import nowhere_to_be_found\nfrom iibench import hookimpl")
     done = iibench("plugin", "check", name, "--plugins-dir", folder, toys=False)
     assert done.code == 4
     assert message in done.err

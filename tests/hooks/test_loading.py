@@ -94,9 +94,12 @@ def test_modules_by_name_and_from_the_environment(write, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
-        ("def f(:", "SyntaxError"),
-        ("x = 1", "no function in it is marked"),
+        (
+            "import no_such_library\n" + METRIC.format(name="toy"),
+            "ModuleNotFoundError: No module named 'no_such_library'",
+        ),
+        ("def iibench_register_metrics(:", "SyntaxError"),
+        ("from iibench import hookimpl", "no function in it is marked"),
         (
             """
             from iibench import hookimpl

@@ -350,7 +350,7 @@ def test_interrupt_writes_what_is_finished(
 
     def scores(self, case):
         if len(seen) == 4:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         seen.append(case.id)
         return whole(self, case)
 

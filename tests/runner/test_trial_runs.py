@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -285,7 +286,7 @@ def test_an_interrupted_run_continues_where_it_was(
     def breaks_off(*arguments, **options):
         for number, block in enumerate(real(*arguments, **options)):
             if number == 10:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             yield block
 
     whole = iibench("run", suite(), "-o", "whole", "-k", "toycolour/", "--cache-dir", "other")

@@ -24,6 +24,7 @@ from iibench.runner.executor import Elsewhere, chosen_executor, is_one_machine
 from iibench.runner.workers.tasks import NEEDED, ranges_of, software, task_inputs, task_key
 from iibench.stages.kept import Kept
 from iibench.suite.cases import AnyCase, Case, TrialCase
+from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore
@@ -76,7 +77,8 @@ def distribute(session: Session) -> Elsewhere:
     plan = _Planner(session, elsewhere)
     try:
         try:
-            _work(plan, team)
+            with contained(f"executor {choice.label}"):
+                _work(plan, team)
         except KeyboardInterrupt:
             elsewhere.stopped = elsewhere.interrupted = True
         _take_over(session, elsewhere)

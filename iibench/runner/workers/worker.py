@@ -31,6 +31,7 @@ from iibench.runner.workers.tasks import (
     task_key,
 )
 from iibench.suite.cases import AnyCase, TrialCase
+from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins
@@ -96,7 +97,8 @@ class Worker:
         error = self._mismatch(case, task)
         if error is None:
             try:
-                self._do(case, task)
+                with contained(self._session.plugins.author_of):
+                    self._do(case, task)
             except Exception as raised:
                 error = task_error(raised)
         notes = tuple(f"{note['text']} ({self.name})" for note in self._session.notes.items)
@@ -175,13 +177,14 @@ def _load(job: Job, folder: Path) -> Plugins:
         folders.append(folder / f"plugins{number}")
         folders[-1].mkdir()
         for name, content in files:
-            (folders[-1] / Path(name).name).write_bytes(content)
+            (folders[-1] / name).parent.mkdir(parents=True, exist_ok=True)
+            (folders[-1] / name).write_bytes(content)
     return load_plugins(asked.names, folders, asked.environ, asked.entry_points)
 
 
 def _keep_lines(folder: Path) -> None:
     """Keeps the lines of one-file plugins, which tracebacks show, when the folder is deleted."""
-    for path in folder.glob("*/*.py"):
+    for path in folder.rglob("*.py"):
         text = path.read_text(errors="replace")
         name = str(path)
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)

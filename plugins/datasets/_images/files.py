@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from iibench import FileError, UsageError
+from iibench import FileError, UsageError, user_path
 
 from ..._shared.files import nearest_files
 from .decode import DecodeError, displayed_size
@@ -66,7 +66,7 @@ def open_source(path: str, base_dir: Path, follow_links: bool = False) -> Source
 
     `follow_links`: links in a folder may lead out of it.
     """
-    root = (base_dir / Path(path).expanduser()).resolve()
+    root = user_path(path, base_dir).resolve()
     if root.is_dir():
         return Folder(root, follow_links)
     if root.is_file() and zipfile.is_zipfile(root):

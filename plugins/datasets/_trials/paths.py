@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from iibench import AssetError, FileError, Resources, UsageError, nearest
+from iibench import AssetError, FileError, Resources, UsageError, nearest, user_path
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def find_data(path: str, resources: Resources, expected: str, origin: str) -> Pa
     for the `AssetError` that is raised where neither place has it.
     """
     try:
-        given = Path(path).expanduser()
+        given = user_path(path)
         places = [base / given for base in (resources.base_dir, resources.data_dir)]
         if given.is_absolute():
             places = [given]

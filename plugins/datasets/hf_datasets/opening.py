@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iibench import AssetError, FileError, UsageError
+from iibench import AssetError, FileError, UsageError, user_path
 
 from ..._shared.files import nearest_files
 from ..._shared.loading import optional
@@ -82,7 +82,7 @@ def _unreadable(folder: Path, error: Exception) -> UsageError:
 
 def _local(path: str, resources: Resources) -> Path | None:
     """The folder, below the suite's folder or the data folder; None where there is none."""
-    given = Path(path).expanduser()
+    given = user_path(path)
     for base in (resources.base_dir, resources.data_dir):
         place = (base / given).resolve()
         if place.is_dir():

@@ -22,6 +22,7 @@ from iibench import (
     by_hand,
     find_local,
     hookimpl,
+    user_path,
 )
 
 from ..._shared.bibliography import ZIMMERMANN2023
@@ -105,7 +106,7 @@ def load(params: Params, split: str, harness: Harness) -> FileTrials:
 
 def _folders(path: str, resources: Resources) -> list[Path]:
     """Where a folder may lie, in the order of the search."""
-    given = Path(path).expanduser()
+    given = user_path(path)
     return list(dict.fromkeys([resources.base_dir / given, resources.data_dir / given]))
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iibench import AssetError, FileError, UsageError
+from iibench import AssetError, FileError, UsageError, user_path
 
 from ..._shared.files import nearest_files
 
@@ -37,7 +37,7 @@ def _files(pattern: str, base_dir: Path, key: str) -> Iterator[Path]:
             f"{key}: found {pattern!r}; expected files, since images are read at any place in them"
         )
     for one in _expanded(pattern, key):
-        place = str(Path(one).expanduser())
+        place = str(user_path(one))
         if glob.has_magic(place):
             yield from _matching(place, base_dir, key)
             continue

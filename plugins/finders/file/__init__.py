@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iibench import CaseError, Directions, FinderSpec, hookimpl, sha256_of
+from iibench import CaseError, Directions, FinderSpec, hookimpl, sha256_of, user_path
 
 from .vectors import read_vectors
 
@@ -65,7 +65,7 @@ def inputs(params: Params, base_dir: Path) -> str:
 
 
 def _place(params: Params, base_dir: Path) -> Path:
-    return base_dir / Path(params.path).expanduser()
+    return user_path(params.path, base_dir)
 
 
 def fit(params: Params, A: FloatArray, context: FitContext) -> Directions:

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt
 
-from iibench import FileError, LoadedModel, ModelSpec, Preprocess, Resources, UsageError, hookimpl
+from iibench import (
+    FileError,
+    LoadedModel,
+    ModelSpec,
+    Preprocess,
+    Resources,
+    UsageError,
+    hookimpl,
+    user_path,
+)
 
 from ..._shared.loading import few, frozen, load_strictly, not_finite
 from .._state import read_state
@@ -80,10 +89,10 @@ def load(params: Params, layer: str, resources: Resources) -> LoadedModel:
     if not params.weights and (params.entry or params.strip):
         raise UsageError("found entry or strip without weights; expected the file they are about")
     factory = find_factory(params.factory, resources.base_dir)
-    module = made_by(factory, params.factory, params.seed)
+    module = made_by(factory, params.seed)
     provenance = f"{params.factory}, its own weights"
     if params.weights:
-        path = resources.base_dir / params.weights
+        path = user_path(params.weights, resources.base_dir)
         state = read_state(path, params.entry or None, required=True)
         state = _stripped(state, params.strip, path)
         load_strictly(module, state, str(path), f"the network of {params.factory}")

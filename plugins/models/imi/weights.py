@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iibench import AssetError, FileError, UsageError, sha256_of, torch_hub_dir
+from iibench import AssetError, FileError, UsageError, sha256_of, torch_hub_dir, user_path
 
 from .._state import read_state
 from .._torchvision import pretrained_network
@@ -39,7 +39,7 @@ def pretrained(variant: str, path: str, resources: Resources) -> tuple[torch.nn.
         module = network.adapt(pretrained_network(network.builder, chosen, resources))
         return module, f"torchvision {chosen}"
     layout = weights if isinstance(weights, Published) else Published("", "")
-    file = resources.base_dir / path if path else _find(variant, layout, resources)
+    file = user_path(path, resources.base_dir) if path else _find(variant, layout, resources)
     error: type[UsageError] = FileError if path else AssetError
     found = read_state(file, layout.entry, error=error)
     state = _of_network(found, layout)

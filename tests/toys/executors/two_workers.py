@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class TwoWorkers:
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         for task, worker in zip(tasks, itertools.cycle(self._workers), strict=False):
             if self._done == self._params.stop_after:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             self._done += 1
             with Path(os.environ["TOY_TASKS"]).open("a") as file:
                 file.write(f"{task}\n")
