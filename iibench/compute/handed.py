@@ -44,7 +44,8 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         array = array.copy()
         array.flags.writeable = False
         return array
-    return np.asarray(memoryview(np.asarray(array)).toreadonly())
+    whole: Any = np.asarray(array)
+    return np.asarray(memoryview(whole).toreadonly())
 
 
 def own_mapping(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

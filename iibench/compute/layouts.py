@@ -117,7 +117,7 @@ def _note(name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -
 
 
 def _where(name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> int | None:
-    last = result.ndim - 1
+    last: int = result.ndim - 1
     if name.startswith(_NEURONS_FIRST):
         return 1
     if name in {"linear", "multi_head_attention_forward"}:

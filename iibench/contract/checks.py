@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,6 @@ def is_number(value: Any) -> bool:
     >>> is_number(np.float32(0.5)), is_number(3), is_number(True), is_number(1j), is_number("many")
     (True, True, False, False, False)
     """
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool | np.bool_)
-        and bool(np.isfinite(value))
-    )
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, numbers.Real) and math.isfinite(float(value))

@@ -67,3 +67,12 @@ def test_unknown_names(check) -> None:
     code, _, err = check("colour")
     assert code == 4
     assert "nearest: color" in err
+
+
+def test_a_metric_that_changes_its_inputs_is_found(check, tmp_path) -> None:
+    text = FAULTY.replace("return (a", "return -(a.clamp_(0.1, 0.9)")
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "faulty.py").write_text(text)
+    code, out, _ = check("faulty", "--plugins-dir", tmp_path / "plugins")
+    assert code == 1
+    assert "failed  inputs unchanged" in out

@@ -236,6 +236,16 @@ def symmetry(metric: MetricUnderTest) -> Finding:
     )
 
 
+def unchanged(metric: MetricUnderTest) -> Finding:
+    """The inputs that are handed over, before and after."""
+    handed = metric.inputs(4, seed=2), metric.inputs(5, seed=3)
+    before = [x.clone() for x in handed]
+    metric.similarities(*handed)
+    if all(bool((now == then).all()) for now, then in zip(handed, before, strict=True)):
+        return good("the inputs are as they were")
+    return wrong("inputs are changed", "an operation in place (sub_, -=, normalize_): copy first")
+
+
 RULES: tuple[Rule[MetricUnderTest], ...] = (
     Rule("shape", "n inputs against m give (n, m) similarities, embed gives (n, d)", shape),
     Rule("pair by pair", "an entry is what its pair gives alone", pair_by_pair),
@@ -243,4 +253,5 @@ RULES: tuple[Rule[MetricUnderTest], ...] = (
     Rule("empty batch", "one image works; none gives an empty table or a CaseError", empty),
     Rule("identity", "nothing is more like an image than itself and its copies", identity),
     Rule("symmetry", "s(a, b) = s(b, a)", symmetry),
+    Rule("inputs unchanged", "the inputs are left as they were", unchanged),
 )

@@ -325,6 +325,14 @@ def test_sixteen_bit_grey_is_scaled() -> None:
     np.testing.assert_array_equal(rgb(encoded(levels, "tiff"))[0, :, 2], [0, 1, 128, 255])
 
 
+def test_a_tiff_of_32_bit_integers_is_refused() -> None:
+    """Its white may be 255, 65535 or anything."""
+    for white in (200, 60_000, 100_000):
+        with pytest.raises(DecodeError, match="32 bits, of which white is not known"):
+            rgb(encoded(np.full((2, 2), white, np.int32), "tiff"))
+    assert rgb(encoded(np.full((2, 2), 65535, np.uint16), "tiff")).min() == 255
+
+
 def test_floating_point_images_are_refused() -> None:
     with pytest.raises(DecodeError, match="floating-point"):
         rgb(encoded(np.ones((2, 2), np.float32), "tiff"))
