@@ -18,7 +18,7 @@ from annotated_types import Ge, MinLen
 from iibench import DatasetSpec, Resources, UsageError, hookimpl
 
 from ._images.decode import SIZED, DecodeError, rgb
-from ._images.files import Facts, Source, facts, open_source
+from ._images.files import FOLLOWED, Facts, Source, facts, open_source
 from ._images.stored import fingerprint_of
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ class Params:
         ),
         metadata={"help": "endings of the files that are images, in any case"},
     )
-    follow_links: bool = field(
-        default=False, metadata={"help": "links in the folder may lead out of it"}
-    )
+    follow_links: bool = field(default=False, metadata=FOLLOWED)
 
 
 def load(params: Params, split: str, resources: Resources) -> FolderImages:

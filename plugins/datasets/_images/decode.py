@@ -57,12 +57,11 @@ def displayed_size(data: bytes) -> tuple[int, int]:
 
 def _has_late_metadata(data: bytes) -> bool:
     """Whether a PNG file has chunks that may hold its orientation behind its pixels."""
-    view = memoryview(data)  # what libraries map into memory is no `bytes`
-    if view[: len(_PNG)] != _PNG:
+    if bytes(data[: len(_PNG)]) != _PNG:  # what is read of a table of images is a buffer
         return False
     at, pixels = len(_PNG), False
-    while at + 8 <= len(view):
-        length, kind = struct.unpack_from(">I4s", view, at)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
         pixels |= kind == b"IDAT"
         if pixels and kind in _METADATA:
             return True

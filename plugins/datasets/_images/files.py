@@ -22,6 +22,8 @@ from iibench import FileError, UsageError, user_path
 from ..._shared.files import nearest_files
 from .decode import DecodeError, displayed_size
 
+#: What the parameter `follow_links` of a dataset of files does.
+FOLLOWED = {"help": "links in the folder may lead out of it"}
 #: What hidden things are counted as.
 HIDDEN = "hidden file or folder"
 #: Folders that macOS adds to zips, and network drives to folders.

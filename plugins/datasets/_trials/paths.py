@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -58,12 +60,12 @@ def find_folder(path: str, resources: Resources, expected: str, origin: str) -> 
     return found
 
 
-def file_below(root: Path, name: str, where: str) -> Path:
+def file_below(root: Path, name: str, where: str, follow_links: bool = False) -> Path:
     """The file `name` below the folder `root`; `where` names who asks for it, as in `data.csv:7: a`.
 
     Backslashes are slashes, and letters with accents match however they are composed (NFC, NFD): tables and
     files often come from different systems. Raises `UsageError` where there is no such file, and where
-    the name or a link on its way leads out of `root`.
+    the name or, without `follow_links`, a link on its way leads out of `root`.
     """
     path = root / name
     try:
@@ -72,8 +74,12 @@ def file_below(root: Path, name: str, where: str) -> Path:
         there = resolved.is_file()
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{where} is {name!r}, which is no file name: {error}") from error
-    if not resolved.is_relative_to(root):
+    if not Path(os.path.normpath(path)).is_relative_to(root):
         raise UsageError(f"{where} is {name!r}, which leads out of {root}")
+    if not follow_links and not resolved.is_relative_to(root):
+        raise UsageError(
+            f"{where} is {name!r}, a link that leads out of {root}; follow_links: true follows it"
+        )
     if not there:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         close = nearest(path.name, siblings)
@@ -89,10 +95,20 @@ def _spelt_otherwise(root: Path, name: str) -> Path | None:
         if (here / part).exists():
             here /= part
             continue
-        wanted = unicodedata.normalize("NFC", part)
-        beside = sorted(here.iterdir()) if here.is_dir() else []
-        twins = [p for p in beside if unicodedata.normalize("NFC", p.name) == wanted]
-        if not twins:
+        twin = _composed_names(here).get(unicodedata.normalize("NFC", part))
+        if twin is None:
             return None
-        here = twins[0]
+        here /= twin
     return here
+
+
+def _composed_names(folder: Path) -> Mapping[str, str]:
+    """The names in a folder by their composed form."""
+    return _names_in(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
+
+
+@functools.lru_cache(maxsize=16)
+def _names_in(folder: Path, time: int) -> Mapping[str, str]:
+    """Kept: a table may name every file of a folder otherwise than it is stored."""
+    names = sorted((path.name for path in folder.iterdir()), reverse=True)
+    return {unicodedata.normalize("NFC", name): name for name in names}

@@ -33,6 +33,7 @@ from iibench import (
     hookimpl,
 )
 
+from .._images.files import FOLLOWED
 from .._trials.files import FileTrials
 from .._trials.paths import find_folder, named_by_user
 from .folders import LAYOUTS, FolderTrial, find_trials
@@ -68,9 +69,7 @@ class Params:
             "auto: old where there is no min_0 among the references"
         },
     )
-    follow_links: bool = field(
-        default=False, metadata={"help": "links in the folder may lead out of it"}
-    )
+    follow_links: bool = field(default=False, metadata=FOLLOWED)
 
 
 def load(params: Params, split: str, harness: Harness) -> TrialDataset:

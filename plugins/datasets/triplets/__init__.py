@@ -37,7 +37,7 @@ from iibench import (
 
 from ..._shared.bibliography import FU2023, ZHANG2018, entries, entry
 from .._images.decode import rgb
-from .._images.files import Facts, Folder, facts
+from .._images.files import FOLLOWED, Facts, Folder, facts
 from .._trials.files import FileTrials
 from .._trials.paths import file_below, find_data, find_folder, named_by_user
 from . import bapps as _triplets_bapps
@@ -97,6 +97,7 @@ class Params:
         default=5,
         metadata={"help": "people per judgement of bapps: 5 in its half val, 2 in its half train"},
     )
+    follow_links: bool = field(default=False, metadata=FOLLOWED)
 
 
 def load(params: Params, split: str, harness: Harness) -> TrialDataset:
@@ -112,7 +113,7 @@ def load(params: Params, split: str, harness: Harness) -> TrialDataset:
             raise UsageError(f"triplets: {name} is for format {only}; found format {params.format}")
     with named_by_user(bool(params.path)):
         found = _read(params, harness)
-    files, sha256, index, image_size = _images(found, params.size)
+    files, sha256, index, image_size = _images(found, params.size, params.follow_links)
     trials = _trials(found, index)
     return FileTrials(
         files=files,
@@ -135,19 +136,19 @@ def _read(params: Params, harness: Harness) -> Judgements:
     if params.format == "bapps":
         bapps = _triplets_bapps
         root = find_folder(path, harness, bapps.EXPECTED, bapps.ORIGIN)
-        return bapps.read_bapps(root, params.judges)
+        return bapps.read_bapps(root, params.judges, params.follow_links)
     tables = _triplets_tables
     if params.format == "nights":
         root = find_folder(path, harness, tables.NIGHTS_EXPECTED, tables.NIGHTS_ORIGIN)
-        return tables.read_nights(root)
+        return tables.read_nights(root, params.follow_links)
     if not params.path:
         raise UsageError(f"triplets: format csv needs path: {tables.CSV_EXPECTED}")
     place = find_data(path, harness, tables.CSV_EXPECTED, "your own judgements")
-    return tables.read_csv(tables.csv_file(place))
+    return tables.read_csv(tables.csv_file(place), params.follow_links)
 
 
 def _images(
-    found: Judgements, size: int | None
+    found: Judgements, size: int | None, follow_links: bool
 ) -> tuple[tuple[Path, ...], tuple[str, ...], dict[str, int], tuple[int, int]]:
     """Distinct image files, their hashes, file name -> which of them, and (height, width) of all."""
     named = {name for j in found.judged for name in (j.reference, j.a, j.b)}
@@ -155,7 +156,7 @@ def _images(
     known: dict[str, Facts] = {}
     first: dict[str, Path] = {}
     for name in found.images or sorted(named):
-        path = file_below(found.root, name, "an image")
+        path = file_below(found.root, name, "an image", follow_links)
         known[name] = facts(folder, path.relative_to(found.root).as_posix())
         first.setdefault(known[name].sha256, path)
     place = {sha256: i for i, sha256 in enumerate(first)}

@@ -7,10 +7,11 @@ Five people judged each triplet of the validation half (`val`), two of the train
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from iibench import UsageError
 
+from .._images.files import Folder
 from .record import Judgement, Judgements
 
 EXPECTED = "SUBSET/{ref,p0,p1}/NNNNNN.png and SUBSET/judge/NNNNNN.npy, at any depth"
@@ -18,7 +19,7 @@ ORIGIN = "the two-alternative set (2afc) of the public repository richzhang/Perc
 _IMAGES = ("ref", "p0", "p1")
 
 
-def read_bapps(root: Path, judges: int) -> Judgements:
+def read_bapps(root: Path, judges: int, follow_links: bool = False) -> Judgements:
     """All judgements below `root`, of `judges` people each; candidates are p0 and p1.
 
     Raises `UsageError` where there is none, an image is missing, or a share is no multiple of 1/judges.
@@ -26,9 +27,8 @@ def read_bapps(root: Path, judges: int) -> Judgements:
     judged: list[Judgement] = []
     subsets: list[str] = []
     notes: list[str] = []
-    for folder in sorted(p for p in root.rglob("judge") if p.is_dir()):
-        if not folder.resolve().is_relative_to(root):
-            raise UsageError(f"{folder} is a link that leads out of {root}")
+    folders = {PurePosixPath(name).parent for name in Folder(root, follow_links).listing().names}
+    for folder in sorted(root / place for place in folders if place.name == "judge"):
         found, unjudged = _subset(root, folder.parent, judges)
         judged += found
         subsets += [folder.parent.name] * len(found)

@@ -23,7 +23,7 @@ Paths = tuple[str, str, str]
 _OF_NIGHTS = ("split", "is_imagenet")
 
 
-def read_nights(root: Path) -> Judgements:
+def read_nights(root: Path, follow_links: bool = False) -> Judgements:
     """All triplets of NIGHTS; candidates are the left and the right image.
 
     As published, `left_vote` and `right_vote` are 1 for the side that all chose and 0 for the other, and
@@ -34,7 +34,7 @@ def read_nights(root: Path) -> Judgements:
     path = root / "data.csv"
     paths = ("ref_path", "left_path", "right_path")
     rows = read_rows(path, [*paths, "left_vote", "right_vote"])
-    _check_images(root, rows, paths)
+    _check_images(root, rows, paths, follow_links)
     judged: dict[str, Judgement] = {}
     for row in rows:
         name = row.cells.get("id", f"line {row.line}")
@@ -57,7 +57,7 @@ def _nights_votes(row: Row) -> tuple[int, int]:
     return votes * left, votes * right
 
 
-def read_csv(path: Path) -> Judgements:
+def read_csv(path: Path, follow_links: bool = False) -> Judgements:
     """A table of one's own; image files are named relative to its folder.
 
     Further columns become attributes of the triplets. Raises `UsageError` naming file and line.
@@ -65,7 +65,7 @@ def read_csv(path: Path) -> Judgements:
     paths = ("reference", "a", "b")
     known = (*paths, "votes_a", "votes_b")
     rows = read_rows(path, known)
-    _check_images(path.parent, rows, paths)
+    _check_images(path.parent, rows, paths, follow_links)
     judged = [
         _judgement(f"line {row.line}", row, paths, (row.count("votes_a"), row.count("votes_b")))
         for row in rows
@@ -84,14 +84,16 @@ def _judgement(name: str, row: Row, paths: Paths, votes: tuple[int, int]) -> Jud
     return Judgement(name, reference, a, b, votes)
 
 
-def _check_images(root: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+def _check_images(
+    root: Path, rows: Sequence[Row], columns: Sequence[str], follow_links: bool
+) -> None:
     """Every named file must be there, below `root`."""
     known: set[str] = set()
     for row in rows:
         for column in columns:
             name = row[column]
             if name not in known:
-                file_below(root, name, f"{row.path}:{row.line}: {column}")
+                file_below(root, name, f"{row.path}:{row.line}: {column}", follow_links)
                 known.add(name)
 
 

@@ -607,13 +607,32 @@ def test_hidden_files_beside_judged_patches_are_no_data(tmp_path: Path) -> None:
 def test_a_link_out_of_the_folder(own: Path) -> None:
     (own / "mine/link.png").symlink_to(picture(own / "secret.png", 0))
     table(own / "mine/votes.csv", [row("0.png", "1.png", "link.png", 1, 0)])
-    with pytest.raises(UsageError, match=r"csv:2: b is 'link.png', which leads out of"):
+    with pytest.raises(UsageError, match=r"csv:2: b is 'link.png', a link that .*follow_links"):
         load(own, "csv", path="mine/votes.csv")
+    assert len(load(own, "csv", path="mine/votes.csv", follow_links=True)) == 2
+    table(own / "mine/votes.csv", [row("0.png", "1.png", "../secret.png", 1, 0)])
+    with pytest.raises(UsageError, match=r"csv:2: b is '../secret.png', which leads out of"):
+        load(own, "csv", path="mine/votes.csv", follow_links=True)
     patch(own / "bapps", "x", 0, 0)
     (own / "bapps/x/p0/000000.png").unlink()
     (own / "bapps/x/p0/000000.png").symlink_to(own / "secret.png")
-    with pytest.raises(UsageError, match=r"'x/p0/000000.png', which leads out of"):
+    with pytest.raises(UsageError, match=r"x/p0/000000.png is a link that .*follow_links"):
         load(own, "bapps")
+
+
+def test_links_of_bapps_inside_of_it_and_asked_for_are_followed(tmp_path: Path) -> None:
+    patch(tmp_path / "bapps", "x", 0, 0)
+    before = load(tmp_path, "bapps")
+    (tmp_path / "bapps/x/ref").rename(tmp_path / "bapps/kept")
+    (tmp_path / "bapps/x/ref").symlink_to("../kept")
+    (tmp_path / "bapps/x/judge/._000000.npy").write_bytes(b"Mac OS X")
+    (tmp_path / "bapps/x/._ref").write_bytes(b"Mac OS X")
+    assert load(tmp_path, "bapps").fingerprint == before.fingerprint
+    (tmp_path / "bapps/x").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/ref").unlink()
+    (tmp_path / "bapps/kept").rename(tmp_path / "elsewhere/ref")
+    (tmp_path / "bapps/x").symlink_to("../elsewhere")
+    assert load(tmp_path, "bapps", follow_links=True).fingerprint == before.fingerprint
 
 
 def test_a_file_that_is_no_image(own: Path) -> None:

@@ -230,7 +230,7 @@ def test_patterns_of_shards(
 @pytest.mark.parametrize(
     ("pattern", "error", "message"),
     [
-        ("train-{000000..000003}.tar", FileError, r"no shard .*train-000003\.tar ; nearest"),
+        ("train-{000000..000003}.tar", FileError, r"no shard .*train-000003\.tar; nearest"),
         ("tain-*.tar", FileError, r"no shard matches .*tain-\*\.tar"),
         ("train-{000000..", UsageError, r"braces of 'train-\{000000\.\.' cannot be expanded"),
         ("https://host/{0..3}.tar", UsageError, r"found 'https:.*; expected files"),
