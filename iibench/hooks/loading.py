@@ -231,7 +231,8 @@ def _guarded(spec: AnySpec, candidate: Found) -> AnySpec:
 
     values = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.init}
     called = {n: v for n, v in values.items() if callable(v) and not isinstance(v, type)}
-    return dataclasses.replace(spec, **{n: guarded(v) for n, v in called.items()})
+    changed: dict[str, Any] = {n: guarded(v) for n, v in called.items()}
+    return dataclasses.replace(spec, **changed)
 
 
 def _source_sha256(plugin: Any, place: str, hooks: Iterable[str]) -> str:
