@@ -35,8 +35,9 @@ def problem_of(details: Details, images: int | None = None) -> str | None:
     title, and lists of one length where they stand for the same points; tables must be columns of one
     length of numbers, truth values or text. `images`: how many there are, where that is known.
     """
-    if not isinstance(details, Details):
-        return f"its details are {type(details).__name__}, expected Details"
+    given: Any = details  # whatever a plugin put there
+    if not isinstance(given, Details):
+        return f"its details are {type(given).__name__}, expected Details"
     return next(_problems(details, images), None)
 
 
