@@ -48,3 +48,13 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool | np.bool_):
         return False
     return isinstance(value, numbers.Real) and math.isfinite(float(value))
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number from 0; a truth value is none.
+
+    >>> is_count(20), is_count(np.int64(3)), is_count(-1), is_count(True), is_count("many")
+    (True, True, False, False, False)
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and int(value) >= 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from iibench.contract.checks import is_number
+from iibench.contract.checks import is_count, is_number
 from iibench.contract.details import (
     Axis,
     Details,
@@ -19,26 +20,28 @@ from iibench.contract.details import (
     ImageRows,
     Series,
     XYPlot,
+    images_shown,
 )
-
-if TYPE_CHECKING:
-    from iibench.contract.measures import Measure
+from iibench.contract.measures import Curve, Measure
 
 _NAME = re.compile(r"[A-Za-z0-9_]*[A-Za-z0-9][A-Za-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-def problem_of(details: Details) -> str | None:
+def problem_of(details: Details, images: int | None = None) -> str | None:
     """The first thing that is wrong with the details, as part of a sentence; None where nothing is.
 
     Measures must be finite, or None with a reason; figures must have a title, a caption and axes with a
     title, and lists of one length where they stand for the same points; tables must be columns of one
-    length of numbers, truth values or text.
+    length of numbers, truth values or text. `images`: how many there are, where that is known.
     """
-    return next(_problems(details), None)
+    given: Any = details  # whatever a plugin put there
+    if not isinstance(given, Details):
+        return f"its details are {type(given).__name__}, expected Details"
+    return next(_problems(details, images), None)
 
 
-def _problems(details: Details) -> Iterator[str]:
+def _problems(details: Details, images: int | None) -> Iterator[str]:
     names = [measure.name for measure in details.measures if not measure.group]
     if details.headline not in names:
         yield f"its headline {details.headline!r} is none of its measures {names}"
@@ -46,13 +49,13 @@ def _problems(details: Details) -> Iterator[str]:
         if names.count(name) > 1:
             yield f"it has {names.count(name)} measures called {name!r}"
     for measure in details.measures:
-        yield from _of_measure(measure)
+        yield from measure_problems(measure)
     figures: tuple[Any, ...] = details.figures  # whatever a plugin put there
     for figure in figures:
         if not isinstance(figure, Figure):
             yield f"{type(figure).__name__} is no kind of figure"
             continue
-        yield from _of_figure(figure)
+        yield from _of_figure(figure, images)
     for name, table in details.tables.items():
         yield from _of_table(name, table)
     for note in details.notes:
@@ -60,11 +63,26 @@ def _problems(details: Details) -> Iterator[str]:
             yield f"a note is {note!r}"
 
 
-def _of_measure(measure: Measure) -> Iterator[str]:
+def measure_problems(measure: Any) -> Iterator[str]:
+    """What is wrong with a measure.
+
+    >>> next(measure_problems(Measure("share", 1j)))
+    'the value of its measure share is 1j; expected a finite number or None'
+    """
+    if not isinstance(measure, Measure):
+        yield f"one of its measures is {type(measure).__name__}, expected Measure"
+        return
     for what in ("value", "low", "high"):
         number = getattr(measure, what)
         if number is not None and not is_number(number):
             yield f"the {what} of its measure {measure.name} is {number!r}; expected a finite number or None"
+            return
+    for what in ("n", "stimuli", "units"):
+        if not is_count(getattr(measure, what)):
+            yield (
+                f"{what} of its measure {measure.name} is {getattr(measure, what)!r}; expected a whole "
+                "number from 0"
+            )
     if measure.value is None and not measure.reason:
         yield f"its measure {measure.name} has no value and no reason"
     if (measure.low is None) != (measure.high is None):
@@ -73,7 +91,25 @@ def _of_measure(measure: Measure) -> Iterator[str]:
         yield f"the interval of its measure {measure.name} ends before it begins"
 
 
-def _of_figure(figure: Figure) -> Iterator[str]:
+def curve_problems(curve: Curve) -> Iterator[str]:
+    """What is wrong with a curve.
+
+    >>> next(curve_problems(Curve("roc", (0.0, 1.0), (0.0, "1"))))
+    "y of its curve roc has '1' among its points; expected finite numbers"
+    """
+    for name in ("x", "y"):
+        for value in getattr(curve, name):
+            if not is_number(value):
+                yield (
+                    f"{name} of its curve {curve.name} has {value!r} among its points; "
+                    "expected finite numbers"
+                )
+                return
+    if len(curve.x) != len(curve.y):
+        yield f"its curve {curve.name} has {len(curve.x)} x and {len(curve.y)} y"
+
+
+def _of_figure(figure: Figure, images: int | None) -> Iterator[str]:
     if not figure.title.strip():
         yield f"a figure ({type(figure).__name__}) has no title"
         return
@@ -84,8 +120,40 @@ def _of_figure(figure: Figure) -> Iterator[str]:
         axis = getattr(figure, name, None)
         if isinstance(axis, Axis) and not axis.title.strip():
             yield f"{where} has an axis {name} without a title"
-    for problem in _shapes(figure):
+    for problem in itertools.chain(_numbers(figure), _shapes(figure)):
         yield f"{where}: {problem}"
+        return
+    shown = list(images_shown(Details((), headline="", figures=(figure,))))
+    if images is not None and shown and not 0 <= min(shown) <= max(shown) < images:
+        yield f"{where} shows images {min(shown)} to {max(shown)} of {images}"
+
+
+def _numbers(figure: Figure) -> Iterator[str]:
+    """Lists of a figure that are none of real numbers, or of whole ones where they are images."""
+    lists: dict[str, Any] = {}
+    whole = {"images"}
+    if isinstance(figure, XYPlot):
+        for series in figure.series:
+            for name in ("x", "y", "low", "high", "units"):
+                lists[f"{name} of the series {series.name!r}"] = getattr(series, name)
+            whole.add(f"units of the series {series.name!r}")
+    elif isinstance(figure, Histogram):
+        lists |= {"edges": figure.edges, "counts": figure.counts}
+    elif isinstance(figure, HeatMap):
+        lists["values"] = figure.values
+    elif isinstance(figure, ImageMap):
+        lists |= {"x": figure.x, "y": figure.y, "images": figure.images}
+    elif isinstance(figure, ImageRows):
+        for caption, images in figure.rows:
+            lists[f"the row {caption!r}"] = images
+            whole.add(f"the row {caption!r}")
+    for name, values in lists.items():
+        if values is None or not np.size(values):
+            continue
+        kind = np.asarray(values).dtype
+        if kind.kind not in ("iu" if name in whole else "biuf"):
+            expected = "whole numbers" if name in whole else "real numbers"
+            yield f"{name} holds {kind}; expected {expected}"
 
 
 def _shapes(figure: Figure) -> Iterator[str]:

@@ -37,12 +37,12 @@ KINDS = {
 ARRAY, KIND = "array", "kind"
 
 
-def checked(details: Details, label: str) -> Details:
-    """The details of an evaluation, their columns of text as arrays of `str`.
+def checked(details: Details, label: str, images: int | None = None) -> Details:
+    """The details of an evaluation of `images` images, their columns of text as arrays of `str`.
 
     Raises `PluginError` where they contradict themselves.
     """
-    problem = problem_of(details)
+    problem = problem_of(details, images)
     if problem is not None:
         raise PluginError(f"evaluation {label}: {problem}")
     tables = {

@@ -14,6 +14,7 @@ from iibench.compute.border import real_array
 from iibench.compute.handed import handed, own_mapping, read_only
 from iibench.compute.images import names_of
 from iibench.contract.base import Work
+from iibench.contract.checks import is_count
 from iibench.contract.errors import CaseError, PluginError, Skip
 from iibench.contract.evaluations import (
     EvaluationInputs,
@@ -29,6 +30,7 @@ from iibench.stages.analysis_context import CaseContext
 from iibench.stages.context import StageContext
 from iibench.stages.demand import Demand, NeededImages
 from iibench.stages.directions import DirectionStage
+from iibench.stages.index_checks import check_unit_trials
 from iibench.stages.kept import Kept
 from iibench.stages.keys import Key, evaluation_seed, finder_seed
 from iibench.stages.responses import ResponseStage
@@ -144,14 +146,14 @@ class ScoreStage:
         inputs = self._inputs(case, lookup)
         n, k = inputs.responses.shape
         with self.context.clock.stage(f"evaluation {case.evaluation.name}", rate=_rate(case, n, k)):
-            scores = _checked(self._asked(case, spec, inputs), k, case.evaluation.label)
+            scores = _checked(self._asked(case, spec, inputs), n, k, case.evaluation.label)
         if (scores.details is not None) != spec.is_analysis:
             raise PluginError(
                 f"evaluation {case.evaluation.label}: details belong to analyses (plot 'none'), and "
                 "each of them has some"
             )
         if scores.details is not None:
-            details = checked(scores.details, case.evaluation.label)
+            details = checked(scores.details, case.evaluation.label, n)
             scores = dataclasses.replace(scores, details=details)
         if case.id in self.demand.shown_trials:
             self._keep_trials(case, scores.unit_trials)
@@ -327,8 +329,8 @@ def _rate(case: Case, n: int, k: int) -> str:
     return f"evaluation {case.evaluation.label}{metric} {n}x{k}"
 
 
-def _checked(scores: Any, k: int, label: str) -> UnitScores:
-    """What an evaluation gave, its values as float64."""
+def _checked(scores: Any, n: int, k: int, label: str) -> UnitScores:
+    """What an evaluation of k directions on n images gave, its values as float64."""
     who = f"evaluation {label}"
     if not isinstance(scores, UnitScores):
         raise PluginError(f"{who} gave {type(scores).__name__}, expected UnitScores")
@@ -339,13 +341,14 @@ def _checked(scores: Any, k: int, label: str) -> UnitScores:
     except CaseError:  # an infinite one
         values = np.asarray(scores.values, np.float64)
     for value, reason in zip(values, scores.reasons, strict=True):
-        if np.isnan(value) != (reason is not None) or np.isinf(value):
+        said = isinstance(reason, str)
+        if np.isnan(value) != said or np.isinf(value) or not (said or reason is None):
             raise PluginError(
                 f"{who}: a score must be finite, or NaN with a reason "
                 f"(got {value} with reason {reason!r})"
             )
-    if not isinstance(scores.trials, int | np.integer) or isinstance(scores.trials, bool):
-        raise PluginError(f"{who} gave trials={scores.trials!r}; expected a whole number")
-    if scores.trials < 0:
-        raise PluginError(f"{who} gave trials={scores.trials}; expected 0 or more")
+    if not is_count(scores.trials):
+        raise PluginError(f"{who} gave trials={scores.trials!r}; expected a whole number from 0")
+    if scores.unit_trials is not None:
+        check_unit_trials(scores.unit_trials, n, k, who)
     return dataclasses.replace(scores, values=values, trials=int(scores.trials))

@@ -12,8 +12,10 @@ import numpy as np
 from iibench.compute.border import real_array
 from iibench.compute.handed import handed, read_only
 from iibench.compute.images import names_of
+from iibench.contract.checks import is_count
 from iibench.contract.errors import PluginError
 from iibench.contract.specs import GivenNames
+from iibench.stages.index_checks import check_stimuli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,9 @@ class CheckedImages:
     @property
     def fingerprint(self) -> str:
         """As the dataset says."""
-        found: str = self.whole.fingerprint
+        found: Any = self.whole.fingerprint
+        if not isinstance(found, str) or not found:
+            raise self._wrong("fingerprint", found, "a text that the images decide")
         return found
 
     @property
@@ -62,20 +66,37 @@ class CheckedImages:
     @property
     def class_names(self) -> tuple[str, ...]:
         """As the dataset says."""
-        return tuple(self.whole.class_names)
+        found: Any = self.whole.class_names
+        if isinstance(found, str) or not all(isinstance(name, str) for name in found):
+            raise self._wrong("class_names", found, "texts in a tuple")
+        return tuple(found)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """As the dataset says."""
-        height, width = self.whole.image_size
-        return int(height), int(width)
+        found: Any = tuple(self.whole.image_size)
+        if len(found) != 2 or not all(is_count(side) and side for side in found):
+            raise self._wrong("image_size", found, "(height, width) in pixels")
+        return int(found[0]), int(found[1])
+
+    @property
+    def trials(self) -> Stimuli:
+        """Stimuli whose images are there; only datasets of trials have any."""
+        return check_stimuli(self.whole.trials, len(self), f"dataset {self.label}")
+
+    def _wrong(self, what: str, found: Any, expected: str) -> PluginError:
+        return PluginError(f"dataset {self.label} gave {what}={found!r}; expected {expected}")
 
     def __len__(self) -> int:
         return len(self.whole)
 
     def given_names(self) -> GivenNames:
         """What people called the images."""
-        return names_of(self.whole)
+        found = names_of(self.whole)
+        counts = real_array(found.counts, f"dataset {self.label}", "given_names", (len(self), None))
+        if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
+            raise self._wrong("given_names", counts.dtype, "counts of people, whole numbers from 0")
+        return found
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
         """uint8 (len(indices), h, w, 3)."""

@@ -7,6 +7,7 @@ at once; every observer and evaluation starts from them.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,11 +19,11 @@ from iibench.compute.border import real_array
 from iibench.compute.handed import frozen, handed
 from iibench.compute.similarity.within_trials import TrialMetric, iter_rows, row_width, split_rows
 from iibench.contract.base import Work
-from iibench.contract.checks import is_number
 from iibench.contract.errors import PluginError, Skip
 from iibench.contract.measures import Curve, Measure
 from iibench.contract.reports import TrialReport
 from iibench.contract.trials import TrialEvaluationSpec, TrialInputs, TrialScores, TrialSimilarities
+from iibench.results.details_check import curve_problems, measure_problems
 from iibench.stages.context import Progress, StageContext
 from iibench.stages.kept import Kept
 from iibench.stages.keys import Key, metric_of, trial_seed
@@ -272,24 +273,20 @@ def _checked(found: Any, dataset: TrialDataset, label: str) -> TrialScores:
         doubles: DoubleArray = real_array(values, who, what, (None,), nan=True).astype(np.float64)
         return doubles
 
+    of_measures, of_curves = (
+        map(measure_problems, found.measures),
+        map(curve_problems, found.curves),
+    )
+    for problem in itertools.chain(*of_measures, *of_curves):
+        raise PluginError(f"{who}: {problem}")
     for measure in found.measures:
         if (measure.value is None) != (measure.reason is not None):
             raise PluginError(
                 f"{who}: the measure {measure.name} must have a value or else a reason"
             )
-        for end in ("value", "low", "high"):
-            number = getattr(measure, end)
-            if number is not None and not is_number(number):
-                raise PluginError(
-                    f"{who}: the {end} of its measure {measure.name} is {number!r}; expected a finite "
-                    "number or None"
-                )
-    for curve in found.curves:
-        points = len(curve.x), len(curve.y)
-        if points[0] != points[1] or not all(map(is_number, (*curve.x, *curve.y))):
-            raise PluginError(
-                f"{who}: its curve {curve.name} must have as many x as y, all of them finite numbers"
-            )
+    for note in found.notes:
+        if not isinstance(note, str):
+            raise PluginError(f"{who} gave the note {note!r}; expected a sentence")
     return dataclasses.replace(
         found,
         margins=None if margins is None else doubles("margins", margins),

@@ -235,6 +235,12 @@ def checked_rows(rows: torch.Tensor, n: int, name: str) -> FloatArray:
         raise PluginError(
             f"metric {name}: embed of {n} inputs gave shape {tuple(rows.shape)}, expected ({n}, d)"
         )
+    if not rows.shape[1]:
+        raise PluginError(f"metric {name}: embed gave rows without a number, expected ({n}, d)")
+    if not rows.is_floating_point() and rows.numel() and int(rows.long().abs().max()) > 1 << 24:
+        raise PluginError(
+            f"metric {name}: embed gave whole numbers above {1 << 24}, which float32 cannot tell apart"
+        )
     values: FloatArray = rows.float().cpu().numpy()
     if not np.isfinite(values).all():
         raise CaseError(f"metric {name} gave an embedding that is not finite")
