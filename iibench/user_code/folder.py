@@ -139,9 +139,8 @@ class Folder:
         """Whether the top-level module `name`, asked for by a file of the folder, is the folder's."""
         if name in OURS or name in FIRST:
             return False
-        if importer == f"{self.package}.{name}" and not hasattr(
-            self._modules.get(name), "__path__"
-        ):
+        full = f"{self.package}.{name}"
+        if importer == full and not hasattr(sys.modules.get(full), "__path__"):
             return not is_elsewhere(name, self.places)  # lpips.py imports lpips: not itself
         if name not in self._owned:
             spec = found(name, self.places)
