@@ -140,7 +140,9 @@ def test_what_plugin_new_writes_installs_and_passes_its_tests(environment: Envir
     listed = environment.run("iibench", "plugin", "ls").stdout
     for kind in KINDS:
         assert f"my-{kind}  (entry point, iibench-my-{kind} 0.1.0)" in listed
-    for folder in folders:  # its tests check it, as `iibench plugin check` does, and use it in a run
+    for (
+        folder
+    ) in folders:  # its tests check it, as `iibench plugin check` does, and use it in a run
         done = environment.run("pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "2 passed" in done.stdout
