@@ -6,8 +6,6 @@ import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from iibench.contract.errors import CaseError
 
 if TYPE_CHECKING:
@@ -45,9 +43,8 @@ def is_number(value: Any) -> bool:
     >>> is_number(np.float32(0.5)), is_number(3), is_number(True), is_number(1j), is_number("many")
     (True, True, False, False, False)
     """
-    if isinstance(value, bool | np.bool_):
-        return False
-    return isinstance(value, numbers.Real) and math.isfinite(float(value))
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(float(value))
 
 
 def is_count(value: Any) -> bool:

@@ -33,7 +33,7 @@ def test_a_comparison_of_its_own_equals_the_distance_it_computes(iibench, suite)
 def test_names_are_asked_of_the_dataset(iibench, suite) -> None:
     """Skipped with the dataset's reason where nobody was asked; scored, and cached, where they were."""
     path = suite(OTHERS, LIMITED)
-    assert iibench("run", path, "-o", "none", "-k", "toynames").code == 0
+    assert iibench("run", path, "-o", "none", "-k", "toynames").code == 5
     reasons = {c["reason"] for c in run_json(Path("none"))["cases"]}
     assert reasons == {"nobody was asked"}
     set_people = ("--set", "dataset.people=20")
@@ -98,12 +98,13 @@ def _mix() -> np.ndarray:
         ("embedding[model=toynet,layer=mixd]", "unknown layer 'mixd'"),
     ],
 )
-def test_embedding_of_an_unknown_network_is_an_error_of_its_cases(
+def test_embedding_of_an_unknown_network_is_told_before_anything_runs(
     iibench, suite, label: str, message: str
 ) -> None:
     done = iibench("run", suite(), "-o", "out", "-k", "embedding and ii", "--metric", label)
-    assert done.code == 1
-    assert all(message in case["reason"] for case in run_json(Path("out"))["cases"])
+    assert (done.code, done.out) == (4, "")
+    assert f"metric {label}: {message}" in done.err
+    assert not Path("out").exists()
 
 
 # ---------------------------------------------------------------------------------- --metric
