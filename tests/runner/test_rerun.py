@@ -178,7 +178,7 @@ def test_relative_paths_refer_to_the_base_folder(iibench: Program, tmp_path: Pat
     file.write_text(SUITE.replace("  - neurons", "  - neurons\n  - {name: file, path: own.npy}"))
     assert iibench("run", file, "-q", "-o", "a", "-k", "file and activity").code == 0
     here = iibench("rerun", "a", "-o", "b", "-q")
-    assert here.code == 1 and "passed before, skipped" in here.out.replace("error", "skipped")
+    assert here.code == 4 and "own.npy': no such file" in here.err
     assert iibench("rerun", "a", "-o", "c", "-q", "--base-dir", "elsewhere").code == 0
     assert iibench("rerun", "a", "-o", "d", "--base-dir", "nowhere").code == 4
 

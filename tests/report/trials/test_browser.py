@@ -123,7 +123,8 @@ def draw_all_visible(page: Any) -> None:
 )
 def test_markup_from_outside_runs_nothing(browser: Any, tmp_path: Path, evil: str) -> None:
     run = evil_run(tmp_path, evil)
-    page, wrong = open_page(browser, write_page(run, tmp_path, [Section(evil, (evil,))]).as_uri())
+    written = write_page(run, tmp_path / "page", [Section(evil, (evil,))])
+    page, wrong = open_page(browser, written.as_uri())
     ready(page)
     unfold_all(page)
     draw_all(page)
