@@ -14,13 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iibench.compute.activations import (
-    exact_convolutions,
-    images_per_pass,
-    network_input,
-    tapped,
-)
+from iibench.compute.activations import images_per_pass, network_input
 from iibench.compute.images import in_batches, read_ahead, to_unit_range
+from iibench.compute.tap import exact_convolutions, tapped
 from iibench.contract.errors import CaseError, PluginError
 
 if TYPE_CHECKING:

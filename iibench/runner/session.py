@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from iibench.assets.local import LocalResources, is_temporary
 from iibench.cache.budget import default_budget
 from iibench.cache.entries import Cache
-from iibench.compute.activations import layer_names
 from iibench.compute.precision import check_precision
+from iibench.compute.tap import layer_names
 from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
 from iibench.contract.evaluations import EvaluationSpec

@@ -10,13 +10,9 @@ import numpy as np
 
 from iibench.cache.budget import in_gib, share
 from iibench.cache.mapped import RELEASE_BYTES
-from iibench.compute.activations import (
-    images_per_pass,
-    iter_tapped,
-    network_input,
-    tapped,
-)
+from iibench.compute.activations import images_per_pass, iter_tapped, network_input
 from iibench.compute.images import to_unit_range
+from iibench.compute.tap import tapped
 from iibench.contract.errors import CaseError
 from iibench.stages.context import Progress, StageContext
 from iibench.stages.kept import Kept
@@ -25,7 +21,7 @@ from iibench.stages.timing import Timed, timed_rows
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore
-    from iibench.compute.activations import Tap as TappedLayer
+    from iibench.compute.tap import Tap as TappedLayer
     from iibench.contract.arrays import FloatArray, ImageArray, IntArray
     from iibench.contract.specs import ImageDataset
     from iibench.stages.account import Account, Source

@@ -42,9 +42,10 @@ def rates(device: str, seconds: float) -> dict[str, float]:
     import torchvision
     from PIL import Image
 
-    from iibench.compute.activations import images_per_pass, tapped
+    from iibench.compute.activations import images_per_pass
     from iibench.compute.precision import mixed
     from iibench.compute.ranking import order_by_response
+    from iibench.compute.tap import tapped
     from iibench.contract.specs import LoadedModel, Preprocess
     from iibench_plugins.datasets._images.decode import rgb
     from iibench_plugins.metrics.lpips.embedding import LpipsEmbedding, build

@@ -9,22 +9,19 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import resnet18, resnet50
 
 from iibench.compute.activations import (
     iter_activations,
-    layer_names,
     network_input,
-    pooled_output,
     weights_sha256,
 )
 from iibench.compute.folding import foldable_pairs, prepared, trace
 from iibench.compute.images import to_unit_range
+from iibench.compute.tap import layer_names
 from iibench.contract.errors import CaseError, PluginError, UsageError
-from iibench.contract.specs import POOLS, LoadedModel, Preprocess
+from iibench.contract.specs import LoadedModel, Preprocess
 
 PLAIN = Preprocess()
 CIFAR = Preprocess((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616))
@@ -198,65 +195,6 @@ def test_an_error_while_reading_is_raised(resnet):
 
     with pytest.raises(OSError, match="unreadable image 7"):
         activations(resnet, "conv1", images=broken)
-
-
-# ------------------------------------------------------------------------------------ pooling
-
-
-def test_tokens_are_pooled_over_tokens():
-    x = np.random.default_rng(1).normal(size=(2, 10, 6)).astype(np.float32)  # class token + 3 x 3
-    t = torch.from_numpy(x)
-    np.testing.assert_allclose(pooled_output(t, "mean", "l", 2), x.mean(1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(pooled_output(t, "max", "l", 2), x.max(1))
-    np.testing.assert_array_equal(pooled_output(t, "cls", "l", 2), x[:, 0])
-    np.testing.assert_array_equal(pooled_output(t, "flatten", "l", 2), x.reshape(2, -1))
-    np.testing.assert_array_equal(pooled_output(t, "center", "l", 2), x[:, 5])
-    np.testing.assert_array_equal(pooled_output(t[:, 1:], "center", "l", 2), x[:, 5])
-
-
-def test_maps_with_channels_last_are_recognised():
-    x = torch.randn(2, 4, 4, 6)
-    expected = x.mean((1, 2)).numpy()
-    np.testing.assert_allclose(pooled_output(x, "mean", "l", 2), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_half_precision_becomes_float32():
-    assert pooled_output(torch.ones(2, 3, 4, 4).half(), "mean", "l", 2).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("output", "pool", "message"),
-    [
-        (torch.zeros(2, 3), "max", r"'max' does not fit layer 'l', whose output is \(2, 3\)"),
-        (torch.zeros(2, 3, 4, 4), "cls", "'cls' does not fit"),
-        (torch.zeros(2, 7, 3), "center", "7 tokens form no square grid"),
-        (torch.zeros(2, 3, 4, 4, 4), "mean", "does not fit"),
-        (torch.zeros(5, 3), "mean", r"shape \(5, 3\); expected a tensor whose first dimension"),
-        ((torch.zeros(2, 3),), "mean", "type tuple"),
-        (torch.tensor(1.0), "mean", "shape"),
-    ],
-)
-def test_outputs_that_do_not_fit_are_errors(output, pool, message):
-    with pytest.raises(CaseError, match=message):
-        pooled_output(output, pool, "l", 2)
-
-
-@given(
-    st.integers(1, 4),
-    st.integers(1, 5),
-    st.integers(1, 6),
-    st.integers(1, 6),
-    st.sampled_from(POOLS[:3]),
-)
-@settings(max_examples=40, deadline=None)
-def test_pooling_keeps_values_within_the_range_of_the_map(b, n, h, w, pool):
-    x = torch.rand(b, n, h, w)
-    found = pooled_output(x, pool, "l", b, "channels_first")
-    assert found.shape == (b, n)
-    assert (found <= x.amax((2, 3)).numpy() + 1e-6).all()
-    assert (found >= x.amin((2, 3)).numpy() - 1e-6).all()
-    last = pooled_output(x.permute(0, 2, 3, 1), pool, "l", b, "channels_last")
-    np.testing.assert_array_equal(found, last)
 
 
 # ------------------------------------------------------------------------------- preprocessing

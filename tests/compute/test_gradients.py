@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from iibench.compute.activations import iter_activations, pooled_output
+from iibench.compute.activations import iter_activations
 from iibench.compute.folding import prepared
 from iibench.compute.gradients import input_gradient_norms
 from iibench.contract.errors import CaseError, PluginError, UsageError
@@ -192,8 +192,6 @@ def test_pooling_is_the_one_of_activations():
 
     norms(small(), "last", "max", score=score, batch_size=11)
     np.testing.assert_allclose(kept[0], values, rtol=1e-6)
-    tokens = torch.rand(2, 5, 3, requires_grad=True)
-    assert pooled_output(tokens, "cls", "l", 2).shape == (2, 3)
 
 
 # -------------------------------------------------------------------------------------- errors

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torchvision.models import convnext_tiny, densenet121, resnet18, swin_t, vgg11, vit_b_16
 
-from iibench.compute.activations import iter_activations, tapped
+from iibench.compute.activations import iter_activations
+from iibench.compute.tap import tapped
 from iibench.contract.errors import CaseError, UsageError
 from iibench.contract.specs import LoadedModel, Preprocess
 

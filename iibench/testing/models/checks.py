@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from iibench.compute.activations import layer_names
+from iibench.compute.tap import layer_names
 from iibench.contract.errors import UsageError
 from iibench.contract.specs import Harness, LayerSpec, LoadedModel, ModelSpec
 from iibench.stages.harness import LocalHarness

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iibench.compute.activations import iter_activations, layer_names, weights_sha256
+from iibench.compute.activations import iter_activations, weights_sha256
+from iibench.compute.tap import layer_names
 from iibench.contract.errors import IibenchError, Skip, one_line
 from iibench.contract.specs import Harness, LayerSpec, LoadedModel, ModelSpec
 from iibench.testing.checks import Finding, Rule, good, wrong

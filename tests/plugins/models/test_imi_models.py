@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torchvision import models as torchvision
 
 from iibench.assets.local import LocalResources
-from iibench.compute.activations import iter_activations, layer_names
+from iibench.compute.activations import iter_activations
+from iibench.compute.tap import layer_names
 from iibench.contract.errors import AssetError, FileError, UsageError
 from iibench.contract.specs import LoadedModel
 from iibench.hooks.loading import load_plugins
