@@ -12,7 +12,7 @@ import dataclasses
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -34,9 +34,7 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Traceback (most recent call last):
     ValueError: cannot set WRITEABLE flag to True of this array
     """
-    if (
-        array.dtype.kind not in "biufc"
-    ):  # their memory has no format that another array can be made of
+    if array.dtype.kind not in "biufc":  # no other array can be made of their memory
         view = np.array(array).view()
         view.flags.writeable = False
         return view
@@ -69,8 +67,7 @@ def frozen(value: T) -> T:
     >>> frozen(Directions(np.eye(2, dtype=np.float32))).vectors.flags.writeable
     False
     """
-    found: Any = _frozen(value)
-    return found  # type: ignore[no-any-return]
+    return cast("T", _frozen(value))
 
 
 def _frozen(value: Any) -> Any:

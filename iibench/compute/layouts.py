@@ -19,40 +19,15 @@ if TYPE_CHECKING:
 
 #: Beginnings of the names of torch functions whose outputs are (images, neurons, ...).
 _NEURONS_FIRST = (
-    *(
-        "conv",
-        "batch_norm",
-        "group_norm",
-        "instance_norm",
-        "interpolate",
-        "upsample",
-        "grid_sample",
-    ),
-    *(
-        "max_pool",
-        "avg_pool",
-        "adaptive_",
-        "lp_pool",
-        "fractional_max_pool",
-        "pixel_",
-        "channel_shuffle",
-    ),
-    *("native_channel_shuffle", "local_response_norm"),
+    *("conv", "batch_norm", "group_norm", "instance_norm", "local_response_norm"),
+    *("max_pool", "avg_pool", "adaptive_", "lp_pool", "fractional_max_pool"),
+    *("interpolate", "upsample", "grid_sample", "pixel_"),
+    *("channel_shuffle", "native_channel_shuffle"),
 )
 #: Names of those that may change sizes, and leave the dimensions in their order.
 _IN_ORDER = frozenset(
-    {
-        "cat",
-        "concat",
-        "concatenate",
-        "chunk",
-        "split",
-        "tensor_split",
-        "narrow",
-        "__getitem__",
-        "pad",
-    }
-    | {"constant_pad_nd", "index_select", "repeat", "expand", "expand_as", "unfold"}
+    {"cat", "concat", "concatenate", "chunk", "split", "tensor_split", "narrow", "__getitem__"}
+    | {"pad", "constant_pad_nd", "index_select", "repeat", "expand", "expand_as", "unfold"}
 )
 _RESHAPES = frozenset({"reshape", "reshape_as", "view", "view_as", "flatten", "unflatten"})
 _SWAPS = frozenset({"transpose", "transpose_", "swapaxes", "swapdims"})

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ def writable(value: T) -> T:
     >>> print(writable(("caf\udce9.png", 3))[0])
     caf\udce9.png
     """
-    return _writable(value)  # type: ignore[no-any-return]
+    return cast("T", _writable(value))
 
 
 def _writable(value: Any) -> Any:

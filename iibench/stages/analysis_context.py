@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iibench.compute.border import real_float32
-from iibench.compute.handed import handed, own_mapping, read_only
+from iibench.compute.handed import frozen, handed, own_mapping, read_only
 from iibench.contract.errors import PluginError
-from iibench.contract.specs import FitContext
+from iibench.contract.specs import Directions, FitContext
 from iibench.stages.context import Progress, StageContext
 from iibench.stages.directions import checked
 from iibench.suite.cases import derive_seed
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import torch
 
     from iibench.contract.arrays import DoubleArray, FloatArray, ImageArray, IntArray
-    from iibench.contract.specs import Directions
     from iibench.stages.activations import ActivationStage
     from iibench.stages.directions import DirectionStage
     from iibench.suite.cases import Case
@@ -59,8 +58,10 @@ class CaseContext:
         return read_only(own_mapping(found))
 
     def directions(self) -> Directions:
-        """See `AnalysisContext`."""
-        return self.direction_stage.of(self.case)
+        """See `AnalysisContext`; a copy, since torch could write to what is read-only."""
+        found = self.direction_stage.of(self.case)
+        state = {name: array.copy() for name, array in found.state.items()}
+        return frozen(Directions(found.vectors.copy(), state, found.notes))
 
     def images(self, indices: Sequence[int] | IntArray) -> ImageArray:
         """See `AnalysisContext`."""

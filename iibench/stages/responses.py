@@ -73,10 +73,9 @@ class ResponseStage:
         )
 
     def forget(self, case: Case) -> None:
-        """Has directions, responses and their order read again: a plugin may have changed them."""
+        """Has responses and their order read again: a plugin may have changed them."""
         key = self.context.keys.responses(case).hash
-        directions = f"value/{self.context.keys.directions(case).hash}"
-        for name in (f"responses/{key}", f"order/{key}", directions):
+        for name in (f"responses/{key}", f"order/{key}"):
             self.context.inputs.memo.forget(name)
 
     def in_memory(self, case: Case) -> bool:

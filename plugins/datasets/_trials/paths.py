@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from iibench import AssetError, FileError, Resources, UsageError, nearest, user_path
 
+from ..._shared.files import nearest_files
+
 
 @contextmanager
 def named_by_user(named: bool) -> Iterator[None]:
@@ -81,10 +83,9 @@ def file_below(root: Path, name: str, where: str, follow_links: bool = False) ->
             f"{where} is {name!r}, a link that leads out of {root}; follow_links: true follows it"
         )
     if not there:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = nearest(path.name, siblings)
-        hint = f"; nearest: {', '.join(close)}" if close else ""
-        raise UsageError(f"{where} is {name!r}, and there is no such file in {root}{hint}")
+        raise UsageError(
+            f"{where} is {name!r}, and there is no such file in {root}{nearest_files(path)}"
+        )
     return path
 
 

@@ -87,9 +87,9 @@ def load(params: Params, split: str, resources: Resources) -> StreamedImages:
     """The images of one split in the order of the table.
 
     Raises `AssetError` where the package or the data are missing, `FileError` where there are no such
-    data, `UsageError` where the dataset has no
-    such split or column, or a row no image or label. Images are decoded when they are asked for; one
-    that is damaged or, without `size`, of another size than the first is an error then.
+    data, `UsageError` where the dataset has no such split or column, or a row no image or label. Images
+    are decoded when they are asked for; one that is damaged or, without `size`, of another size than the
+    first is an error then.
     """
     found = open_tables(params.path, params.config, params.revision, resources)
     tables = {f"{params.path}, {name}": found[name] for name in _split_names(params, found)}

@@ -376,7 +376,7 @@ def test_nights_that_are_wrong(nights: Any, tmp_path: Path) -> None:
         load(tmp_path, "nights")
     nights([night(0, 1, 0)])
     (tmp_path / "nights/distort/000/000_1.png").unlink()
-    with pytest.raises(UsageError, match=r"data.csv:2: right_path is .*nearest: .*000_0.png"):
+    with pytest.raises(UsageError, match=r"data.csv:2: right_path is .*nearest in .*: .*000_0.png"):
         load(tmp_path, "nights")
     (tmp_path / "nights/data.csv").unlink()
     with pytest.raises(AssetError, match="data.csv cannot be read"):
