@@ -119,11 +119,11 @@ if TYPE_CHECKING:
         IntArray,
         TextArray,
     )
+    from iibench.hooks.user_code.code import UserCode
     from iibench.report.run import ShownRun as Run
     from iibench.report.run import load_run
     from iibench.runner.run import run
     from iibench.runner.workers.worker import Worker
-    from iibench.user_code.code import UserCode
 
 #: What is imported when it is first asked for.
 _LATER = {
@@ -134,7 +134,7 @@ _LATER = {
     "IntArray": "iibench.contract.arrays",
     "TextArray": "iibench.contract.arrays",
     "Run": "iibench.report.run",
-    "UserCode": "iibench.user_code.code",
+    "UserCode": "iibench.hooks.user_code.code",
     "Worker": "iibench.runner.workers.worker",
     "load_run": "iibench.report.run",
     "run": "iibench.runner.run",

@@ -20,16 +20,13 @@ MAY_IMPORT = {
     "contract": set(),
     "assets": {"contract"},
     "cache": {"contract"},
-    "user_code": {"contract", "cache"},
     "statistics": {"contract"},
     "suite": {"contract"},
     "compute": {"contract", "cache"},
     "results": {"contract", "statistics", "suite"},
-    "stages": {
-        *("contract", "assets", "cache", "user_code", "statistics", "suite", "compute", "results")
-    },
+    "stages": {*("contract", "assets", "cache", "statistics", "suite", "compute", "results")},
     "report": {"contract", "statistics", "suite", "results"},
-    "hooks": {"contract", "cache", "user_code", "suite", "results"},
+    "hooks": {"contract", "cache", "suite", "results"},
 }
 BELOW = set(MAY_IMPORT)
 MAY_IMPORT["runner"] = BELOW

@@ -125,11 +125,11 @@ def command(
     )
 
     plugins = requested.load()
+    from iibench.hooks.user_code.guard import contained
     from iibench.runner.execute import execute
     from iibench.runner.last_failed import read_last_failed
     from iibench.runner.options import run_config
     from iibench.runner.session import prepare
-    from iibench.user_code.guard import contained
 
     config = run_config(
         suite,

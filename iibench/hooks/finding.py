@@ -18,9 +18,9 @@ from typing import Any
 
 from iibench.contract.errors import UsageError
 from iibench.hooks.loaded import Source
-from iibench.user_code.folder import Folder, module_of
-from iibench.user_code.guard import contained
-from iibench.user_code.places import own_folder
+from iibench.hooks.user_code.folder import Folder, module_of
+from iibench.hooks.user_code.guard import contained
+from iibench.hooks.user_code.places import folder_of_module
 
 #: The group of entry points, and what pluggy calls the project.
 GROUP = "iibench"
@@ -124,7 +124,7 @@ def named(name: str, source: Source) -> Found:
         return _of_file(Path(given), Folder(Path(given).parent), source)
     if not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(f"{asked}: expected the name of a module, or a file that ends in .py")
-    path = own_folder(name.partition(".")[0])
+    path = folder_of_module(name.partition(".")[0])
     if path is None:
         return Found(name, source, name, partial(importlib.import_module, name))
     folder = Folder(path)

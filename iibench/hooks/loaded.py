@@ -11,9 +11,9 @@ import pluggy
 
 from iibench.contract.errors import one_line
 from iibench.contract.executors import PluginsRequested
+from iibench.hooks.user_code.folder import around
+from iibench.hooks.user_code.guard import contained, files_of
 from iibench.suite.registry import Registry
-from iibench.user_code.folder import around
-from iibench.user_code.guard import contained, files_of
 
 Source = Literal["first-party", "entry point", "module", "folder", "environment"]
 

@@ -42,9 +42,9 @@ from iibench.hooks.finding import (
     python_files,
 )
 from iibench.hooks.loaded import PluginRecord, Plugins, call_hook
+from iibench.hooks.user_code.folder import module_of
+from iibench.hooks.user_code.guard import contained
 from iibench.suite.registry import AnySpec, Registry
-from iibench.user_code.folder import module_of
-from iibench.user_code.guard import contained
 
 
 def load_plugins(

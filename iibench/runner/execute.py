@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from iibench.contract.reports import CaseReport, Report, Status, TrialReport, Verdict
 from iibench.contract.texts import writable
+from iibench.hooks.user_code.guard import contained
 from iibench.results.trial_verdicts import judge_trials
 from iibench.results.verdicts import judge
 from iibench.runner.attempts import Attempts
@@ -24,7 +25,6 @@ from iibench.runner.workers.distribute import distribute, is_cached
 from iibench.suite.cases import AnyCase
 from iibench.suite.choices import named
 from iibench.suite.schema import Expectation, TrialExpectation
-from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.contract.executors import TaskError

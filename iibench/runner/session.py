@@ -19,6 +19,7 @@ from iibench.contract.config import RunConfig
 from iibench.contract.errors import AssetError, PluginError, SuiteError, UsageError, unknown_name
 from iibench.contract.evaluations import EvaluationSpec
 from iibench.contract.texts import writable
+from iibench.hooks.user_code.guard import contained
 from iibench.runner.claim import claimed
 from iibench.runner.executor import shared_store_of
 from iibench.runner.last_failed import choose_failed, read_last_failed
@@ -34,7 +35,6 @@ from iibench.suite.choices import choice_of
 from iibench.suite.collect import collect
 from iibench.suite.load import load_suite
 from iibench.suite.select import select
-from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins

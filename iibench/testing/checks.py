@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from iibench.contract.errors import AssetError, Skip, one_line
-from iibench.user_code.guard import contained
+from iibench.hooks.user_code.guard import contained
 
 Status = Literal["passed", "failed", "skipped"]
 T = TypeVar("T")

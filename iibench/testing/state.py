@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from iibench.user_code.guard import contained
+from iibench.hooks.user_code.guard import contained
 
 T = TypeVar("T")
 

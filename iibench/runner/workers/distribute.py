@@ -20,11 +20,11 @@ import numpy as np
 from iibench.cache.shared_store import StoreError
 from iibench.contract.errors import PluginError, UsageError, one_line
 from iibench.contract.executors import Executor, ExecutorSpec, Job, Task, TaskResult
+from iibench.hooks.user_code.guard import contained
 from iibench.runner.executor import Elsewhere, chosen_executor, is_one_machine
 from iibench.runner.workers.tasks import NEEDED, ranges_of, software, task_inputs, task_key
 from iibench.stages.kept import Kept
 from iibench.suite.cases import AnyCase, Case, TrialCase
-from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.cache.rows import RowStore

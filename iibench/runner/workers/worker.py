@@ -21,6 +21,7 @@ from iibench.cache.shared_store import open_shared_store
 from iibench.contract.errors import IibenchError, UsageError
 from iibench.contract.executors import Job, Task, TaskError, TaskResult
 from iibench.hooks.loading import load_plugins
+from iibench.hooks.user_code.guard import contained
 from iibench.runner.case_errors import task_error
 from iibench.runner.session import resume
 from iibench.runner.workers.tasks import (
@@ -31,7 +32,6 @@ from iibench.runner.workers.tasks import (
     task_key,
 )
 from iibench.suite.cases import AnyCase, TrialCase
-from iibench.user_code.guard import contained
 
 if TYPE_CHECKING:
     from iibench.hooks.loaded import Plugins

@@ -4,4 +4,4 @@ Importing this package is enough to find the modules of folders by the names tha
 processes do that are handed an object of one.
 """
 
-from iibench.user_code import folder as folder
+from iibench.hooks.user_code import folder as folder

@@ -22,8 +22,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from iibench.cache.source import is_installed, source_files, source_sha256
-from iibench.user_code.names import PREFIX, folder_of, package_name
-from iibench.user_code.places import FIRST, OURS, found, is_bare, is_elsewhere
+from iibench.hooks.user_code.names import PREFIX, folder_of, package_name
+from iibench.hooks.user_code.places import FIRST, OURS, is_bare, is_elsewhere, spec_in
 
 #: Held while a folder is put on `sys.path`, of which there is one for all threads, or taken off.
 _PATH = threading.RLock()
@@ -143,7 +143,7 @@ class Folder:
         if importer == full and not hasattr(sys.modules.get(full), "__path__"):
             return not is_elsewhere(name, self.places)  # lpips.py imports lpips: not itself
         if name not in self._owned:
-            spec = found(name, self.places)
+            spec = spec_in(name, self.places)
             own = spec is not None or name in self._held
             if spec is not None and (is_bare(spec) or name in self.others):
                 own = not is_elsewhere(name, self.places)
@@ -303,7 +303,7 @@ def module_of(file: str) -> str:
 def around(module: object) -> AbstractContextManager[None]:
     """`Folder.active` of the folder that a module comes from, if it does from one."""
     name = str(getattr(module, "__name__", ""))
-    folder = _FOLDERS.get(".".join(name.split(".")[:3])) if name.startswith(PREFIX) else None
+    folder = _FOLDERS.get(".".join(name.split(".")[:4])) if name.startswith(PREFIX) else None
     return nullcontext() if folder is None else folder.active()
 
 

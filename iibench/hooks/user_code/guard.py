@@ -50,7 +50,7 @@ def files_of(error: BaseException) -> list[Path]:
 
 def _where(error: BaseException) -> str:
     """The innermost place that is not Python's own or iibench's, as ` (file:line)`."""
-    others = (sysconfig.get_paths()["stdlib"], str(Path(__file__).parents[1]))
+    others = (sysconfig.get_paths()["stdlib"], str(Path(__file__).parents[2]))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         library = {"site-packages", "dist-packages"} & set(path.parts)

@@ -6,7 +6,7 @@ import re
 from itertools import count
 
 #: What the names of all modules begin with that lie in a user's folder.
-PREFIX = "iibench.user_code.at"
+PREFIX = "iibench.hooks.user_code.at"
 
 _numbers = count(1)
 
@@ -14,8 +14,8 @@ _numbers = count(1)
 def package_name(folder: str) -> str:
     """A new name for the modules of a folder, an absolute path.
 
-    >>> package_name("/home/me/nets")
-    'iibench.user_code.at...___home__me__nets'
+    >>> package_name("/nets/new")
+    'iibench.hooks.user_code.at...___nets__new'
     """
     return f"{PREFIX}{next(_numbers)}_{re.sub('[^A-Za-z0-9]', _escaped, folder)}"
 
@@ -23,8 +23,8 @@ def package_name(folder: str) -> str:
 def folder_of(package: str) -> str:
     """The folder of a name of `package_name`.
 
-    >>> folder_of(package_name("/home/me/my_nets.old"))
-    '/home/me/my_nets.old'
+    >>> folder_of(package_name("/my_nets.old"))
+    '/my_nets.old'
     """
     _, _, text = package.removeprefix(PREFIX).partition("_")
     return re.sub("__|_([0-9a-f]+)_", lambda found: chr(int(found[1] or "2f", 16)), text)

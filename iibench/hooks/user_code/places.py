@@ -18,7 +18,7 @@ FIRST = {
 }
 
 
-def found(name: str, folders: list[str]) -> ModuleSpec | None:
+def spec_in(name: str, folders: list[str]) -> ModuleSpec | None:
     """The top-level module or package `name` in the first of the folders that has it.
 
     A package without a file (a bare folder) is one only where none of the folders has another.
@@ -31,7 +31,7 @@ def is_bare(spec: ModuleSpec) -> bool:
     return not spec.has_location and spec.submodule_search_locations is not None
 
 
-def own_folder(name: str) -> Path | None:
+def folder_of_module(name: str) -> Path | None:
     """The folder that holds the top-level module or package `name`, where that is the user's own.
 
     The current folder is looked into first, as `python -m` does. None of what is installed, part of
@@ -39,7 +39,7 @@ def own_folder(name: str) -> Path | None:
     """
     if name in OURS or name in FIRST:
         return None
-    spec = found(name, [str(Path.cwd()), *sys.path]) or _of_other_finders(name)
+    spec = spec_in(name, [str(Path.cwd()), *sys.path]) or _of_other_finders(name)
     if spec is None:
         return None
     where = list(spec.submodule_search_locations or ())
@@ -53,7 +53,7 @@ def is_elsewhere(name: str, folders: list[str]) -> bool:
     """Whether there is a module `name` that is part of Python or installed, outside the folders."""
     if name in sys.stdlib_module_names:
         return True
-    spec = found(name, [place for place in sys.path if place not in folders])
+    spec = spec_in(name, [place for place in sys.path if place not in folders])
     spec = spec or _of_other_finders(name)
     if spec is None or is_bare(spec) or spec.origin is None:
         return False

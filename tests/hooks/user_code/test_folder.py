@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from iibench.user_code.folder import Folder
-from iibench.user_code.names import folder_of, package_name
+from iibench.hooks.user_code.folder import Folder
+from iibench.hooks.user_code.names import folder_of, package_name
 
 
 @pytest.mark.parametrize("path", ["/a/b", "/a_b/c-d/e.f", "/a__/_20_/x y", "/été/日本", "C:\\x\\y"])

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from iibench.contract.errors import PluginError
-from iibench.user_code.guard import contained
+from iibench.hooks.user_code.guard import contained
 
 
 class Own(BaseException):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from iibench.user_code.folder import Folder, module_of
-from iibench.user_code.guard import contained
-from iibench.user_code.places import own_folder
+from iibench.hooks.user_code.folder import Folder, module_of
+from iibench.hooks.user_code.guard import contained
+from iibench.hooks.user_code.places import folder_of_module
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UserCode:
             if isinstance(place, Path):
                 folder = Folder(place.parent)
                 return cls(folder.load_file(place.name), folder, module_of(place.name))
-            path = own_folder(place.partition(".")[0])
+            path = folder_of_module(place.partition(".")[0])
             if path is None:
                 return cls(importlib.import_module(place))
             folder = Folder(path)
