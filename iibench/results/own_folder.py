@@ -57,7 +57,7 @@ class OwnFolder:
         changed since, is in the way, or a link.
         """
         made = {
-            path.relative_to(new).as_posix(): sha256_of(path)
+            path.relative_to(new).as_posix(): _file_sha256(path)
             for path in sorted(new.rglob("*"))
             if path.is_file()
         }
@@ -190,7 +190,7 @@ def known_files(path: Path, kind: str) -> dict[str, tuple[str, ...]]:
             "choose another one, or an empty one"
         )
     _check_kind(path, RUN if is_run_folder(path) else PAGE, kind)
-    return {name: (sha256_of(path / name),) for name in names}
+    return {name: (_file_sha256(path / name),) for name in names}
 
 
 def _check_kind(path: Path, found: str, kind: str) -> None:
@@ -247,10 +247,10 @@ def check_results(path: Path) -> None:
 
 
 def _is(path: Path, digests: Collection[str]) -> bool:
-    return not path.is_file() or sha256_of(path) in digests
+    return not path.is_file() or _file_sha256(path) in digests
 
 
-def sha256_of(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
