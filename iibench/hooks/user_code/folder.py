@@ -160,8 +160,8 @@ class Folder:
                 names |= {entry.partition(".")[0] for entry in os.listdir(place)}  # noqa: PTH208 - names
             except OSError:
                 continue
-        tops = {name.partition(".")[0] for name in sys.modules} & names
-        return {name for name in tops if self.owns(name) and not is_elsewhere(name, self.places)}
+        there = {name for name in names if name in sys.modules}
+        return {name for name in there if self.owns(name) and not is_elsewhere(name, self.places)}
 
     def _adopt(self) -> None:
         """What files of the folder add to `sys.path` is theirs alone."""
@@ -309,7 +309,7 @@ def around(module: object) -> AbstractContextManager[None]:
 
 def _below(names: set[str]) -> list[str]:
     """Modules that are imported by these names, with all below them."""
-    return [name for name in sys.modules if name.partition(".")[0] in names]
+    return [name for name in sys.modules if name.partition(".")[0] in names] if names else []
 
 
 class _Importlib(ModuleType):

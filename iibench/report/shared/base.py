@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
@@ -113,6 +114,26 @@ def code(text: str) -> Markup:
     return Markup("").join(parts)
 
 
+@functools.cache
+def _compiled() -> jinja2.BytecodeCache:
+    """Compiled templates for all pages of a process: a page's environment has functions of its own."""
+    import jinja2
+    from jinja2.bccache import Bucket
+
+    class InMemory(jinja2.BytecodeCache):
+        def __init__(self) -> None:
+            self.known: dict[str, bytes] = {}
+
+        def load_bytecode(self, bucket: Bucket) -> None:
+            if bucket.key in self.known:
+                bucket.bytecode_from_string(self.known[bucket.key])
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            self.known[bucket.key] = bucket.bytecode_to_string()
+
+    return InMemory()
+
+
 def environment(run: Run | None = None, **functions: Callable[..., Any]) -> jinja2.Environment:
     """Templates of the pages: text is escaped, and a name that is missing is an error.
 
@@ -135,6 +156,7 @@ def environment(run: Run | None = None, **functions: Callable[..., Any]) -> jinj
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_compiled(),
     )
     made.filters |= {
         "number": numbers.number,
