@@ -187,6 +187,7 @@ def test_scaling_from_the_command_line(tmp_path: Path) -> None:
         assert picture.lstrip().startswith("<?xml") and f"scaling_{name}.svg" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", scaling_stages.STAGES)
 def test_stages_run(name: str) -> None:
     prepared = scaling_stages.prepare(name, scaling_stages.Point(n=420, N=8, K=4))

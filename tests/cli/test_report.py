@@ -104,6 +104,7 @@ def test_a_broken_run_among_others_is_named_and_left_out(
     assert iibench("report", runs / "two").code == 4
 
 
+@pytest.mark.slow
 def test_a_site_touches_only_what_is_its_own(iibench: Program, tmp_path: Path) -> None:
     mine, outside = tmp_path / "mine", tmp_path / "outside"
     for path in (mine / "data/survey.csv", mine / "index.html", outside / "a.txt"):

@@ -31,6 +31,7 @@ def hashes(copy: Copy, plugins: dict[str, tuple[Path, str]]) -> dict[str, str]:
     return {name: source_sha256(copy.folder / p, m) for name, (p, m) in plugins.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "changed"),
     [

@@ -224,6 +224,7 @@ def test_the_page_is_made_from_the_folder_alone(iibench, suite, tmp_path) -> Non
     assert "relu2 / analyses" in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "csv", "junit", "markdown", "latex", "bibtex"])
 def test_exports_of_a_run_with_analyses(iibench, done, name: str) -> None:
     found = iibench("report", done.folder, "--format", name, toys=False)
@@ -342,6 +343,7 @@ def with_mine(tmp_path: Path, suite) -> Callable[[str], tuple[Any, ...]]:
     return arguments
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -121,6 +121,7 @@ def test_a_run_into_its_folder_keeps_what_is_not_its_own(iibench: Program, suite
     load_run("out/inner")
 
 
+@pytest.mark.slow
 def test_a_run_removes_what_only_the_older_one_made(iibench: Program, suite: Suite) -> None:
     path = suite()
     assert iibench("run", path, "-q", "-o", "out").code == 0
@@ -133,6 +134,7 @@ def test_a_run_removes_what_only_the_older_one_made(iibench: Program, suite: Sui
     assert before - after and "report.html" not in after  # it showed the older run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["leaderboard.csv", "index.html"])
 def test_a_file_that_was_edited_is_not_replaced(iibench: Program, suite: Suite, name: str) -> None:
     path = suite()
@@ -162,6 +164,7 @@ def test_results_are_kept_where_something_came_in_the_way(
     assert len(load_run("out-kept").cases) == 1
 
 
+@pytest.mark.slow
 def test_a_run_from_before_there_was_a_manifest_is_reported_and_replaced(
     iibench: Program, suite: Suite
 ) -> None:

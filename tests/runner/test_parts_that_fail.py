@@ -102,6 +102,7 @@ def iibench_report_sections(run):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [True, False])
 def test_texts_that_utf8_cannot_hold(
     iibench: Program, suite: Suite, tmp_path: Path, fails: bool

@@ -116,6 +116,7 @@ def test_few_images_end_in_statements_not_in_errors(iibench) -> None:
     assert "error" not in statuses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "changes", "expected"),
     [

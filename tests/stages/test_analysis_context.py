@@ -194,6 +194,7 @@ def test_more_clusters_than_the_images_allow_is_a_case_error(tmp_path: Path) -> 
 # ---------------------------------------------------------------------------------- gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("batch_size", [1, 4, None])
 def test_gradient_norms_are_those_of_autograd_one_image_at_a_time(

@@ -315,6 +315,7 @@ def test_a_dataset_that_sorts_the_indices_is_named(run) -> None:
 # -------------------------------------------------------------------------------- what plugins give
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "error"),
     [
@@ -335,6 +336,7 @@ def test_codes_are_real_finite_numbers(run, how: str, error: type[Exception]) ->
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "error"),
     [

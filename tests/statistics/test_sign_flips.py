@@ -144,6 +144,7 @@ def test_small_differences_of_large_scores_tie(scores: list[tuple[int, int]]) ->
     assert p_of(differences) == float(exact([step for _, step in scores]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(10_000, 45), (256, 1000), (10_000, 1)])
 def test_units_and_pairs_are_looped_over_one_after_the_other(n: int, m: int) -> None:
     differences = np.random.default_rng(0).normal(size=(n, m))

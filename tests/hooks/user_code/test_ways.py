@@ -131,6 +131,7 @@ def test_a_file_imports_what_lies_beside_it(way: Way, tmp_path: Path, code: str)
     assert not {"helper", "mine", "parts", "parts.deep"} & (set(sys.modules) - names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", IMPORTS.values(), ids=IMPORTS)
 def test_same_name_twice_is_two_modules(way: Way, tmp_path: Path, code: str) -> None:
     """Also where both are there before either is called, and an unrelated module has the name."""
@@ -143,6 +144,7 @@ def test_same_name_twice_is_two_modules(way: Way, tmp_path: Path, code: str) -> 
     assert sys.modules["helper"] is sys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", IMPORTS.values(), ids=IMPORTS)
 def test_helper_edited_counts_in_a_new_run_of_the_process(
     way: Way, tmp_path: Path, code: str
@@ -293,6 +295,7 @@ def test_a_file_that_ends_the_program_is_an_error_that_names_it(
     assert "mine" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "message"), EXITS.values(), ids=EXITS)
 def test_so_is_a_function_that_does(way: Way, tmp_path: Path, text: str, message: str) -> None:
     inside = textwrap.indent(text, "    ").strip()

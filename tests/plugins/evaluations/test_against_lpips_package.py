@@ -114,6 +114,7 @@ def test_insilico_of_taps_and_color(
     assert len({tuple(values) for values in expected.values()}) > 2
 
 
+@pytest.mark.slow
 def test_mis(
     inputs: EvaluationInputs,
     trunk: dict[str, torch.Tensor],
@@ -127,6 +128,7 @@ def test_mis(
     assert np.ptp(expected) > 1e-3
 
 
+@pytest.mark.slow
 def test_index_of_the_sums_of_pairs(
     inputs: EvaluationInputs,
     trunk: dict[str, torch.Tensor],

@@ -40,6 +40,7 @@ def small(method, **changes):
     return Params(method=method, **values | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FACTORS + CODES)
 def test_fits_are_seeded_and_encoding_is_row_by_row(method, activations):
     params = small(method)

@@ -43,6 +43,7 @@ def weights(layer: str, net: model.Params) -> np.ndarray:
     return module.get_submodule("superposed").weight.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["superposed", "monosemantic"])
 @pytest.mark.parametrize(
     "shape", [(64, 32, 0), (20, 8, 3)], ids=lambda shape: "-".join(map(str, shape))

@@ -272,6 +272,7 @@ def test_it_gives_what_the_package_gives_in_full_width(package, resources, tmp_p
     torch.testing.assert_close(metric.embed(x), model.embed(x), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_names_addresses_and_constants_are_those_of_the_package(package):
     from dreamsim import constants
     from dreamsim.config import dreamsim_args, dreamsim_weights

@@ -96,6 +96,7 @@ def test_equals_the_package_on_large_images(models, net):
     check_against_package(model, embedding, images(1, 224), images(1, 224, seed=1))
 
 
+@pytest.mark.slow
 def test_the_slices_tile_the_embedding(models):
     for net, (_, embedding) in models.items():
         slices = list(embedding.slices(40, 64).values())

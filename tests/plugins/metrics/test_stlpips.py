@@ -81,6 +81,7 @@ def test_equals_the_package(packages, embeddings, net, height, width):
     assert whole.min() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", NETS)
 def test_the_package_uses_all_of_its_file_and_nothing_else(packages, published, net):
     """It loads with strict=False: the comparison with it would hide a tensor that stayed random."""

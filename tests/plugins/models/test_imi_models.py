@@ -238,6 +238,7 @@ evaluations: [ii]
     assert [finder.label for finder in suite.finders] == ["neurons[units=36+130]"]
 
 
+@pytest.mark.slow
 def test_the_text_tower_does_not_resolve():
     needed("clip-vit_b32")
     name = "transformer_resblocks_0_ln_1"
@@ -264,6 +265,7 @@ def test_what_was_changed_leaves_the_output_as_it_was(pair):
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @only([*RESNETS, "densenet_201"])
 def test_no_relu_works_in_place(pair):
     relus = [m for m in pair.model.module.modules() if isinstance(m, torch.nn.ReLU)]
@@ -408,6 +410,7 @@ def test_the_shortcut_is_the_sum_before_the_last_relu(pair):
         np.testing.assert_allclose(found, total.mean((2, 3)), rtol=1e-3, atol=atol)
 
 
+@pytest.mark.slow
 @only([*RESNETS, "densenet_201"])
 def test_values_are_signed(pair):
     names = {
@@ -418,6 +421,7 @@ def test_values_are_signed(pair):
         assert (tapped(pair, pair.path_of[name], images_for(pair.variant)) < 0).any(), name
 
 
+@pytest.mark.slow
 @only(["in1k-vit_b32"])
 def test_tokens_are_averaged_with_the_class_token(pair):
     images = images_for(pair.variant)
@@ -526,6 +530,7 @@ def test_random_weights_follow_the_seed_and_leave_torchs_generator_alone(resourc
     assert not weight.requires_grad
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_robust_training_gives_its_network(resources):
     """The published file: the state dict lies under "model", beside that of the attack."""
     torch.manual_seed(1)
@@ -555,6 +560,7 @@ def test_clip_weights_may_come_with_the_text_tower(pair, resources):
     assert "2 tensors of other parts left out" in loaded.provenance
 
 
+@pytest.mark.slow
 def test_densenets_first_file_is_understood(resources, tmp_path):
     torch.manual_seed(2)
     state = torchvision.densenet201().state_dict()
@@ -572,6 +578,7 @@ def test_densenets_first_file_is_understood(resources, tmp_path):
     assert "left out" not in loaded.provenance
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_are_those_of_the_study(resources, monkeypatch):
     asked = []
 
@@ -612,6 +619,7 @@ def test_missing_weights_say_what_to_put_where(resources, variant, address):
     assert "'path'" in message
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_refused(resources, tmp_path):
     whole = torchvision.resnet50().state_dict()
     wrong = {

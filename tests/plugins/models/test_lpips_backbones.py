@@ -114,6 +114,7 @@ def test_random_weights_are_torchvisions(offline, own):
     assert model.provenance == "random, seed 0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "least"), [("features.1", 7), ("features.12", 63)])
 def test_images_that_are_too_small_for_a_layer_are_refused(offline, weights, layer, least):
     load = SPECS["alexnet_features"].load

@@ -138,6 +138,7 @@ def broken(state, change):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -85,7 +85,7 @@ def test_captions_say_what_the_numbers_rest_on(kind: str, request: pytest.Fixtur
     run: Run = request.getfixturevalue(kind)
     table = tables_of(run)[0]
     unit = "one unit with all its stimuli" if run.trial_cases else "one direction, never an image"
-    resamples = "60 resamples" if run.trial_cases else "10,000 resamples"
+    resamples = "24 resamples" if run.trial_cases else "10,000 resamples"
     for part in (unit, resamples, "Holm-corrected", "95 %", "n: "):
         assert part in table.caption, part
     text = export(run, "latex").decode("ascii")

@@ -144,7 +144,7 @@ def judged(
     """A report per metric (one without, where the evaluation needs none) of a real evaluation."""
     evaluation = named(label)
     module = MODULES[evaluation.name]
-    params = module.Params(resamples=60, **evaluation.params)
+    params = module.Params(resamples=24, **evaluation.params)
     evaluation = dataclasses.replace(evaluation, params=to_json(params))
     alone = evaluation.name == "human_accuracy"
     found = []
@@ -377,7 +377,7 @@ def evil_run(folder: Path, evil: str) -> Run:
     module = MODULES["human"]
     reports = []
     for label, w in weights.items():
-        params = module.Params(resamples=60, by=(evil, "model+layers"))
+        params = module.Params(resamples=24, by=(evil, "model+layers"))
         inputs = TrialInputs(data.trials, similarities(data, w), 0)
         scores = module.judge(params, inputs)
         scores = dataclasses.replace(

@@ -302,7 +302,7 @@ def test_every_measure_is_defined(run: Run, page: Page) -> None:
         "the most similar positive reference (Eq. 2)",
         "weight 0.5 for the positive one",
         "Minus the distance colour.",
-        "60 times",
+        "24 times",
     ):
         assert words in terms, words
 
