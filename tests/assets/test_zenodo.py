@@ -324,6 +324,7 @@ def test_two_archives_with_one_file_are_told(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------- command line
 
 
+@pytest.mark.slow
 def test_the_command_line_fetches_and_says_what_it_recorded(
     archive: Archive,
     resources: LocalResources,

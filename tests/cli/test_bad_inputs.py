@@ -79,6 +79,7 @@ def test_wrong_layer_of_a_shipped_network(iibench, suite) -> None:
     assert "layer1" in error
 
 
+@pytest.mark.slow
 def test_negative_activations_into_nmf(iibench, suite, tmp_path: Path) -> None:
     path = suite(
         ("layers: [mixed]", "layers: [raw]"), ("{name: pick, k: [1, 2]}", "{name: nmf, k: 2}")

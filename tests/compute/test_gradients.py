@@ -123,6 +123,7 @@ def test_equals_finite_differences_in_the_units_of_rgb():
     assert norms(small(), preprocess=RESIZED)[2] == pytest.approx(float(gradient.norm()), rel=1e-3)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 10), max_size=12), st.integers(1, 13))
 @settings(max_examples=25, deadline=None)
 def test_neither_batches_nor_the_other_images_matter(indices, batch_size):

@@ -42,6 +42,7 @@ def test_sparseness_is_the_formula_of_vinje_and_gallant() -> None:
     assert np.isnan(sparseness(-np.ones((5, 1)))[0])
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(
         np.float32,

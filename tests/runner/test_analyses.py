@@ -245,6 +245,7 @@ def test_the_plan(iibench, suite) -> None:
         assert "guess" in row
 
 
+@pytest.mark.slow
 def test_the_plan_counts_the_fit_split_of_an_analysis_that_fits_finders(iibench, suite) -> None:
     done = iibench("run", suite(), "--collect-only", "-k", "split_half", *TOYS, toys=False)
     assert "relu2 on fit" in done.out
@@ -300,6 +301,7 @@ def test_mistakes_of_suites(iibench, suite, tmp_path, old: str, new: str, messag
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_measure_that_is_not_there_fails_and_names_those_that_are(iibench, suite) -> None:
     wrong = suite(("measure: exponent", "measure: exponnent"))
     done = iibench("run", wrong, "-k", "spectrum", "-o", "out", *TOYS, toys=False)

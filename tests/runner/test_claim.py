@@ -27,6 +27,7 @@ SMALL = (
 LONG = "x" * 300
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_refused_before_anything_is_loaded(
     iibench: Program, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ class Clock(datetime):
         return datetime(2024, 2, 29, 12, 0, 0)
 
 
+@pytest.mark.slow
 def test_runs_of_one_second_have_folders_of_their_own(
     iibench: Program, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

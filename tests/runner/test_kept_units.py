@@ -89,6 +89,7 @@ def test_a_second_run_from_the_cache_keeps_the_same_tables(
     assert run.images() == again.images()
 
 
+@pytest.mark.slow
 def test_runs_of_the_first_schema_version_are_read(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     record["schema_version"] = "1"

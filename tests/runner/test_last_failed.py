@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from iibench.suite.cases import Choice, DatasetChoice, TrialCase
 from iibench.suite.counterparts import with_counterparts
 from iibench.suite.schema import TrialExpectation
@@ -50,6 +52,7 @@ def statuses(folder: Path) -> list[str]:
     return sorted(v["status"] for v in run_json(folder)["verdicts"])
 
 
+@pytest.mark.slow
 def test_what_an_expectation_compares_with_is_selected_too(iibench, suite, tmp_path: Path) -> None:
     path = suite(ABOVE)
     assert iibench("run", path, "-o", "one", "-k", "ii and toybright").code == 1
@@ -61,6 +64,7 @@ def test_what_an_expectation_compares_with_is_selected_too(iibench, suite, tmp_p
         assert statuses(tmp_path / name) == ["failed"]
 
 
+@pytest.mark.slow
 def test_a_failure_is_not_forgotten_where_its_expectation_is_skipped(
     iibench, suite, tmp_path: Path
 ) -> None:
@@ -74,6 +78,7 @@ def test_a_failure_is_not_forgotten_where_its_expectation_is_skipped(
     assert selected(again) == ["neurons/toybright", "pick[k=1]/toybright"]
 
 
+@pytest.mark.slow
 def test_with_a_selection_what_it_compares_with_is_there(iibench, suite, tmp_path: Path) -> None:
     path = suite(ABOVE)
     assert iibench("run", path, "-o", "one", "-k", "ii and toybright").code == 1
@@ -94,6 +99,7 @@ def test_what_passes_is_cleared_and_then_all_run(iibench, suite) -> None:
     assert "no case is known to have failed; all 3 are run" in after.out
 
 
+@pytest.mark.slow
 def test_failures_outside_of_the_selection(iibench, suite) -> None:
     path = suite(BOUND)
     assert iibench("run", path, "-o", "one", "-k", "neurons and ii").code == 1
@@ -103,6 +109,7 @@ def test_failures_outside_of_the_selection(iibench, suite) -> None:
     assert "1 known to have failed are not among the cases selected; all 3 are run" in done.out
 
 
+@pytest.mark.slow
 def test_what_it_is_held_against_is_skipped(iibench, suite, tmp_path: Path) -> None:
     path = suite(
         ("{name: pick, k: [1, 2]}", "{name: lacking, k: 1}"),

@@ -123,6 +123,7 @@ def test_deviations_are_those_of_a_loop(iibench: Program, before: Path) -> None:
             assert deviation.unit == int(np.argmax(sizes))
 
 
+@pytest.mark.slow
 def test_a_status_that_changed_is_a_failure(iibench: Program, before: Path) -> None:
     def change(record: dict) -> None:
         record["cases"][0] |= {"status": "error", "reason": "it broke\nbadly"}
@@ -163,6 +164,7 @@ def test_an_interrupted_run_is_repeated_as_far_as_it_went(iibench: Program, befo
     assert len(run_json(Path("b"))["cases"]) == 2
 
 
+@pytest.mark.slow
 def test_the_default_folder_says_what_it_is(iibench: Program, before: Path) -> None:
     assert iibench("rerun", before, "-q").code == 0
     (folder,) = Path("reports").iterdir()

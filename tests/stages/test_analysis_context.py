@@ -160,6 +160,7 @@ def test_a_finder_is_fitted_to_these_neurons_alone(tmp_path: Path, how: str, spl
     np.testing.assert_allclose(found.responses_of(how, neurons), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_responses_repeat_and_depend_on_the_suites_seed_alone(tmp_path: Path) -> None:
     neurons = np.arange(12)
     first = context(tmp_path).responses_of("kmeans[k=4]", neurons)

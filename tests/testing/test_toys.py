@@ -54,6 +54,7 @@ def test_photos_and_noise_leave_torch_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_the_toys_pass_their_own_checks() -> None:
     harness = toy_harness()
     check_dataset(plugin.IMAGES, harness=harness).raise_if_failed()
@@ -63,6 +64,7 @@ def test_the_toys_pass_their_own_checks() -> None:
     assert not report.skipped
 
 
+@pytest.mark.slow
 def test_they_are_a_plugin() -> None:
     code = "\n".join(
         [

@@ -495,6 +495,7 @@ def test_it_is_a_dataset(resources: LocalResources, folder: Path) -> None:
         check_dataset(SPEC, params, toy_harness(resources=resources)).raise_if_failed()
 
 
+@pytest.mark.slow
 def test_the_program_checks_and_runs_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

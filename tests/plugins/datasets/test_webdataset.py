@@ -469,6 +469,7 @@ def test_a_damaged_index_is_made_again(resources: LocalResources, shards: list[P
     np.testing.assert_array_equal(again.images(range(21)), whole.images(range(21)))
 
 
+@pytest.mark.slow
 def test_two_processes_index_at_once(resources: LocalResources, shards: list[Path]) -> None:
     code = (
         "import sys; from pathlib import Path; from iibench.assets.local import LocalResources;"
@@ -608,6 +609,7 @@ def test_it_is_a_dataset(resources: LocalResources, shards: list[Path]) -> None:
         assert {check.status for check in report.checks} <= {"passed", "skipped"}
 
 
+@pytest.mark.slow
 def test_the_program_checks_and_runs_it(
     shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_insilico(
     assert len(set(expected["lpips"].tolist())) > 1
 
 
+@pytest.mark.slow
 def test_insilico_of_taps_and_color(
     trunk: dict[str, torch.Tensor], images: np.ndarray, responses: np.ndarray
 ) -> None:

@@ -268,6 +268,7 @@ def test_details_survive_files_and_the_cache(inputs: EvaluationInputs, tmp_path:
     assert back.tables["points"]["x"] == pytest.approx(details.tables["points"]["x"])
 
 
+@pytest.mark.slow
 def test_seeds(inputs: EvaluationInputs) -> None:
     def places(own: int, suite: int = 3) -> np.ndarray:
         params = manifold.Params(seed=own, **SMALL)

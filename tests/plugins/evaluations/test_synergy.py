@@ -274,6 +274,7 @@ def test_an_asymmetric_metric_is_asked_both_ways(way: str, monkeypatch: pytest.M
 # --------------------------------------------------------------------- images of sums of pairs
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_the_largest_sums_are_those_of_all_sums_sorted(data: st.DataObject) -> None:

@@ -135,6 +135,7 @@ def test_the_same_seed_gives_the_same_arrays_and_no_global_state_changes(name, a
     assert (torch.get_num_threads(), torch.is_grad_enabled()) == (threads, grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDED)
 def test_another_seed_gives_other_directions(name, activations):
     assert not np.array_equal(fit(name, activations, 1).vectors, fit(name, activations, 2).vectors)
@@ -243,6 +244,7 @@ def test_progress_ends_at_its_total(name, activations):
         assert seen[-1][0] == seen[-1][1]
 
 
+@pytest.mark.slow
 def test_what_does_not_look_at_the_activations_says_so(activations):
     other = np.ascontiguousarray(activations[:, ::-1] ** 2)
     for name in INSTALLED:

@@ -87,6 +87,7 @@ def test_factorisations_explain_the_activations(method, activations, context):
     assert found.notes[0] == f"explains {100 * share:.1f} % of the variance"
 
 
+@pytest.mark.slow
 def test_signs_of_the_factorisations(activations, context):
     assert (fit(small("nmf"), activations, context).vectors >= 0).all()
     # weighted means of activations that are not negative

@@ -105,6 +105,7 @@ def test_more_active_units_explain_more(activations, context):
     assert shares[-1] > 90
 
 
+@pytest.mark.slow
 def test_planted_directions_are_recovered(planted, recovered):
     V, A = planted
     params = Params(z=24, k=3, epochs=60, batch_size=64, lr=3e-3)

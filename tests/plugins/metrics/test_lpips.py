@@ -307,6 +307,7 @@ def as_tensor(array):
     return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float() / 255
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_two_hundred_pairs_of_cifar10(real):
     archive = SHARED / "data/cifar10-jpeg-test.zip"
